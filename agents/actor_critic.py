@@ -1,0 +1,95 @@
+"""CleanRL's five-layer Atari network (Mnih et al. 2015) as actor and critic, for any frame size.
+
+Three convolutions, one shared linear layer, and a linear head each for policy and value. One
+forward also gives the last convolution's feature maps, from which attention is computed.
+
+Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Output(NamedTuple):
+    logits: Tensor  # (B, actions) float32
+    value: Tensor  # (B,) float32
+    features: Tensor  # (B, 64, h, w), the last convolution's activations
+    shift: Tensor | None = None  # (B, 64), see `ActorCritic.forward`
+
+    def detach(self) -> "Output":
+        return Output(*(None if t is None else t.detach() for t in self))
+
+
+class ActorCritic(nn.Module):
+    """`output = agent(frames)` with uint8 frames (B, S*C, H, W)."""
+
+    def __init__(self, in_channels: int, frame_size: tuple[int, int], num_actions: int):
+        """
+        Args:
+            in_channels: S*C, stacked frames times channels a frame.
+            frame_size: (H, W) in pixels; at least 36 x 36.
+            num_actions: size of the discrete action space.
+        """
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            _orthogonal(nn.Conv2d(in_channels, 32, 8, stride=4)),
+            nn.ReLU(inplace=True),
+            _orthogonal(nn.Conv2d(32, 64, 4, stride=2)),
+            nn.ReLU(inplace=True),
+            _orthogonal(nn.Conv2d(64, 64, 3, stride=1)),
+        )
+        self.grid = feature_grid(frame_size)  # (h, w)
+        self.hidden = _orthogonal(nn.Linear(64 * self.grid[0] * self.grid[1], 512))
+        self.actor = _orthogonal(nn.Linear(512, num_actions), gain=0.01)
+        self.critic = _orthogonal(nn.Linear(512, 1), gain=1.0)
+        self.to(memory_format=torch.channels_last)  # the CPU's and the tensor cores' faster layout
+
+    def forward(self, frames: Tensor, shift: bool = False) -> Output:
+        """
+        Args:
+            frames: (B, S*C, H, W) uint8.
+            shift: also give a zero (B, 64) that is added to every cell of the features. What
+                `grad_cam` needs is the value's gradient summed over cells, which is the gradient
+                by this shift. Through the hidden layer it takes a (B, 64) product where the
+                gradient by all cells takes (B, 64*h*w): the CAMAL loss costs a fifth as much.
+        """
+        features = F.relu(self.convolutions(_to_unit(frames)))  # (B, 64, h, w)
+        cells = features.permute(0, 2, 3, 1).flatten(1)  # (B, h*w*64), no copy: channels last
+        hidden = self.hidden(cells)  # (B, 512)
+        zeros = None
+        if shift:
+            zeros = features.new_zeros(features.shape[:2], requires_grad=True)
+            by_channel = self.hidden.weight.unflatten(1, (-1, 64)).sum(1)  # (512, 64)
+            hidden = hidden + F.linear(zeros, by_channel)
+        hidden = F.relu(hidden)
+        logits, value = self.actor(hidden), self.critic(hidden)[:, 0]
+        return Output(logits.float(), value.float(), features, zeros)
+
+
+def feature_grid(frame_size: tuple[int, int]) -> tuple[int, int]:
+    """(h, w) of the feature maps for frames of (H, W) pixels: 11 x 16 for 120 x 160."""
+
+    def cells(pixels: int) -> int:
+        for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+            pixels = (pixels - kernel) // stride + 1
+        return pixels
+
+    h, w = cells(frame_size[0]), cells(frame_size[1])
+    if min(h, w) < 1:
+        raise ValueError(f"frames of {frame_size} pixels are too small: 36 x 36 is the least")
+    return h, w
+
+
+def _to_unit(frames: Tensor) -> Tensor:
+    """uint8 (B, S*C, H, W) to float in [0, 1], channels last."""
+    return frames.to(torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
+
+
+def _orthogonal(layer: nn.Module, gain: float = 2**0.5) -> nn.Module:
+    """Orthogonal weights, zero bias (Andrychowicz et al. 2021; CleanRL's `layer_init`)."""
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer

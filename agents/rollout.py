@@ -1,0 +1,169 @@
+"""Storage for one PPO rollout, and the advantages computed from it.
+
+Frames are kept once, as single uint8 images: at 320 x 240 with 8 lanes and 128 steps the whole
+storage, masks included, takes 160 MB where float32 stacks of four take 1.26 GB. Stacks are formed
+by indexing when a batch is read and never reach across an episode's start: what lies before it is
+filled with the episode's first frame.
+
+Letters: T steps, N lanes, S stacked frames, B samples, C channels, H x W pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FinalFrame:
+    """The true last frame of an episode that a time limit (or a fault) cut off."""
+
+    step: int
+    lane: int
+    frame: np.ndarray  # (H, W, C) uint8
+
+
+class RolloutStorage:
+    """T steps of N lanes, on `device`; lanes write straight into `inbox` arrays."""
+
+    def __init__(
+        self,
+        num_steps: int,
+        num_lanes: int,
+        frame_shape: tuple[int, int, int],
+        stack: int = 4,
+        device: torch.device | str = "cpu",
+    ):
+        self.num_steps, self.num_lanes, self.stack = num_steps, num_lanes, stack
+        self.frame_shape, self.device = tuple(frame_shape), torch.device(device)
+        height, width, _ = self.frame_shape
+        # S - 1 rows of the past, T observations, and the one after the last step.
+        self.frames = self._zeros((stack + num_steps, num_lanes, *self.frame_shape), torch.uint8)
+        self.masks = self._zeros((num_steps + 1, num_lanes, height, width), torch.uint8)
+        self.actions = self._zeros((num_steps, num_lanes), torch.int64)
+        self.log_probs = self._zeros((num_steps, num_lanes), torch.float32)
+        self.values = self._zeros((num_steps, num_lanes), torch.float32)
+        # The environment's side is written by the CPU and crosses over once a rollout.
+        self.rewards = np.zeros((num_steps, num_lanes), np.float32)
+        self.dones = np.zeros((num_steps, num_lanes), bool)
+        self.age = np.zeros((num_steps + 1, num_lanes), np.int64)  # frames since the first, <= S-1
+        self.final_frames: list[FinalFrame] = []
+        if self.device.type == "cuda":
+            pinned = {"dtype": torch.uint8, "pin_memory": True}
+            self._frame_inbox = torch.zeros((num_lanes, *self.frame_shape), **pinned)
+            self._mask_inbox = torch.zeros((num_lanes, height, width), **pinned)
+
+    def _zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held on the device."""
+        tensors = (self.frames, self.masks, self.actions, self.log_probs, self.values)
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    # ------------------------------------------------------------------ writing
+
+    def inbox(self, step: int, lanes: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Arrays that receive the frames (n, H, W, C) and masks (n, H, W) of observation `step`."""
+        if self.device.type == "cuda":
+            return self._frame_inbox[lanes].numpy(), self._mask_inbox[lanes].numpy()
+        row = step + self.stack - 1
+        return self.frames[row, lanes].numpy(), self.masks[step, lanes].numpy()
+
+    def deliver(self, step: int, lanes: slice = slice(None)) -> None:
+        """Move what the inbox received to the device (nothing to do on a CPU)."""
+        if self.device.type == "cuda":
+            row = step + self.stack - 1
+            self.frames[row, lanes].copy_(self._frame_inbox[lanes], non_blocking=True)
+            self.masks[step, lanes].copy_(self._mask_inbox[lanes], non_blocking=True)
+
+    def record(
+        self,
+        step: int,
+        lanes: slice,
+        rewards: np.ndarray,
+        dones: np.ndarray,
+        final_frames: dict[int, np.ndarray],
+    ) -> None:
+        """What action `step` led to: learning rewards, episode ends, frames cut off by limits."""
+        self.rewards[step, lanes], self.dones[step, lanes] = rewards, dones
+        older = np.minimum(self.age[step, lanes] + 1, self.stack - 1)
+        self.age[step + 1, lanes] = np.where(dones, 0, older)
+        first = lanes.start or 0
+        self.final_frames += [FinalFrame(step, first + i, f) for i, f in final_frames.items()]
+
+    def roll(self) -> None:
+        """Make the last observation the first one of the next rollout."""
+        self.frames[: self.stack] = self.frames[-self.stack :].clone()
+        self.masks[0] = self.masks[-1]
+        self.age[0] = self.age[-1]
+        self.final_frames = []
+
+    # ------------------------------------------------------------------ reading
+
+    def rows(self, steps: np.ndarray | slice, lanes: np.ndarray | slice) -> Tensor:
+        """Rows of `frames` viewed as (-1, H*W*C) that make the stacks, (..., S) int64, CPU."""
+        step = np.arange(self.num_steps + 1)[:, None, None]
+        lane = np.arange(self.num_lanes)[None, :, None]
+        back = np.minimum(np.arange(self.stack)[::-1], self.age[..., None])  # (T+1, N, S)
+        rows = (step + self.stack - 1 - back) * self.num_lanes + lane
+        return torch.from_numpy(rows[steps, lanes])
+
+    def stacks(self, rows: Tensor) -> Tensor:
+        """uint8 stacks (B, S*C, H, W), channels last in memory, oldest frame first.
+
+        Args:
+            rows: (B, S) from `rows`, on the storage's device.
+        """
+        height, width, channels = self.frame_shape
+        flat = self.frames.view(-1, height * width * channels)
+        picked = flat.index_select(0, rows.reshape(-1))  # (B*S, H*W*C)
+        picked = picked.view(-1, self.stack, height, width, channels)
+        stacked = picked.permute(0, 2, 3, 1, 4).reshape(len(rows), height, width, -1)
+        return stacked.permute(0, 3, 1, 2)  # (B, S*C, H, W)
+
+    def observation(self, step: int, lanes: slice = slice(None)) -> Tensor:
+        """The stacks that the policy sees at `step`, (n, S*C, H, W)."""
+        if step > self.num_steps:
+            raise IndexError(f"step {step} of a rollout of {self.num_steps}")
+        age = self.age[step, lanes]
+        lane = np.arange(self.num_lanes)[lanes]
+        back = np.minimum(np.arange(self.stack)[::-1], age[:, None])
+        rows = torch.from_numpy((step + self.stack - 1 - back) * self.num_lanes + lane[:, None])
+        return self.stacks(rows.to(self.device, non_blocking=True))
+
+    def final_stacks(self) -> Tensor:
+        """Stacks that end in the true last frames of cut-off episodes, (len(final_frames), ...)."""
+        steps = np.array([f.step for f in self.final_frames])
+        lanes = np.array([f.lane for f in self.final_frames])
+        before = self.stacks(self.rows(steps, lanes).to(self.device))
+        last = np.stack([f.frame for f in self.final_frames])  # (B, H, W, C)
+        last = torch.from_numpy(last).to(self.device).permute(0, 3, 1, 2)
+        return torch.cat([before[:, last.shape[1] :], last], dim=1)
+
+
+def gae(
+    rewards: Tensor, values: Tensor, dones: Tensor, last_value: Tensor, gamma: float, lam: float
+) -> Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016, Eq. 16).
+
+    Args:
+        rewards, values: (T, N).
+        dones: (T, N) bool, the episode ended with this step. Where a time limit ended it, the
+            reward must already contain gamma * V(true last frame).
+        last_value: (N,), the value of the observation after the last step.
+
+    Returns:
+        (T, N) advantages; add `values` for the returns.
+    """
+    next_values = torch.cat([values[1:], last_value[None]])
+    going_on = 1.0 - dones.to(values.dtype)
+    deltas = rewards + gamma * next_values * going_on - values
+    advantages = torch.empty_like(deltas)
+    advantage = torch.zeros_like(last_value)
+    for t in reversed(range(len(deltas))):
+        advantage = deltas[t] + gamma * lam * going_on[t] * advantage
+        advantages[t] = advantage
+    return advantages

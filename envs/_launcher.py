@@ -1,0 +1,47 @@
+"""Started in place of the engine: becomes the engine, in surroundings that leave no traces.
+
+    launcher.py ENGINE ARGUMENT...
+
+Runs with the folder of one game (where `-config` points) as its working directory, because the
+engine writes files there. It leaves the terminal's session, so that Ctrl-C reaches only the
+program that plays; asks the kernel to be killed with that program; notes its process and instance
+id for whoever has to clean up; and turns into the engine, which keeps the process id.
+
+Plain standard library and quick to start: one of these runs for every game.
+"""
+
+import os
+import sys
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+SIGKILL = 9
+
+
+def _die_with_parent():
+    """Ask Linux for SIGKILL at the parent's death; elsewhere the janitor alone sees to that."""
+    if sys.platform != "linux":
+        return
+    try:
+        import ctypes
+    except ImportError:
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+
+
+def main():
+    engine, arguments = sys.argv[1], sys.argv[2:]
+    folder = os.path.dirname(arguments[arguments.index("-config") + 1])
+    instance = arguments[arguments.index("+viz_instance_id") + 1]
+    os.setsid()
+    _die_with_parent()
+    # A folder that is gone means that the program that plays is gone: the open fails, and no
+    # engine starts.
+    with open(os.path.join(folder, "process.new"), "w") as record:
+        record.write(f"{os.getpid()} {instance}\n")
+    os.rename(record.name, os.path.join(folder, "process"))
+    os.chdir(folder)
+    os.execv(engine, [engine, *arguments])
+
+
+if __name__ == "__main__":
+    main()

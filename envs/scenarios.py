@@ -1,0 +1,155 @@
+"""The Doom scenarios that agents train on, as one table.
+
+A scenario says which file of the ViZDoom package defines the game, which of the objects on the
+screen are the targets an agent should attend to, and after how many tics (1/35 s) an episode is
+cut off. Everything else of the code asks this table; nothing else knows an object's name.
+
+    resolve("DefendCenter")                               # the targets of the table
+    resolve("TakeCover", targets=["DoomImpBall"])         # only the fire balls
+    resolve("DefendLine", targets=["category:Monster", "DoomImpBall"])
+
+A target is an object's name ("DoomImpBall") or all objects of a category ("category:Monster"), as
+ViZDoom's labels spell them. A dead monster has a name and a category of its own ("DeadDemon",
+"Gore"), so it stops being a target when it dies.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+CATEGORY_PREFIX = "category:"
+
+# What ViZDoom calls the category of each object that a scenario below can show.
+CATEGORIES = {
+    "Blood": "Gibs",
+    "BulletPuff": "Explosive",
+    "Cacodemon": "Monster",
+    "Chaingun": "Weapon",
+    "ChaingunGuy": "Monster",
+    "Clip": "Ammo",
+    "DeadCacodemon": "Gore",
+    "DeadChaingunGuy": "Gore",
+    "DeadShotgunGuy": "Gore",
+    "DeadZombieman": "Gore",
+    "Demon": "Monster",
+    "DoomImp": "Monster",
+    "DoomImpBall": "Explosive",
+    "DoomPlayer": "Self",
+    "GreenArmor": "Armor",
+    "MarineChainsawVzd": "Monster",
+    "Medikit": "Health",
+    "Rocket": "Explosive",
+    "RocketSmokeTrail": "SFX",
+    "Shotgun": "Weapon",
+    "ShotgunGuy": "Monster",
+    "TeleportFog": "SFX",
+    "Zombieman": "Monster",
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One game: its file, its targets and its time limit."""
+
+    name: str
+    config: str  # file name inside ViZDoom's folder of scenarios
+    targets: tuple[str, ...]  # rules: object names and "category:NAME"
+    time_limit: int | None  # tics after which an episode is truncated; None: never
+    shown: tuple[str, ...]  # names of all objects that can appear on the screen
+
+    def is_target(self, name: str, category: str) -> bool:
+        """Whether an object with this label is one of the targets."""
+        return name in self.targets or CATEGORY_PREFIX + category in self.targets
+
+    def target_choices(self) -> list[str]:
+        """Every rule that can match something this scenario shows."""
+        categories = {CATEGORY_PREFIX + CATEGORIES[name] for name in self.shown}
+        return sorted(self.shown) + sorted(categories)
+
+
+MONSTERS = ("category:Monster",)
+_SHOTS = ("BulletPuff", "Blood", "DoomPlayer")  # what every scenario with a gun shows
+
+_TABLE = (
+    Scenario("Basic", "basic.cfg", MONSTERS, 300, ("Cacodemon", "DeadCacodemon", *_SHOTS)),
+    Scenario(
+        "DefendLine",
+        "defend_the_line.cfg",
+        MONSTERS,
+        None,
+        ("Demon", "DoomImp", "DoomImpBall", *_SHOTS),
+    ),
+    Scenario(
+        "DefendCenter",
+        "defend_the_center.cfg",
+        MONSTERS,
+        2100,
+        ("Demon", "MarineChainsawVzd", *_SHOTS),
+    ),
+    Scenario(
+        "TakeCover",
+        "take_cover.cfg",
+        (*MONSTERS, "DoomImpBall"),
+        None,
+        ("DoomImp", "DoomImpBall"),
+    ),
+    Scenario(
+        "DeadlyCorridor",
+        "deadly_corridor.cfg",
+        MONSTERS,
+        2100,
+        (
+            *("ChaingunGuy", "ShotgunGuy", "Zombieman"),
+            *("DeadChaingunGuy", "DeadShotgunGuy", "DeadZombieman"),
+            *("Chaingun", "Clip", "GreenArmor", "Shotgun", "TeleportFog"),
+            *_SHOTS,
+        ),
+    ),
+    Scenario("HealthGathering", "health_gathering.cfg", ("Medikit",), 2100, ("Medikit",)),
+    Scenario(
+        "PredictPosition",
+        "predict_position.cfg",
+        MONSTERS,
+        300,
+        ("Cacodemon", "DeadCacodemon", "Rocket", "RocketSmokeTrail", "DoomPlayer"),
+    ),
+    Scenario("MyWayHome", "my_way_home.cfg", ("GreenArmor",), 2100, ("GreenArmor",)),
+)
+
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _TABLE}
+
+
+def resolve(name: str, targets: Sequence[str] | None = None) -> Scenario:
+    """The scenario of that name, with its targets replaced if `targets` are given.
+
+    Raises ValueError, in one line with the choices, for an unknown scenario and for a target that
+    the scenario never shows.
+    """
+    if name not in SCENARIOS:
+        raise ValueError(f"unknown environment {name!r}: {_choices(name, SCENARIOS)}")
+    scenario = SCENARIOS[name]
+    if targets is None:
+        return scenario
+    if isinstance(targets, str):
+        targets = [targets]
+    if not targets:
+        raise ValueError(f"no targets given for {name}: name one of {_listed(scenario)}")
+    for target in targets:
+        if target not in scenario.target_choices():
+            choices = _choices(target, scenario.target_choices())
+            raise ValueError(f"{name} never shows the target {target!r}: {choices}")
+    return replace(scenario, targets=tuple(targets))
+
+
+def _choices(wrong: str, choices: Iterable[str]) -> str:
+    """The mend for a wrong name: the nearest choice, then all of them."""
+    by_lower_case = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(str(wrong).lower(), by_lower_case, n=1)
+    hint = f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
+    return f"{hint}choose from {', '.join(by_lower_case.values())}"
+
+
+def _listed(scenario: Scenario) -> str:
+    return ", ".join(scenario.target_choices())

@@ -1,0 +1,67 @@
+"""Losses that compare an attention map with a mask, one value a sample.
+
+    loss = cross_entropy + coefficient * camal(attention, mask).mean()
+
+The mean over the batch is the caller's.
+"""
+
+from typing import Literal
+
+from torch import Tensor
+
+from rl_attn.attention.masks import MaskWeights, mask_weights
+
+EmptyMask = Literal["skip", "suppress"]
+
+
+def alpha_beta(attention: Tensor, weights: MaskWeights) -> tuple[Tensor, Tensor]:
+    """Mean attention inside (alpha) and outside (beta) the mask (CAMAL, Eq. 1).
+
+    Args:
+        attention: (B, h, w) in [0, 1].
+        weights: the masks at that grid, from `mask_weights`.
+
+    Returns:
+        Two tensors (B,) in [0, 1], equal to Eq. 1 on the bilinearly upsampled map. alpha is 0
+        where the mask is empty, beta is 0 where it is full (Eq. 1 divides by zero there).
+    """
+    if attention.shape != weights.inside.shape:
+        raise ValueError(
+            f"attention {tuple(attention.shape)} and mask weights {tuple(weights.inside.shape)} "
+            "differ; build the weights with mask_weights(mask, attention.shape[1:])"
+        )
+    alpha = (attention * weights.inside).sum(dim=(1, 2))
+    beta = (attention * weights.outside).sum(dim=(1, 2))
+    return alpha, beta
+
+
+def camal(attention: Tensor, mask: Tensor, *, empty_mask: EmptyMask = "skip") -> Tensor:
+    """CAMAL: attend to the mask, and nowhere else (Hundal et al. 2026, Eq. 1 and 2).
+
+    Args:
+        attention: (B, h, w) in [0, 1]; a grid coarser than the mask's is compared as if it were
+            upsampled bilinearly to it.
+        mask: (B, H, W) in [0, 1].
+        empty_mask: what a mask without a pixel asks for, see `camal_loss`.
+
+    Returns:
+        (B,) beta - alpha, in [-1, 1].
+    """
+    weights = mask_weights(mask.to(attention.device), tuple(attention.shape[1:]))
+    return camal_loss(*alpha_beta(attention, weights), weights.present, empty_mask)
+
+
+def camal_loss(
+    alpha: Tensor, beta: Tensor, present: Tensor, empty_mask: EmptyMask = "skip"
+) -> Tensor:
+    """beta - alpha (B,), where alpha and beta are known already.
+
+    Eq. 1 is 0/0 for an empty mask, which is every fifth frame of some Doom scenarios. "skip"
+    gives such a sample no loss (0, so a batch mean still divides by B as Eq. 2 does);
+    "suppress" gives it beta: with nothing to look at, attend to nothing.
+    """
+    if empty_mask == "skip":
+        return (beta - alpha) * present
+    if empty_mask == "suppress":
+        return beta - alpha  # alpha is 0 without a mask
+    raise ValueError(f"unknown empty_mask {empty_mask!r}: choose skip or suppress")

@@ -1,0 +1,96 @@
+"""Attention maps from a score and the feature maps behind it.
+
+    attention = grad_cam(score, features)        # (B, h, w) in [0, 1]
+
+Both tensors come from the task's own forward, so no second forward is run and dropout or
+stochastic depth explain the network that was actually used. One vector-Jacobian product serves
+the whole batch: since sample b's score depends on sample b's features alone, the gradient of the
+summed score holds every sample's own gradient (CAMAL, Eq. 4 and Proposition 1). Training-mode
+BatchNorm between features and score would break that.
+
+Letters: B samples, K channels, h x w cells of the feature maps, H x W pixels of the image.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Normalization = Literal["max", "minmax", "none"]
+
+#: A map whose largest value is below this is called dead: it stays (about) zero.
+DEAD = 1e-8
+
+
+def grad_cam(
+    score: Tensor,
+    features: Tensor,
+    *,
+    channels: Literal["mean", "sum"] = "mean",
+    normalization: Normalization = "max",
+    second_order: bool = True,
+    shift: Tensor | None = None,
+) -> Tensor:
+    """Grad-CAM (Selvaraju et al. 2017) with the mean over channels of CAMAL's Eq. 3.
+
+    G = ReLU(1/K sum_k w_k A^k) with w_k = 1/(hw) sum_ij d score / d A^k_ij.
+
+    Args:
+        score: (B,), one scalar a sample: a class logit, a state's value, an action's logit.
+        features: (B, K, h, w), of the same forward as `score`.
+        channels: "mean" divides by K (CAMAL), "sum" does not (Selvaraju et al.).
+        normalization: how the map is brought to [0, 1], see `normalize`.
+        second_order: let a loss on the map reach the parameters above `features` through w_k.
+            False treats w_k as constants, as much published code does.
+        shift: (B, K) zeros that the forward added to every cell of `features`. Its gradient is
+            the sum over the cells, all that w_k needs; a network whose next layer is linear can
+            carry it past that layer's large product, at a fraction of the cost in both orders
+            (see `agents.ActorCritic`). The map is the same.
+
+    Returns:
+        (B, h, w) float32, in [0, 1] unless `normalization` is "none".
+    """
+    if features.ndim != 4 or score.shape != features.shape[:1]:
+        raise ValueError(
+            f"grad_cam needs score (B,) and features (B, K, h, w), got {tuple(score.shape)} and "
+            f"{tuple(features.shape)}; pick one score a sample, e.g. logits.gather(1, y[:, None])"
+            ".squeeze(1)"
+        )
+    with torch.autocast(score.device.type, enabled=False):  # the map is always float32
+        source = features if shift is None else shift
+        (gradient,) = torch.autograd.grad(
+            score.sum(), source, create_graph=second_order, retain_graph=True
+        )
+        summed = _full(gradient) if shift is not None else _full(gradient).sum(dim=(2, 3))
+        weights = summed / (features.shape[2] * features.shape[3])  # (B, K)
+        combined = torch.einsum("bk,bkhw->bhw", weights, _full(features))
+        if channels == "mean":
+            combined = combined / features.shape[1]
+        return normalize(F.relu(combined), normalization)
+
+
+def normalize(maps: Tensor, method: Normalization = "max") -> Tensor:
+    """Bring non-negative maps (B, h, w) to [0, 1], each by itself.
+
+    "max" divides by the map's maximum and keeps its zero; "minmax" subtracts the minimum first,
+    which the supervised literature does. A map that is constant at zero stays zero: its divisor
+    is kept above `DEAD`, so values and gradients are finite.
+    """
+    if method == "none":
+        return maps
+    if method == "minmax":
+        maps = maps - maps.amin(dim=(-2, -1), keepdim=True)
+    elif method != "max":
+        raise ValueError(f"unknown normalization {method!r}: choose max, minmax or none")
+    return maps / maps.amax(dim=(-2, -1), keepdim=True).clamp_min(DEAD)
+
+
+def upsample(attention: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear (B, h, w) -> (B, H, W), pixel centres aligned; stays in [0, 1]."""
+    return F.interpolate(attention[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """Half precisions to float32; float32 and float64 stay as they are."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,0 +1,58 @@
+"""What a mask becomes before attention is compared with it.
+
+CAMAL's alpha and beta (Eq. 1) are weighted sums of the attention map at the mask's resolution,
+to which the map is upsampled bilinearly, H = U h. Since U is linear,
+
+    sum(H * M) = sum((U h) * M) = sum(h * U^T M),
+
+so the mask can be brought down to the map's grid once, exactly, instead of bringing the map up
+in every training step. `mask_weights` does that; `alpha_beta` in `losses.py` uses it.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class MaskWeights(NamedTuple):
+    """A mask as weights over the cells of an attention map: alpha = sum(h * inside)."""
+
+    inside: Tensor  # (B, h, w), sums to 1 a sample; zeros where the mask is empty
+    outside: Tensor  # (B, h, w), sums to 1 a sample; zeros where the mask is full
+    present: Tensor  # (B,) bool: the mask has at least one pixel on
+
+    def __getitem__(self, index):
+        """Rows by a tensor of indices or a slice (all three fields at once)."""
+        return MaskWeights(*(field[index] for field in tuple(self)))
+
+
+def mask_weights(mask: Tensor, grid: tuple[int, int]) -> MaskWeights:
+    """Project masks onto the grid of the attention maps, once, when they arrive.
+
+    Args:
+        mask: (B, H, W) in [0, 1], any dtype.
+        grid: (h, w) of the attention maps; (H, W) leaves the mask as it is.
+    """
+    if mask.ndim != 3:
+        raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
+    mask = mask if mask.is_floating_point() else mask.float()
+    rows = _bilinear(mask.shape[1], grid[0], mask.device, mask.dtype)  # (H, h)
+    columns = _bilinear(mask.shape[2], grid[1], mask.device, mask.dtype)  # (W, w)
+    projected = torch.einsum("bHW,Hh,Ww->bhw", mask, rows, columns)  # U^T M
+    everything = rows.sum(0)[:, None] * columns.sum(0)[None, :]  # U^T 1
+    on = mask.sum(dim=(1, 2))  # (B,)
+    off = mask.shape[1] * mask.shape[2] - on
+    inside = projected / on.clamp_min(torch.finfo(mask.dtype).tiny)[:, None, None]
+    outside = (everything - projected) / off.clamp_min(torch.finfo(mask.dtype).tiny)[:, None, None]
+    full = (off <= 0)[:, None, None]
+    return MaskWeights(inside, outside.masked_fill(full, 0.0), on > 0)
+
+
+@lru_cache(maxsize=64)
+def _bilinear(size: int, grid: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(size, grid) matrix of the 1-D bilinear interpolation from `grid` cells to `size` pixels."""
+    cells = torch.eye(grid, device=device, dtype=dtype)[None]  # (1, cell, grid)
+    return F.interpolate(cells, size=size, mode="linear", align_corners=False)[0].T.contiguous()

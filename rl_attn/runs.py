@@ -1,0 +1,192 @@
+"""A run is a folder, and everything that reads runs reads these files.
+
+    config.yaml               every setting, re-runnable with --config
+    metrics.csv               one row an update
+    evaluations.csv           one row an evaluation during training
+    events.out.tfevents.*     the same for TensorBoard, with pictures
+    checkpoints/step_N.pt     the last few; best.pt is the one with the highest return so far
+
+Files are written beside their place and moved there, so a reader never sees half a file and a
+crash never costs what was finished.
+"""
+
+import csv
+import dataclasses
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from rl_attn.cli import UserError, choose, load_yaml
+
+Args = TypeVar("Args")
+
+#: Changes when checkpoints of older code can no longer be continued.
+FORMAT = 1
+
+
+def create(path: Path, args: Any) -> Path:
+    """Make the folder of a new run and write its configuration."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(
+            f"run folder {path} exists already: choose another --run-dir, or continue that run "
+            f"with --resume {path}"
+        )
+    (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+    values = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(args).items()
+    }
+    write_text(path / "config.yaml", yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def load_args(path: Path, args_type: type[Args]) -> Args:
+    """The configuration that the run was started with."""
+    if not (path / "config.yaml").is_file():
+        raise UserError(f"{path} is not a run: it has no config.yaml")
+    values = load_yaml(path / "config.yaml")
+    known = [field.name for field in dataclasses.fields(args_type)]
+    for key in values:
+        choose(f"key in {path / 'config.yaml'}:", key, known)
+    return args_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+# ---------------------------------------------------------------------- checkpoints
+
+
+def checkpoints(path: Path) -> list[Path]:
+    """Numbered checkpoints of a run, oldest first."""
+    return sorted((path / "checkpoints").glob("step_*.pt"), key=lambda p: int(p.stem[5:]))
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, best: bool) -> Path:
+    """Write a checkpoint atomically, refresh best.pt if asked, and drop all but the last `keep`."""
+    target = path / "checkpoints" / f"step_{step:09d}.pt"
+    with _replacing(target) as scratch:
+        torch.save({"format": FORMAT, **state}, scratch)
+    if best:
+        with _replacing(target.with_name("best.pt")) as scratch:
+            shutil.copyfile(target, scratch)
+    for old in checkpoints(path)[:-keep]:
+        old.unlink()
+    return target
+
+
+def load_checkpoint(file: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint; only tensors and plain values are unpickled, never code."""
+    try:
+        state = torch.load(file, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"checkpoint {file} does not exist") from None
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"checkpoint {file} is damaged or truncated ({type(error).__name__}): delete it to "
+            "fall back on the one before"
+        ) from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise UserError(f"checkpoint {file} is not one of this version's (format {FORMAT})")
+    return state
+
+
+def latest_checkpoint(path: Path) -> Path | None:
+    found = checkpoints(path)
+    return found[-1] if found else None
+
+
+# ---------------------------------------------------------------------- logging
+
+
+class RunLog:
+    """Scalars and pictures of one run, to TensorBoard and to CSV at once.
+
+    Args:
+        path: the run's folder.
+        resume_step: rows and events after this step belong to work that was lost with an
+            interruption; they are dropped, and written again by the resumed run.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None):
+        self.path = path
+        if resume_step is not None:
+            for table in path.glob("*.csv"):
+                _drop_rows_after(table, resume_step)
+        purge = None if resume_step is None else resume_step + 1
+        self.board = SummaryWriter(str(path), purge_step=purge, flush_secs=10)
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """One value for TensorBoard alone."""
+        self.board.add_scalar(name, value, step)
+
+    def row(self, values: Mapping[str, float], step: int, table: str = "metrics") -> None:
+        """A row of `table`.csv, and a TensorBoard scalar for every value that is not NaN.
+
+        The first row decides the columns.
+        """
+        for name, value in values.items():
+            if np.isfinite(value):
+                self.board.add_scalar(name, value, step)
+        file = self.path / f"{table}.csv"
+        new = not file.exists()
+        with file.open("a", newline="") as out:
+            writer = csv.writer(out)
+            if new:
+                writer.writerow(["global_step", *values])
+            cells = ["" if np.isnan(v) else f"{v:.8g}" for v in values.values()]
+            writer.writerow([step, *cells])
+
+    def picture(self, name: str, image: np.ndarray, step: int) -> None:
+        """An RGB image, uint8 (H, W, 3)."""
+        self.board.add_image(name, image, step, dataformats="HWC")
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.board.close()
+
+
+def _drop_rows_after(table: Path, step: int) -> None:
+    with table.open(newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
+    lines = "".join(",".join(row) + "\n" for row in [header, *kept])
+    write_text(table, lines if kept else None)
+
+
+# ---------------------------------------------------------------------- atomic files
+
+
+def write_text(path: Path, text: str | None) -> None:
+    """Replace a text file in one move; None removes it."""
+    if text is None:
+        path.unlink(missing_ok=True)
+        return
+    with _replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+class _replacing:
+    """`with _replacing(target) as scratch:` moves scratch to target if the block succeeds."""
+
+    def __init__(self, target: Path):
+        self.target = target
+        self.scratch = target.with_name(f".{target.name}.{os.getpid()}")
+
+    def __enter__(self) -> Path:
+        return self.scratch
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is not None:
+            self.scratch.unlink(missing_ok=True)
+            return
+        with self.scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(self.scratch, self.target)
