@@ -28,17 +28,33 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
 
 
+def _record(folder, instance):
+    """Note who we are; in one move, so that nobody reads half of it."""
+    draft = os.path.join(folder, "process.draft")
+    with open(draft, "w") as record:
+        record.write(f"{os.getpid()} {instance}\n")
+    os.rename(draft, os.path.join(folder, "process"))
+
+
+def _give_up(instance):
+    """A folder that is gone means that the program that plays is gone, and so is its janitor."""
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from _janitor import remove_shared_memory
+
+    remove_shared_memory(instance)
+    sys.exit(1)
+
+
 def main():
     engine, arguments = sys.argv[1], sys.argv[2:]
     folder = os.path.dirname(arguments[arguments.index("-config") + 1])
     instance = arguments[arguments.index("+viz_instance_id") + 1]
     os.setsid()
     _die_with_parent()
-    # A folder that is gone means that the program that plays is gone: the open fails, and no
-    # engine starts.
-    with open(os.path.join(folder, "process.new"), "w") as record:
-        record.write(f"{os.getpid()} {instance}\n")
-    os.rename(record.name, os.path.join(folder, "process"))
+    try:
+        _record(folder, instance)
+    except FileNotFoundError:
+        _give_up(instance)
     os.chdir(folder)
     os.execv(engine, [engine, *arguments])
 

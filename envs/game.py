@@ -66,12 +66,13 @@ class Game:
         """`resolution` is (width, height) in pixels, `frame_skip` the tics an action lasts."""
         if frame_skip < 1:
             raise ValueError(f"frame_skip is {frame_skip}: it must be at least 1")
+        size = screen_resolution(resolution)
         width, height = resolution
         self.scenario = scenario
         self.frame_skip = frame_skip
         self.frame_shape = (height, width, 3 if rgb else 1)
         self.mask_shape = (height, width)
-        self._doom = self._configured(scenario, screen_resolution(resolution), rgb)
+        self._doom = self._configured(scenario, size, rgb)
         buttons = self._doom.get_available_buttons()
         self.action_names = ("NOOP", *(button.name for button in buttons))
         self._presses = [[False] * len(buttons)]

@@ -68,18 +68,19 @@ class _Group:
         self.busy = False
         self.outcomes: list[Outcome | None] = [None] * len(lanes)
         self.errors: list[BaseException] = []
-        self._running = 0
+        self._running = 0  # threads at work; falls to 0 and releases `_done` in one
         self._lock = threading.Lock()
-        self._done = threading.Lock()  # released by the last thread to finish
-        self._done.acquire()
+        self._done = threading.Lock()
         # Per lane: how long the caller has watched the engine work on the same call.
         self._watched = [(0, 0.0)] * len(lanes)
 
     def start(self, play: Callable[[int, Lane], Outcome | None]) -> None:
         """Have `play(index in the group, lane)` done for every lane, in the threads."""
-        self.busy = True
+        with self._lock:
+            self._done.acquire(blocking=False)
+            self._running = self.num_threads
         self.errors = []
-        self._running = self.num_threads
+        self.busy = True
         for queue in self.queues:
             queue.put(play)
 
@@ -94,17 +95,20 @@ class _Group:
             del play  # holds the caller's arrays
             with self._lock:
                 self._running -= 1
-                last = self._running == 0
-            if last:
-                self._done.release()
+                if self._running == 0:
+                    self._done.release()
         for lane in self.lanes[thread :: self.num_threads]:
             lane.game.close()
 
     def join(self, hang_timeout: float) -> None:
-        """Wait until all lanes are done; kill games that do not answer in time."""
+        """Wait until all lanes are done; kill games that do not answer in time.
+
+        After an interrupt (KeyboardInterrupt) it may be called again.
+        """
         interval = min(1.0, hang_timeout / 5)
-        while not self._done.acquire(timeout=interval):
-            self._kill_hung(interval, hang_timeout)
+        while self._running > 0:
+            if not self._done.acquire(timeout=interval):
+                self._kill_hung(interval, hang_timeout)
         self.busy = False
         if self.errors:
             raise self.errors[0]
@@ -143,7 +147,8 @@ class Lanes:
         targets: names or "category:NAME" in place of the scenario's own.
         seed: of the stream of episode seeds, one stream a lane. episode_seeds: play these instead,
         lane i the i-th, (i + num_lanes)-th, ...; a lane that has played all of its own goes idle.
-        num_threads: of all groups together. hang_timeout: seconds that one call to a game may take.
+        num_threads: of all groups together; by default up to four a core in each group.
+        hang_timeout: seconds that one call to a game may take before the game is killed.
 
         Raises ValueError for an unknown scenario, target or resolution and for counts that do not
         fit together.
@@ -152,6 +157,8 @@ class Lanes:
             raise ValueError(f"{num_lanes} lanes cannot be divided into {num_groups} equal groups")
         if hang_timeout <= 0:
             raise ValueError(f"hang_timeout is {hang_timeout}: it must be above 0 seconds")
+        if num_threads is not None and num_threads < 1:
+            raise ValueError(f"num_threads is {num_threads}: it must be at least 1")
         self.scenario = resolve(scenario, targets)
         self.num_lanes = num_lanes
         self.num_groups = num_groups
@@ -171,11 +178,9 @@ class Lanes:
 
     def _start_threads(self, num_threads: int | None) -> None:
         per_group = self.num_lanes // self.num_groups
-        if num_threads is None:
-            num_threads = min(self.num_lanes, 2 * _num_cores())
-        if num_threads < 1:
-            raise ValueError(f"num_threads is {num_threads}: it must be at least 1")
-        each = min(per_group, max(1, num_threads // self.num_groups))
+        # Threads mostly wait for their games; more games at work use the cores better.
+        each = 4 * _num_cores() if num_threads is None else max(1, num_threads // self.num_groups)
+        each = min(each, per_group)
         self._groups = [
             _Group(self._lanes[self.group_slice(group)], each) for group in range(self.num_groups)
         ]

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import ActorCritic, Output, RolloutStorage, feature_grid, gae
-from envs.game import screen_resolution
+from envs.game import Game, screen_resolution
 from envs.lane import Episode
 from envs.lanes import Lanes
 from envs.scenarios import resolve
@@ -157,12 +157,9 @@ class Trainer:
             frame_skip=args.frame_skip,
             targets=args.targets or None,
             seed=args.seed,
-            num_groups=2 if device.type == "cuda" and args.num_envs > 1 else 1,
+            num_groups=2 if device.type == "cuda" and args.num_envs % 2 == 0 else 1,
         )
-        height, width, channels = self.lanes.frame_shape
-        self.agent = ActorCritic(
-            args.frame_stack * channels, (height, width), self.lanes.num_actions
-        ).to(device)
+        self.agent = make_agent(args).to(device)
         if args.compile:  # the heads stay eager: compiled code cannot be differentiated twice
             self.agent.convolutions.compile()
         self.optimizer = torch.optim.Adam(
@@ -339,12 +336,8 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`: each game is replayed to where it was."""
-        try:
-            self.agent.load_state_dict(state["agent"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"the checkpoint is of another network: {reason}") from None
+        load_agent(self.agent, state["agent"])
+        self.optimizer.load_state_dict(state["optimizer"])
         storage = self.storage
         storage.frames[: self.args.frame_stack] = state["frames"]
         storage.age[0] = state["age"].numpy()
@@ -354,6 +347,22 @@ class Trainer:
         self.global_step = state["global_step"]
         self.returns.extend(state["returns"])
         self.best_return = state["best_return"]
+
+
+def make_agent(args: Args) -> ActorCritic:
+    """The network for these frames and this scenario's actions; starts no game."""
+    actions = Game(resolve(args.env)).num_actions
+    channels = args.frame_stack * (3 if args.rgb else 1)
+    return ActorCritic(channels, (args.height, args.width), actions)
+
+
+def load_agent(agent: ActorCritic, state: dict[str, Tensor]) -> None:
+    """Weights of a checkpoint; a UserError if they are another network's."""
+    try:
+        agent.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the checkpoint is of another network: {reason}") from None
 
 
 def ppo_loss(

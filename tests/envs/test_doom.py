@@ -5,6 +5,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import envs
+from envs.doom import DoomEnv
 from envs.game import GameFault
 
 
@@ -115,4 +116,4 @@ def test_bad_settings_are_refused(make):
     with pytest.raises(ValueError, match="no resolution 84x84"):
         make("DefendLine", resolution=(84, 84))
     with pytest.raises(ValueError, match="render_mode is 'human'"):
-        make("DefendLine", render_mode="human").unwrapped
+        DoomEnv("DefendLine", render_mode="human")

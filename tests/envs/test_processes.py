@@ -1,4 +1,4 @@
-"""Whole programs that play, ended in all ways; what they leave behind is looked for from outside."""
+"""Whole programs that play, ended in all ways; what they leave is looked for from outside."""
 
 import os
 import signal
@@ -28,11 +28,27 @@ PLAY = """
     games = [lane.game for lane in lanes._lanes]
     ids = [game._doom.get_instance_id() for game in games]
     print(*[game.pid for game in games], *ids, processes.home().folder, flush=True)
+    sys.stdin.readline()
 """
 GO_ON = """
     while True:
         lanes.step(np.zeros(2, int), frames, masks)
 """
+
+
+def alive(pid):
+    """Whether a process does anything: one that has ended may still wait to be noticed."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
 
 
 class Program:
@@ -46,6 +62,7 @@ class Program:
             [sys.executable, "-c", textwrap.dedent(PLAY + rest)],
             cwd=self.cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "temp")},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -53,11 +70,13 @@ class Program:
         )
         words = self.process.stdout.readline().split()
         assert words, self.process.stderr.read()
-        self.games = [psutil.Process(int(word)) for word in words[:2]]
+        self.games = [int(word) for word in words[:2]]
         self.instances = words[2:4]
         self.home = Path(words[4])
         assert self.home.parent == folder / "temp"
         assert len(self.shared_memory()) == 6
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
 
     def shared_memory(self):
         return [
@@ -68,15 +87,12 @@ class Program:
 
     def traces(self):
         """What is still there of the games."""
-        living = [game.pid for game in self.games if game.is_running()]
+        living = [pid for pid in self.games if alive(pid)]
         folders = [path for path in self.home.parent.iterdir()]
         return [*living, *self.shared_memory(), *folders, *self.cwd.iterdir()]
 
-    def wait_for_no_traces(self, seconds=10):
-        deadline = time.monotonic() + seconds
-        while self.traces() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert self.traces() == []
+    def wait_for_no_traces(self):
+        wait_until(lambda: not self.traces())
 
 
 @pytest.fixture
@@ -103,7 +119,7 @@ def test_a_killed_program_leaves_nothing(program):
 def test_a_killed_program_with_stopped_games_leaves_nothing(program):
     playing = program(GO_ON)
     for game in playing.games:
-        game.suspend()
+        psutil.Process(game).suspend()
     playing.process.kill()
     playing.wait_for_no_traces()
 
@@ -125,8 +141,7 @@ def test_games_die_with_their_program_even_without_a_janitor(program):
     ]
     janitor.kill()
     playing.process.kill()
-    for game in playing.games:
-        game.wait(timeout=10)
+    wait_until(lambda: not any(alive(game) for game in playing.games))
     for instance in playing.instances:  # the janitor's work
         for file in SHARED_MEMORY.glob(f"*{instance}"):
             file.unlink()
@@ -156,16 +171,19 @@ def test_an_interrupt_reaches_the_program_and_not_the_games(program):
     playing = program(
         """
     try:
+        print("playing", flush=True)
         while True:
             lanes.step(np.zeros(2, int), frames, masks)
     except KeyboardInterrupt:
-        lanes.wait() if lanes._groups[0].busy else None
+        if lanes._groups[0].busy:
+            lanes.wait()
         for _ in range(50):
             lanes.step(np.zeros(2, int), frames, masks)
         print("faults", lanes.faults, [psutil.pid_exists(game.pid) for game in games])
         """
     )
-    time.sleep(0.3)
+    assert playing.process.stdout.readline() == "playing\n"
+    time.sleep(0.2)
     os.killpg(playing.process.pid, signal.SIGINT)
     output, errors = playing.process.communicate(timeout=20)
     assert output.split("\n")[0] == "faults 0 [True, True]", errors
@@ -194,7 +212,7 @@ def test_a_suspended_program_does_not_take_its_games_for_hung(program):
 def test_a_forked_worker_has_no_power_over_its_parents_games(program):
     playing = program(
         """
-    import gc, warnings
+    import warnings
     warnings.simplefilter("ignore")  # a fork beside threads: what other libraries do
     worker = os.fork()
     if worker == 0:
@@ -214,9 +232,7 @@ def test_a_forked_worker_has_no_power_over_its_parents_games(program):
     output, errors = playing.process.communicate(timeout=30)
     worker_game, faults = output.splitlines()
     assert faults == "faults 0", errors
-    playing.games.append(psutil.Process(int(worker_game))) if psutil.pid_exists(
-        int(worker_game)
-    ) else None
+    playing.games.append(int(worker_game))
     playing.wait_for_no_traces()
 
 
@@ -234,12 +250,9 @@ def test_workers_of_gymnasium_that_are_terminated_leave_nothing(program):
         """
     )
     output, errors = playing.process.communicate(timeout=30)
-    pids = [int(word) for word in output.split()]
-    assert len(pids) == 4, errors
-    deadline = time.monotonic() + 10
-    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    workers_games = [int(word) for word in output.split()]
+    assert len(workers_games) == 4, errors  # with those of the lanes
+    playing.games += workers_games
     playing.wait_for_no_traces()
 
 

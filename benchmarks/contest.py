@@ -1,0 +1,243 @@
+"""Measure contenders against each other on a noisy machine.
+
+    results = compete([Entry("ours", "stepping:OurLanes"), ...], settings, count=500, rounds=5)
+
+Each contender lives in a fresh process of its own, is built and warmed up there, and then waits.
+In every round all of them do a chunk of the same work, one at a time, in an order that rotates, so
+that whatever else the machine does meets them alike; the first entry is the baseline and times are
+compared within a round. What a chunk returns (a sum of rewards, a number of parameters) must be
+the same for all of them: proof that they did the same work.
+
+A contender is a class made from `settings`, with `note` (where and how it computes),
+`run(count) -> float` and `close()`.
+
+Memory is read from /proc, so on Linux only: what the processes of a contender hold together after
+a chunk, plus by how much its main process held more during it. Pages that several of them share
+count once, and files mapped by the main process, such as torch's libraries, count as its own.
+
+No process outlives the contest, also when it is interrupted or killed: every contender leads a
+session of its own, which is killed as a whole when its work or its parent ends.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from math import isclose, nan
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+#: Seconds that a contender may take to close in peace.
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender: its name in the table, and "module:Class" of what to build."""
+
+    name: str
+    factory: str
+
+
+@dataclass
+class Result:
+    """What was measured of one contender, a value a round."""
+
+    name: str
+    note: str
+    seconds: list[float] = field(default_factory=list)  # of a chunk
+    times: list[float] = field(default_factory=list)  # seconds / the baseline's of that round
+    works: list[float] = field(default_factory=list)
+    peak_mib: float = nan
+
+    @property
+    def time(self) -> float:
+        """The median of the rounds: 2.0 means twice the baseline's time."""
+        return median(self.times)
+
+
+def compete(entries: Sequence[Entry], settings: Any, count: int, rounds: int) -> list[Result]:
+    """Warm every contender up with one chunk of `count`, then measure `rounds` chunks of each."""
+    workers = [Worker(entry) for entry in entries]
+    patience = 0.0
+    try:
+        with _deaf():
+            for worker in workers:
+                worker.start(settings)
+        results = [Result(worker.entry.name, worker.answer()) for worker in workers]
+        for worker in workers:
+            worker.ask(count)
+        for worker in workers:
+            worker.answer()
+        for turn in range(rounds):
+            _round(workers, results, count, turn)
+        patience = PATIENCE
+    finally:
+        with _deaf():
+            _close(workers, patience)
+    return results
+
+
+def _round(workers: list["Worker"], results: list[Result], count: int, turn: int) -> None:
+    for i in range(len(workers)):
+        worker, result = (some[(i + turn) % len(workers)] for some in (workers, results))
+        worker.ask(count)
+        seconds, work = worker.answer()
+        result.seconds.append(seconds)
+        result.works.append(work)
+        memory = held_mib(worker.process.pid)
+        result.peak_mib = memory if memory != memory else max(memory, result.peak_mib)
+    baseline = results[0]
+    for result in results:
+        result.times.append(result.seconds[-1] / baseline.seconds[-1])
+        if not isclose(result.works[-1], baseline.works[-1], rel_tol=1e-3, abs_tol=1e-3):
+            raise RuntimeError(
+                f"{result.name} did other work ({result.works[-1]:g}) than {baseline.name} "
+                f"({baseline.works[-1]:g}): their times cannot be compared"
+            )
+
+
+# ---------------------------------------------------------------------- processes
+
+
+class Worker:
+    """The process of one contender, which works when asked."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self.process: multiprocessing.process.BaseProcess | None = None
+
+    def start(self, settings: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, self.entry, settings))
+        self.process.start()
+        theirs.close()
+
+    def ask(self, count: int | None) -> None:
+        """Have a chunk done; None ends the process."""
+        self._connection.send(count)
+
+    def answer(self) -> Any:
+        """What the process says next; RuntimeError if it has failed."""
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            raise RuntimeError(f"the process of {self.entry.name} has died") from None
+        if isinstance(answer, Failure):
+            raise RuntimeError(f"{self.entry.name} has failed:\n{answer.text}")
+        return answer
+
+
+@dataclass(frozen=True)
+class Failure:
+    text: str
+
+
+def _serve(connection: Connection, entry: Entry, settings: Any) -> None:
+    """The life of a contender's process."""
+    os.setsid()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        module, _, name = entry.factory.partition(":")
+        contender = getattr(importlib.import_module(module), name)(settings)
+        connection.send(contender.note)
+        while (count := connection.recv()) is not None:
+            started = time.perf_counter()
+            work = contender.run(count)
+            connection.send((time.perf_counter() - started, work))
+        contender.close()
+    except Exception:
+        connection.send(Failure(traceback.format_exc()))
+
+
+def _die_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _close(workers: list[Worker], patience: float) -> None:
+    """End all processes, and whatever they have started."""
+    alive = [worker for worker in workers if worker.process is not None]
+    leftovers = [pid for worker in alive for pid in tree(worker.process.pid)]
+    for worker in alive:
+        with suppress(OSError):  # it has died
+            worker.ask(None)
+    deadline = time.monotonic() + patience
+    for worker in alive:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+        with suppress(ProcessLookupError):  # no process of its session is left, or none began
+            os.killpg(worker.process.pid, signal.SIGKILL)
+        worker.process.kill()
+        worker.process.join()
+    # Games have sessions of their own and end by themselves when their program has.
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and any(_parent(pid) is not None for pid in leftovers):
+        time.sleep(0.01)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM in the block, and in processes that are started there for good."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# ---------------------------------------------------------------------- memory
+
+
+def held_mib(pid: int) -> float:
+    """MiB held by a process and all that it has started; NaN where /proc does not tell."""
+    try:
+        status = _fields(Path(f"/proc/{pid}/status"))
+        above = status["VmHWM"] - status["VmRSS"]  # at its peak, over now
+        total = status["RssFile"] + above
+        for each in tree(pid):
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                share = _fields(Path(f"/proc/{each}/smaps_rollup"))
+                total += share["Pss_Anon"] + share["Pss_Shmem"]
+    except (OSError, KeyError):
+        return nan
+    return total / 1024
+
+
+def tree(pid: int) -> list[int]:
+    """The process and its descendants."""
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    children: dict[int | None, list[int]] = {}
+    for each in pids:
+        children.setdefault(_parent(each), []).append(each)
+    found = [pid]
+    for each in found:  # grows
+        found += children.get(each, [])
+    return found
+
+
+def _parent(pid: int) -> int | None:
+    """The process id of the parent; None for a process that has ended."""
+    try:
+        # The name before it, in parentheses, may hold anything.
+        state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state in "ZX" else int(parent)
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """The lines `Name: 123 kB` of a file."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {words[0][:-1]: int(words[1]) for words in lines if words[-1:] == ["kB"]}

@@ -1,0 +1,98 @@
+"""Contenders that step games with random actions; see `rl_throughput.py`.
+
+All of them play the same episodes: seeds and actions are the same, and the sum of the raw rewards
+proves it. This file must not import torch, whose memory would otherwise be counted for them.
+"""
+
+import gc
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+
+from envs.doom import DoomEnv
+from envs.lanes import Lanes
+
+if TYPE_CHECKING:
+    from rl_throughput import Args
+
+SEED = 1
+
+
+class Stepping:
+    """`step(actions (N,)) -> raw rewards (N,)`, with frames and masks made on the way."""
+
+    def __init__(self, args: "Args", num_actions: int) -> None:
+        self.note = f"{args.num_envs} games, {args.width}x{args.height} gray with masks"
+        self._shape = (args.num_envs, num_actions)
+        self._random = np.random.default_rng(SEED)
+        gc.freeze()  # what was imported need not be searched for garbage in a chunk
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def run(self, count: int) -> float:
+        """`count` steps of every game; returns the sum of their rewards."""
+        num_envs, num_actions = self._shape
+        total = 0.0
+        for actions in self._random.integers(num_actions, size=(count, num_envs)):
+            total += float(self.step(actions).sum())
+        return total
+
+
+class OurLanes(Stepping):
+    """`envs.lanes`, writing into arrays that are used again."""
+
+    def __init__(self, args: "Args") -> None:
+        self._lanes = Lanes(args.env, args.num_envs, resolution=(args.width, args.height))
+        self._frames = np.empty((args.num_envs, *self._lanes.frame_shape), np.uint8)
+        self._masks = np.empty((args.num_envs, *self._lanes.mask_shape), np.uint8)
+        self._lanes.reset(self._frames, self._masks, seeds=range(SEED, SEED + args.num_envs))
+        super().__init__(args, self._lanes.num_actions)
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        return self._lanes.step(actions, self._frames, self._masks).rewards
+
+    def close(self) -> None:
+        self._lanes.close()
+
+
+class GymnasiumAsync(Stepping):
+    """gymnasium's fastest vector: a process a game, observations in shared memory."""
+
+    def __init__(self, args: "Args") -> None:
+        make = partial(DoomEnv, args.env, resolution=(args.width, args.height))
+        self._envs = AsyncVectorEnv(
+            [make] * args.num_envs,
+            shared_memory=True,
+            # Its default would spend a step on every reset, in which no game is stepped.
+            autoreset_mode=AutoresetMode.SAME_STEP,
+        )
+        self._envs.reset(seed=SEED)
+        super().__init__(args, int(self._envs.single_action_space.n))
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        return self._envs.step(actions)[1]
+
+    def close(self) -> None:
+        self._envs.close()
+
+
+class SB3Subproc(Stepping):
+    """stable-baselines3's vector of processes, observations through pipes."""
+
+    def __init__(self, args: "Args") -> None:
+        from stable_baselines3.common.vec_env import SubprocVecEnv  # brings torch along
+
+        make = partial(DoomEnv, args.env, resolution=(args.width, args.height))
+        self._envs = SubprocVecEnv([make] * args.num_envs)
+        self._envs.seed(SEED)
+        self._envs.reset()
+        super().__init__(args, int(self._envs.action_space.n))
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        return self._envs.step(actions)[1]
+
+    def close(self) -> None:
+        self._envs.close()

@@ -1,0 +1,271 @@
+"""Play a trained agent on fixed seeds: how well it plays, and where it looks.
+
+    python -m rl_attn.evaluate runs/DefendCenter/camal1-s1-...
+    python -m rl_attn.evaluate RUN --faithfulness --closed-loop
+
+Prints one table and leaves beside the checkpoint's run `evaluation.json` (all of it, each episode
+included), `evaluation.mp4` (frame, mask and attention side by side) and, with --faithfulness,
+`faithfulness.png`. Intervals are 95 %: mean +- 1.96 standard errors over episodes.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import matplotlib
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from agents import ActorCritic
+from envs.lanes import Lanes
+from rl_attn import ppo, runs
+from rl_attn.cli import UserError, parse, run_command
+from rl_attn.device import keep_freed_memory, pick_device
+from rl_attn.faithfulness import Curves, Removal, frame_curves
+from rl_attn.play import MEASURES, Moment, Played, play
+from rl_attn.statistics import Interval, mean_interval
+from rl_attn.video import VideoWriter
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+#: Episode seeds of evaluations start here; training draws its own from all of 0 .. 2**31.
+FIRST_SEED = 1_000_000
+
+
+@dataclass
+class Args:
+    """Play a trained agent on fixed seeds; report its return and its attention."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """folder of a run of rl_attn.ppo"""
+    checkpoint: str = "latest"
+    """latest, best, or a checkpoint's path"""
+    episodes: int = 30
+    """how many episodes"""
+    policy: Literal["sample", "greedy"] = "sample"
+    """draw actions from the policy, or take the likeliest one"""
+    attention_target: Literal["value", "action"] | None = None
+    """whose attention (default: what the run was trained on)"""
+    num_envs: int = 8
+    """games played at once; the results do not depend on it"""
+    video: bool = True
+    """write a video of the first episode"""
+    faithfulness: bool = False
+    """remove and insert the most attended pixels on single frames"""
+    faithfulness_frames: int = 128
+    """frames of that test, taken evenly from the episodes"""
+    closed_loop: bool = False
+    """play again without the most attended pixels, as many random ones, all but the targets"""
+    removed_share: float = 0.1
+    """share of the pixels missing in closed loop"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N"""
+    out: str | None = None
+    """folder for the results (default: the run's)"""
+
+
+@dataclass
+class Subject:
+    """An agent with what is needed to put it into games."""
+
+    agent: ActorCritic
+    settings: ppo.Args
+
+    def lanes(self, num_lanes: int, seeds: list[int]) -> Lanes:
+        s = self.settings
+        return Lanes(
+            s.env,
+            min(num_lanes, len(seeds)),
+            resolution=(s.width, s.height),
+            rgb=s.rgb,
+            frame_skip=s.frame_skip,
+            targets=s.targets or None,
+            episode_seeds=seeds,
+        )
+
+    def play(self, num_lanes: int, seeds: list[int], **how: Any) -> list[Played]:
+        how = {"stack": self.settings.frame_stack, **how}
+        with self.lanes(num_lanes, seeds) as lanes:
+            return play(self.agent, lanes, seeds, **how)
+
+
+def load(run: Path, checkpoint: str, device: torch.device) -> Subject:
+    """The agent of a run; UserError if the folder, the checkpoint or the network is not right."""
+    settings = runs.load_args(run, ppo.Args)
+    ppo.validate(settings)
+    file = {"latest": runs.latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
+        checkpoint, Path(checkpoint)
+    )
+    if file is None:
+        raise UserError(f"{run} has no checkpoint yet")
+    state = runs.load_checkpoint(file, device)
+    agent = ppo.make_agent(settings).to(device)
+    ppo.load_agent(agent, state["agent"])
+    return Subject(agent.eval(), settings)
+
+
+def summarize(episodes: list[Played]) -> dict[str, Interval]:
+    """Means over episodes with their intervals; episodes cut short by a fault are left out."""
+    whole = [episode for episode in episodes if not episode.fault]
+    names = ("episode_return", "length", *MEASURES, "empty_masks")
+    return {name: mean_interval([getattr(e, name) for e in whole]) for name in names}
+
+
+class FrameSampler:
+    """Keeps stacks evenly spread over what is played, at most `size`; a `look` for `play`.
+
+    Keeps every stride-th step; when full, drops every second one and doubles the stride.
+    """
+
+    def __init__(self, size: int):
+        self.size, self.stride, self.seen = size, 1, 0
+        self.kept: list[torch.Tensor] = []
+
+    def __call__(self, moment: Moment) -> None:
+        for lane, index in enumerate(moment.episode):
+            if index is None:
+                continue
+            if self.seen % self.stride == 0:
+                self.kept.append(moment.stacks[lane].clone())
+            self.seen += 1
+            if len(self.kept) >= 2 * self.size:
+                self.kept, self.stride = self.kept[::2], self.stride * 2
+
+    def stacks(self) -> torch.Tensor:
+        chosen = np.linspace(0, len(self.kept) - 1, min(self.size, len(self.kept))).astype(int)
+        return torch.stack([self.kept[i] for i in chosen])
+
+
+def closed_loop(
+    subject: Subject, args: Args, seeds: list[int], undisturbed: list[Played], how: dict[str, Any]
+) -> dict[str, dict[str, Interval]]:
+    """Returns with pixels missing, and their paired difference to the undisturbed episodes."""
+    before = np.array([episode.episode_return for episode in undisturbed])
+    results = {}
+    for mode in ("attended", "random", "outside_mask"):
+        disturb = Removal(mode, args.removed_share)
+        with _bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
+            episodes = subject.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
+        after = np.array([episode.episode_return for episode in episodes])
+        results[mode] = {
+            "episode_return": mean_interval(after),
+            "difference": mean_interval(after - before),
+        }
+    return results
+
+
+def draw_curves(curves: Curves, path: Path) -> None:
+    """Four panels: value and policy under removal and insertion, attended against random."""
+    figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), layout="constrained")
+    panels = [(a, m) for a in ("removal", "insertion") for m in ("value", "kl")]
+    for axis, (action, measure) in zip(axes, panels, strict=True):
+        for order, colour in (("attended", "tab:red"), ("random", "tab:gray")):
+            name = f"{action}_{order}_{measure}"
+            label = f"{order} first (area {curves.areas()[name]:.3g})"
+            axis.plot(100 * curves.shares, curves.values[name], color=colour, label=label)
+        verb = "removed" if action == "removal" else "inserted"
+        axis.set_xlabel(f"pixels {verb} (%)")
+        axis.set_title("V(s)" if measure == "value" else "KL from the undisturbed policy")
+        axis.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def report(summary: dict[str, Interval], loops: dict[str, dict[str, Interval]], title: str) -> None:
+    table = Table("", "mean", "95 % interval", title=title)
+    for name, value in summary.items():
+        table.add_row(name.replace("_", " "), f"{value.mean:.3f}", _range(value))
+    for mode, values in loops.items():
+        for name, value in values.items():
+            label = f"{mode.replace('_', ' ')} removed: {name.replace('_', ' ')}"
+            table.add_row(label, f"{value.mean:.3f}", _range(value))
+    Console().print(table)
+
+
+def _range(value: Interval) -> str:
+    return f"{value.low:.3f} .. {value.high:.3f}"
+
+
+class _bar:
+    """`with _bar(text, total) as progress:` shows progress(done) on the terminal."""
+
+    def __init__(self, text: str, total: int):
+        self.bar = Progress(transient=True)
+        self.task = self.bar.add_task(text, total=total)
+
+    def __enter__(self) -> Callable[[int], None]:
+        self.bar.start()
+        return lambda done: self.bar.update(self.task, completed=done)
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+
+def check(args: Args) -> None:
+    for name in ("episodes", "num_envs", "faithfulness_frames"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be positive: {getattr(args, name)}")
+    if not 0 < args.removed_share < 1:
+        raise UserError(f"--removed-share must lie between 0 and 1, got {args.removed_share}")
+    if not Path(args.run).is_dir():
+        raise UserError(f"run folder {args.run} does not exist")
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python -m rl_attn.evaluate")
+    check(args)
+    run = Path(args.run)
+    device = pick_device(args.device)
+    subject = load(run, args.checkpoint, device)
+    keep_freed_memory()
+    out = Path(args.out or run)
+    out.mkdir(parents=True, exist_ok=True)
+    seeds = list(range(FIRST_SEED, FIRST_SEED + args.episodes))
+    target = args.attention_target or subject.settings.attention_target
+    how = {"greedy": args.policy == "greedy", "target": target}
+    sampler = FrameSampler(args.faithfulness_frames)
+    with ExitStack() as stack:
+        looks = [sampler] if args.faithfulness else []
+        if args.video:
+            fps = Fraction(35, subject.settings.frame_skip)
+            looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))
+        progress = stack.enter_context(_bar("playing", len(seeds)))
+        episodes = subject.play(
+            args.num_envs,
+            seeds,
+            look=lambda moment: [look(moment) for look in looks],
+            progress=progress,
+            **how,
+        )
+    summary = summarize(episodes)
+    results: dict[str, Any] = {
+        "arguments": asdict(args),
+        "env": subject.settings.env,
+        "summary": {name: value._asdict() for name, value in summary.items()},
+    }
+    if args.faithfulness:
+        curves = frame_curves(subject.agent, sampler.stacks(), target)
+        draw_curves(curves, out / "faithfulness.png")
+        results["faithfulness"] = curves.as_dict()
+    loops = closed_loop(subject, args, seeds, episodes, how) if args.closed_loop else {}
+    results["closed_loop"] = {
+        mode: {name: value._asdict() for name, value in values.items()}
+        for mode, values in loops.items()
+    }
+    results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
+    runs.write_text(out / "evaluation.json", json.dumps(results, indent=1))
+    report(summary, loops, f"{subject.settings.env}, {args.episodes} episodes, {args.policy}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
