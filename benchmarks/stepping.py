@@ -4,7 +4,6 @@ All of them play the same episodes: seeds and actions are the same, and the sum 
 proves it. This file must not import torch, whose memory would otherwise be counted for them.
 """
 
-import gc
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ class Stepping:
         self.note = f"{args.num_envs} games, {args.width}x{args.height} gray with masks"
         self._shape = (args.num_envs, num_actions)
         self._random = np.random.default_rng(SEED)
-        gc.freeze()  # what was imported need not be searched for garbage in a chunk
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         raise NotImplementedError

@@ -85,7 +85,7 @@ OurCamalTrainer = partial(OurTrainer, camal=1.0)
 
 
 class FrameOnly(gymnasium.ObservationWrapper):
-    """The frame (H, W, 1), or (H, W) if flat, without the mask, of which the others know nothing."""
+    """The frame (H, W, 1), or (H, W) if flat, without the mask that the others have no use for."""
 
     def __init__(self, env: gymnasium.Env, flat: bool) -> None:
         super().__init__(env)
@@ -109,7 +109,7 @@ class SB3PPO(Training):
 
         super().__init__(args)
         ours = self.args
-        make = partial(sb3_env, ours.env, (ours.width, ours.height), ours.reward_clip)
+        make = partial(sb3_env, ours)
         self._model = PPO(
             "CnnPolicy",
             VecFrameStack(SubprocVecEnv([make] * ours.num_envs), ours.frame_stack),
@@ -141,12 +141,13 @@ class SB3PPO(Training):
         self._model.get_env().close()
 
 
-def sb3_env(scenario: str, resolution: tuple[int, int], reward_clip: float) -> gymnasium.Env:
-    """One environment as a user of stable-baselines3 would wrap it."""
+def sb3_env(args: ppo.Args) -> gymnasium.Env:
+    """One environment as a user of stable-baselines3 would wrap it, observing (H, W, 1)."""
     from stable_baselines3.common.monitor import Monitor
 
-    env = Monitor(FrameOnly(DoomEnv(scenario, resolution), flat=False))
-    return ClipReward(env, -reward_clip, reward_clip)
+    env = DoomEnv(args.env, (args.width, args.height))
+    env = Monitor(FrameOnly(env, flat=False))
+    return ClipReward(env, -args.reward_clip, args.reward_clip)
 
 
 # ---------------------------------------------------------------------- CleanRL's structure
@@ -163,7 +164,7 @@ class CleanRLLoop(Training):
     def __init__(self, args: "Args") -> None:
         super().__init__(args)
         ours = self.args
-        make = partial(cleanrl_env, ours.env, (ours.width, ours.height), ours)
+        make = partial(cleanrl_env, ours)
         # SAME_STEP is what gymnasium did when that file was written.
         self._envs = SyncVectorEnv([make] * ours.num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
         num_actions = int(self._envs.single_action_space.n)
@@ -288,9 +289,10 @@ class CleanRLAgent(nn.Module):
         return action, policy.log_prob(action), policy.entropy(), self.critic(hidden)
 
 
-def cleanrl_env(scenario: str, resolution: tuple[int, int], args: ppo.Args) -> gymnasium.Env:
+def cleanrl_env(args: ppo.Args) -> gymnasium.Env:
     """One environment in CleanRL's wrappers, observing (S, H, W)."""
-    env = RecordEpisodeStatistics(FrameOnly(DoomEnv(scenario, resolution), flat=True))
+    env = DoomEnv(args.env, (args.width, args.height))
+    env = RecordEpisodeStatistics(FrameOnly(env, flat=True))
     env = ClipReward(env, -args.reward_clip, args.reward_clip)
     return FrameStackObservation(env, args.frame_stack)
 

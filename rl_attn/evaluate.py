@@ -24,21 +24,19 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from agents import ActorCritic
-from envs.lanes import Lanes
-from rl_attn import ppo, runs
+from rl_attn import runs
 from rl_attn.cli import UserError, parse, run_command
 from rl_attn.device import keep_freed_memory, pick_device
 from rl_attn.faithfulness import Curves, Removal, frame_curves
-from rl_attn.play import MEASURES, Moment, Played, play
+from rl_attn.play import Moment, Played, Player, evaluation_seeds, summarize
+from rl_attn.settings import Args as Settings
+from rl_attn.settings import validate
 from rl_attn.statistics import Interval, mean_interval
+from rl_attn.trainer import load_agent, make_agent
 from rl_attn.video import VideoWriter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
-
-#: Episode seeds of evaluations start here; training draws its own from all of 0 .. 2**31.
-FIRST_SEED = 1_000_000
 
 
 @dataclass
@@ -73,51 +71,19 @@ class Args:
     """folder for the results (default: the run's)"""
 
 
-@dataclass
-class Subject:
-    """An agent with what is needed to put it into games."""
-
-    agent: ActorCritic
-    settings: ppo.Args
-
-    def lanes(self, num_lanes: int, seeds: list[int]) -> Lanes:
-        s = self.settings
-        return Lanes(
-            s.env,
-            min(num_lanes, len(seeds)),
-            resolution=(s.width, s.height),
-            rgb=s.rgb,
-            frame_skip=s.frame_skip,
-            targets=s.targets or None,
-            episode_seeds=seeds,
-        )
-
-    def play(self, num_lanes: int, seeds: list[int], **how: Any) -> list[Played]:
-        how = {"stack": self.settings.frame_stack, **how}
-        with self.lanes(num_lanes, seeds) as lanes:
-            return play(self.agent, lanes, seeds, **how)
-
-
-def load(run: Path, checkpoint: str, device: torch.device) -> Subject:
+def load(run: Path, checkpoint: str, device: torch.device) -> Player:
     """The agent of a run; UserError if the folder, the checkpoint or the network is not right."""
-    settings = runs.load_args(run, ppo.Args)
-    ppo.validate(settings)
+    settings = runs.load_args(run, Settings)
+    validate(settings)
     file = {"latest": runs.latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
         checkpoint, Path(checkpoint)
     )
     if file is None:
         raise UserError(f"{run} has no checkpoint yet")
     state = runs.load_checkpoint(file, device)
-    agent = ppo.make_agent(settings).to(device)
-    ppo.load_agent(agent, state["agent"])
-    return Subject(agent.eval(), settings)
-
-
-def summarize(episodes: list[Played]) -> dict[str, Interval]:
-    """Means over episodes with their intervals; episodes cut short by a fault are left out."""
-    whole = [episode for episode in episodes if not episode.fault]
-    names = ("episode_return", "length", *MEASURES, "empty_masks")
-    return {name: mean_interval([getattr(e, name) for e in whole]) for name in names}
+    agent = make_agent(settings).to(device)
+    load_agent(agent, state["agent"])
+    return Player(agent.eval(), settings)
 
 
 class FrameSampler:
@@ -146,7 +112,7 @@ class FrameSampler:
 
 
 def closed_loop(
-    subject: Subject, args: Args, seeds: list[int], undisturbed: list[Played], how: dict[str, Any]
+    player: Player, args: Args, seeds: list[int], undisturbed: list[Played], how: dict[str, Any]
 ) -> dict[str, dict[str, Interval]]:
     """Returns with pixels missing, and their paired difference to the undisturbed episodes."""
     before = np.array([episode.episode_return for episode in undisturbed])
@@ -154,7 +120,7 @@ def closed_loop(
     for mode in ("attended", "random", "outside_mask"):
         disturb = Removal(mode, args.removed_share)
         with _bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
-            episodes = subject.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
+            episodes = player.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
         after = np.array([episode.episode_return for episode in episodes])
         results[mode] = {
             "episode_return": mean_interval(after),
@@ -225,21 +191,21 @@ def main(argv: list[str]) -> int:
     check(args)
     run = Path(args.run)
     device = pick_device(args.device)
-    subject = load(run, args.checkpoint, device)
+    player = load(run, args.checkpoint, device)
     keep_freed_memory()
     out = Path(args.out or run)
     out.mkdir(parents=True, exist_ok=True)
-    seeds = list(range(FIRST_SEED, FIRST_SEED + args.episodes))
-    target = args.attention_target or subject.settings.attention_target
+    seeds = evaluation_seeds(args.episodes)
+    target = args.attention_target or player.settings.attention_target
     how = {"greedy": args.policy == "greedy", "target": target}
     sampler = FrameSampler(args.faithfulness_frames)
     with ExitStack() as stack:
         looks = [sampler] if args.faithfulness else []
         if args.video:
-            fps = Fraction(35, subject.settings.frame_skip)
+            fps = Fraction(35, player.settings.frame_skip)
             looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))
         progress = stack.enter_context(_bar("playing", len(seeds)))
-        episodes = subject.play(
+        episodes = player.play(
             args.num_envs,
             seeds,
             look=lambda moment: [look(moment) for look in looks],
@@ -249,21 +215,21 @@ def main(argv: list[str]) -> int:
     summary = summarize(episodes)
     results: dict[str, Any] = {
         "arguments": asdict(args),
-        "env": subject.settings.env,
+        "env": player.settings.env,
         "summary": {name: value._asdict() for name, value in summary.items()},
     }
     if args.faithfulness:
-        curves = frame_curves(subject.agent, sampler.stacks(), target)
+        curves = frame_curves(player.agent, sampler.stacks(), target)
         draw_curves(curves, out / "faithfulness.png")
         results["faithfulness"] = curves.as_dict()
-    loops = closed_loop(subject, args, seeds, episodes, how) if args.closed_loop else {}
+    loops = closed_loop(player, args, seeds, episodes, how) if args.closed_loop else {}
     results["closed_loop"] = {
         mode: {name: value._asdict() for name, value in values.items()}
         for mode, values in loops.items()
     }
     results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
     runs.write_text(out / "evaluation.json", json.dumps(results, indent=1))
-    report(summary, loops, f"{subject.settings.env}, {args.episodes} episodes, {args.policy}")
+    report(summary, loops, f"{player.settings.env}, {args.episodes} episodes, {args.policy}")
     return 0
 
 

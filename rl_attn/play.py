@@ -6,6 +6,7 @@ episode draws its actions from a generator of its own.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,12 @@ from torch import Tensor
 from agents import ActorCritic, Output, RolloutStorage
 from envs.lanes import Lanes
 from rl_attn.attention import alpha_beta, iou, iou_ceiling, mask_weights, pointing_game
+from rl_attn.settings import Args
+from rl_attn.statistics import Interval, mean_interval
 from rl_attn.watch import attention_maps
+
+#: Episode seeds of evaluations start here; training draws its own from all of 0 .. 2**31.
+FIRST_SEED = 1_000_000
 
 
 @dataclass
@@ -164,3 +170,42 @@ def _finish(result: Played, episode: object) -> None:
     for name in MEASURES if seen else ():
         setattr(result, name, float(np.mean([frame[name] for frame in seen])))
     result.frames = []
+
+
+def evaluation_seeds(episodes: int) -> list[int]:
+    """The fixed list of seeds that evaluations play."""
+    return list(range(FIRST_SEED, FIRST_SEED + episodes))
+
+
+def summarize(episodes: Sequence[Played]) -> dict[str, Interval]:
+    """Means over episodes with their intervals; episodes cut short by a fault are left out."""
+    whole = [episode for episode in episodes if not episode.fault]
+    names = ("episode_return", "length", *MEASURES, "empty_masks")
+    return {name: mean_interval([getattr(e, name) for e in whole]) for name in names}
+
+
+@dataclass
+class Player:
+    """An agent and the settings of the games that it was trained for."""
+
+    agent: ActorCritic
+    settings: Args
+
+    def lanes(self, num_lanes: int, seeds: Sequence[int]) -> Lanes:
+        """Lanes that play these episodes and then go idle."""
+        s = self.settings
+        return Lanes(
+            s.env,
+            min(num_lanes, len(seeds)),
+            resolution=(s.width, s.height),
+            rgb=s.rgb,
+            frame_skip=s.frame_skip,
+            targets=s.targets or None,
+            episode_seeds=seeds,
+        )
+
+    def play(self, num_lanes: int, seeds: Sequence[int], **how: Any) -> list[Played]:
+        """`play` in lanes made for it, and ended after it."""
+        how = {"stack": self.settings.frame_stack, **how}
+        with self.lanes(num_lanes, seeds) as lanes:
+            return play(self.agent, lanes, seeds, **how)

@@ -1,0 +1,245 @@
+"""How fast the games step and the agents train, against the libraries people use for it.
+
+    python benchmarks/rl_throughput.py                  # everything; about ten minutes on 2 cores
+    python benchmarks/rl_throughput.py --only stepping --rounds 9 --json speeds.json
+
+Three sections, each with its baseline in the first row:
+
+- stepping: our lanes, gymnasium's AsyncVectorEnv with shared memory, and stable-baselines3's
+  SubprocVecEnv play the same episodes with random actions and see frames and masks.
+- training: our PPO without CAMAL, stable-baselines3's PPO (on SubprocVecEnv, which is faster for
+  it than DummyVecEnv, and VecFrameStack), and the loop of CleanRL's `ppo_atari.py` with its float32
+  observations learn from the same games with the same network and hyper-parameters (Table 8 of
+  the CAMAL paper). All games draw their masks; rewards are clipped, returns recorded, and nothing
+  is logged. `--precision auto` lets ours use bf16 where `rl_attn.ppo` would.
+- camal: our PPO with the CAMAL loss against the same without it.
+
+Every contender has a process of its own and the same number of torch threads. They are warmed up
+and measured in turns (see `contest.py`), so that their ratios hold on a machine that is busy with
+other things. The table gives the median of the rounds' steps/s with the smallest and largest, the
+median over the rounds of the time relative to the baseline's (2.00x: takes twice as long), and the
+peak memory of all processes of the contender, games included.
+
+Needs stable-baselines3, which `uv sync` installs with the development tools.
+"""
+
+import json
+import os
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from math import isnan
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+from contest import Entry, Result, compete
+from rich.console import Console
+from rich.table import Table
+
+from envs.game import screen_resolution
+from envs.scenarios import resolve
+from rl_attn.cli import UserError, parse, run_command
+
+SECTIONS = {
+    "stepping": (
+        Entry("our Lanes", "stepping:OurLanes"),
+        Entry("gymnasium AsyncVectorEnv", "stepping:GymnasiumAsync"),
+        Entry("SB3 SubprocVecEnv", "stepping:SB3Subproc"),
+    ),
+    "training": (
+        Entry("our PPO", "training:OurTrainer"),
+        Entry("SB3 PPO", "training:SB3PPO"),
+        Entry("CleanRL's loop, float32", "training:CleanRLLoop"),
+    ),
+    "camal": (
+        Entry("our PPO, Vanilla", "training:OurTrainer"),
+        Entry("our PPO, CAMAL", "training:OurCamalTrainer"),
+    ),
+}
+
+
+@dataclass
+class Args:
+    """Measure steps/s and memory of our games and training against other libraries'."""
+
+    only: Literal["stepping", "training", "camal", "all"] = "all"
+    """the section to measure"""
+    rounds: int = 5
+    """how many times each contender is measured"""
+    steps: int = 500
+    """steps of each game in a chunk of stepping"""
+    updates: int = 2
+    """rollouts, each with its update, in a chunk of training"""
+
+    env: str = "DefendCenter"
+    """the scenario"""
+    width: int = 160
+    """frame width in pixels"""
+    height: int = 120
+    """frame height in pixels"""
+    num_envs: int = 8
+    """games played at once"""
+    num_steps: int = 128
+    """steps of each game in a rollout"""
+
+    device: str = "auto"
+    """where the agents learn: auto, cpu, cuda or cuda:N"""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """of our PPO; the others always use fp32"""
+    threads: int = 0
+    """CPU threads of torch, the same for all (0: as many as cores)"""
+    json: str | None = None
+    """file to write the numbers to"""
+
+
+def validate(args: Args) -> None:
+    """Refuse what cannot work, before any process starts."""
+    for name in ("rounds", "steps", "updates", "num_envs", "num_steps"):
+        if getattr(args, name) < 1:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} must be at least 1, got {getattr(args, name)}")
+    if args.threads < 0:
+        raise UserError(f"--threads must be 0 or more, got {args.threads}")
+    if args.num_envs * args.num_steps % 4:
+        raise UserError(
+            f"--num-envs {args.num_envs} x --num-steps {args.num_steps} do not divide into 4 "
+            "mini-batches"
+        )
+    try:
+        resolve(args.env)
+        screen_resolution((args.width, args.height))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if args.only != "camal" and find_spec("stable_baselines3") is None:
+        raise UserError("stable-baselines3 is needed: uv sync, or pip install stable-baselines3")
+    if args.json is not None and not Path(args.json).absolute().parent.is_dir():
+        raise UserError(f"--json {args.json}: that folder does not exist")
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def machine(args: Args) -> dict[str, Any]:
+    return {
+        "cpu": cpu_model(),
+        "cores": num_cores(),
+        "torch": version("torch"),
+        "threads": args.threads,
+    }
+
+
+# ---------------------------------------------------------------------- the numbers
+
+
+def chunk(section: str, args: Args) -> tuple[int, int]:
+    """What a contender is asked for at a time, and how many steps of a game that is."""
+    if section == "stepping":
+        return args.steps, args.steps * args.num_envs
+    return args.updates, args.updates * args.num_envs * args.num_steps
+
+
+def numbers(result: Result, steps: int) -> dict[str, Any]:
+    """One contender, as it is written to the JSON file."""
+    speeds = [steps / seconds for seconds in result.seconds]
+    return {
+        "contender": result.name,
+        "steps_per_second": median(speeds),
+        "slowest": min(speeds),
+        "fastest": max(speeds),
+        "relative_time": result.time,
+        "peak_memory_mib": None if isnan(result.peak_mib) else result.peak_mib,
+        "rounds": {
+            "steps_per_second": speeds,
+            "relative_time": result.times,
+            "work": result.works,
+        },
+    }
+
+
+def measure(section: str, args: Args) -> dict[str, Any]:
+    count, steps = chunk(section, args)
+    results = compete(SECTIONS[section], args, count, args.rounds)
+    return {
+        "what": results[0].note,
+        "contenders": [numbers(result, steps) for result in results],
+    }
+
+
+def table(sections: dict[str, dict[str, Any]]) -> Table:
+    """All sections as one table."""
+    shown = Table("contender")
+    for heading in ("steps/s", "slowest .. fastest", "time", "peak MiB"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for section, content in sections.items():
+        shown.add_section()
+        shown.add_row(f"[bold]{section}[/bold]: {content['what']}")
+        for row in content["contenders"]:
+            shown.add_row(*_cells(row))
+    return shown
+
+
+def _cells(row: dict[str, Any]) -> Sequence[str]:
+    memory = row["peak_memory_mib"]
+    return (
+        f"  {row['contender']}",
+        f"{row['steps_per_second']:,.0f}",
+        f"{row['slowest']:,.0f} .. {row['fastest']:,.0f}",
+        f"{row['relative_time']:.2f}x",
+        "-" if memory is None else f"{memory:,.0f}",
+    )
+
+
+# ---------------------------------------------------------------------- the program
+
+
+def stop_at_signals() -> None:
+    """Ctrl-C and SIGTERM unwind the program, which ends what it has started."""
+
+    def stop(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python benchmarks/rl_throughput.py")
+    validate(args)
+    args = replace(args, threads=args.threads or num_cores())
+    stop_at_signals()
+    sections = {}
+    for section in SECTIONS if args.only == "all" else [args.only]:
+        print(f"measuring {section} ...", file=sys.stderr, flush=True)
+        sections[section] = measure(section, args)
+    about = machine(args)
+    # Wide enough for a log file; a terminal narrower than this wraps.
+    console = Console(width=max(100, Console().width), highlight=False)
+    console.print(table(sections))
+    print("{cpu}, {cores} cores, torch {torch}, {threads} threads".format(**about))
+    if args.json is not None:
+        report = {"machine": about, "settings": asdict(args), "sections": sections}
+        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
