@@ -6,10 +6,11 @@ import pytest
 
 from rl_attn import ppo
 
-TINY = (
-    "--num-envs 2 --num-steps 16 --num-minibatches 2 --update-epochs 2 --device cpu "
-    "--precision fp32 --checkpoint-interval 1 --keep-checkpoints 100"
-).split()
+TINY = [
+    *("--num-envs", "2", "--num-steps", "16", "--num-minibatches", "2", "--update-epochs", "2"),
+    *("--checkpoint-interval", "1", "--keep-checkpoints", "100"),
+    *("--device", "cpu", "--precision", "fp32"),
+]
 
 
 @pytest.fixture(scope="session")

@@ -108,9 +108,7 @@ def test_rgb_frames_and_the_attention_of_actions_train_too(tiny, tmp_path):
     assert final_weights(run)["convolutions.0.weight"].shape[1] == 12
 
 
-def test_evaluation_during_training_is_logged_and_does_not_touch_training(
-    tiny, tiny_run, tmp_path
-):
+def test_evaluation_during_training_is_logged_and_does_not_touch_training(tiny, tiny_run, tmp_path):
     run = tmp_path / "evaluated"
     args = [*tiny, "--total-timesteps", "128", "--eval-interval", "64", "--eval-episodes", "2"]
     assert ppo.main([*args, "--run-dir", str(run)]) == 0

@@ -1,0 +1,79 @@
+"""The evaluate command, on the tiny run."""
+
+import json
+
+import av
+import pytest
+from PIL import Image
+
+from envs.game import Game
+from rl_attn import evaluate
+from rl_attn.cli import UserError
+
+
+@pytest.fixture(scope="module")
+def evaluated(tiny_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("evaluation")
+    argv = [str(tiny_run), "--episodes", "2", "--out", str(out), "--device", "cpu"]
+    argv += ["--faithfulness", "--faithfulness-frames", "6", "--closed-loop"]
+    assert evaluate.main(argv) == 0
+    return out
+
+
+def test_json_holds_the_summary_and_every_episode(evaluated):
+    result = json.loads((evaluated / "evaluation.json").read_text())
+    names = {"episode_return", "length", "iou", "pointing_game", "alpha", "beta", "empty_masks"}
+    assert names <= set(result["summary"])
+    assert len(result["episodes"]) == 2
+    returns = [episode["episode_return"] for episode in result["episodes"]]
+    summary = result["summary"]["episode_return"]
+    assert summary["mean"] == pytest.approx(sum(returns) / 2)
+    assert summary["low"] <= summary["mean"] <= summary["high"]
+
+
+def test_the_video_shows_every_frame_of_the_first_episode(evaluated):
+    result = json.loads((evaluated / "evaluation.json").read_text())
+    with av.open(str(evaluated / "evaluation.mp4")) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(frames) == result["episodes"][0]["length"]
+    assert frames[0].shape[1] > 3 * 160 * 3
+    assert frames[0].std() > 10  # not a blank picture
+
+
+def test_faithfulness_writes_curves_and_a_figure(evaluated):
+    curves = json.loads((evaluated / "evaluation.json").read_text())["faithfulness"]
+    assert len(curves["shares"]) == len(curves["removal_attended_kl"])
+    assert {"removal_attended_kl", "insertion_random_value"} <= set(curves["areas"])
+    assert Image.open(evaluated / "faithfulness.png").width > 1000
+
+
+def test_closed_loop_compares_returns_over_the_same_seeds(evaluated):
+    result = json.loads((evaluated / "evaluation.json").read_text())
+    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask"}
+    before = result["summary"]["episode_return"]["mean"]
+    for loop in result["closed_loop"].values():
+        after = loop["episode_return"]["mean"]
+        assert loop["difference"]["mean"] == pytest.approx(after - before)
+
+
+BAD = {
+    "nowhere": ("nowhere", "does not exist"),
+    "RUN --episodes 0": ("--episodes", "0"),
+    "RUN --removed-share 1.5": ("--removed-share", "1.5"),
+    "RUN --checkpoint nowhere.pt": ("nowhere.pt", "does not exist"),
+    "RUN --policy random": ("random", "greedy"),
+    ".": ("config.yaml", "not a run"),
+}
+
+
+@pytest.mark.parametrize("flags", BAD)
+def test_bad_input_ends_with_one_clear_line_before_any_game(flags, tiny_run, monkeypatch):
+    def no_game(*_):
+        raise AssertionError("a game was started")
+
+    monkeypatch.setattr(Game, "start", no_game)
+    with pytest.raises(UserError) as error:
+        evaluate.main([str(tiny_run) if word == "RUN" else word for word in flags.split()])
+    assert "\n" not in str(error.value)
+    for part in BAD[flags]:
+        assert part in str(error.value)
