@@ -122,7 +122,8 @@ class RolloutStorage:
         picked = flat.index_select(0, rows.reshape(-1))  # (B*S, H*W*C)
         picked = picked.view(-1, self.stack, height, width, channels)
         stacked = picked.permute(0, 2, 3, 1, 4).reshape(len(rows), height, width, -1)
-        return stacked.permute(0, 3, 1, 2)  # (B, S*C, H, W)
+        # (B, S*C, H, W); of gray frames the above is a view in another order of memory
+        return stacked.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
     def observation(self, step: int, lanes: slice = slice(None)) -> Tensor:
         """The stacks that the policy sees at `step`, (n, S*C, H, W)."""

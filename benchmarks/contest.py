@@ -124,13 +124,14 @@ class Worker:
 
     def ask(self, count: int | None) -> None:
         """Have a chunk done; None ends the process."""
-        self._connection.send(count)
+        with suppress(OSError):  # it has died, which `answer` reports
+            self._connection.send(count)
 
     def answer(self) -> Any:
         """What the process says next; RuntimeError if it has failed."""
         try:
             answer = self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise RuntimeError(f"the process of {self.entry.name} has died") from None
         if isinstance(answer, Failure):
             raise RuntimeError(f"{self.entry.name} has failed:\n{answer.text}")
@@ -169,8 +170,7 @@ def _close(workers: list[Worker], patience: float) -> None:
     alive = [worker for worker in workers if worker.process is not None]
     leftovers = [pid for worker in alive for pid in tree(worker.process.pid)]
     for worker in alive:
-        with suppress(OSError):  # it has died
-            worker.ask(None)
+        worker.ask(None)
     deadline = time.monotonic() + patience
     for worker in alive:
         worker.process.join(max(0.0, deadline - time.monotonic()))

@@ -117,6 +117,10 @@ def validate(args: Args) -> None:
         raise UserError(str(error)) from None
     if args.only != "camal" and find_spec("stable_baselines3") is None:
         raise UserError("stable-baselines3 is needed: uv sync, or pip install stable-baselines3")
+    if args.device not in ("auto", "cpu"):
+        from rl_attn.device import pick_device  # torch takes seconds to load
+
+        pick_device(args.device)
     if args.json is not None and not Path(args.json).absolute().parent.is_dir():
         raise UserError(f"--json {args.json}: that folder does not exist")
 
@@ -186,7 +190,8 @@ def measure(section: str, args: Args) -> dict[str, Any]:
 
 def table(sections: dict[str, dict[str, Any]]) -> Table:
     """All sections as one table."""
-    shown = Table("contender")
+    caption = "time: relative to the section's first row. peak MiB: all processes, games included."
+    shown = Table("contender", caption=caption)
     for heading in ("steps/s", "slowest .. fastest", "time", "peak MiB"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for section, content in sections.items():
@@ -201,11 +206,15 @@ def _cells(row: dict[str, Any]) -> Sequence[str]:
     memory = row["peak_memory_mib"]
     return (
         f"  {row['contender']}",
-        f"{row['steps_per_second']:,.0f}",
-        f"{row['slowest']:,.0f} .. {row['fastest']:,.0f}",
+        _number(row["steps_per_second"]),
+        f"{_number(row['slowest'])} .. {_number(row['fastest'])}",
         f"{row['relative_time']:.2f}x",
         "-" if memory is None else f"{memory:,.0f}",
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 # ---------------------------------------------------------------------- the program

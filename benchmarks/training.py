@@ -2,7 +2,7 @@
 
 A chunk is a number of rollouts, each followed by its update. All of them have the same network,
 whose number of parameters proves it, and Table 8's hyper-parameters, which are the defaults of
-`rl_attn.ppo.Args`. Rewards are clipped, episodes' returns recorded, nothing is logged.
+`rl_attn.settings.Args`. Rewards are clipped, episodes' returns recorded, nothing is logged.
 """
 
 from functools import partial
@@ -18,8 +18,9 @@ from torch.distributions import Categorical
 
 from agents import feature_grid
 from envs.doom import DoomEnv
-from rl_attn import ppo
+from rl_attn import settings
 from rl_attn.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.trainer import Trainer
 
 if TYPE_CHECKING:
     from rl_throughput import Args
@@ -34,7 +35,7 @@ class Training:
     def __init__(self, args: "Args", camal: float = 0.0) -> None:
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
-        self.args = ppo.Args(
+        self.args = settings.Args(
             env=args.env,
             width=args.width,
             height=args.height,
@@ -59,14 +60,14 @@ class Training:
 
 
 class OurTrainer(Training):
-    """`rl_attn.ppo.Trainer`, set up as its command does it."""
+    """`rl_attn.trainer`, set up as `rl_attn.ppo` does it."""
 
     def __init__(self, args: "Args", camal: float = 0.0) -> None:
         super().__init__(args, camal)
         keep_freed_memory()
         precision = pick_precision(args.precision, self.device)
         self.note += f", {precision}"
-        self._trainer = ppo.Trainer(self.args, self.device, precision)
+        self._trainer = Trainer(self.args, self.device, precision)
         self._trainer.start()
 
     def train(self) -> None:
@@ -141,7 +142,7 @@ class SB3PPO(Training):
         self._model.get_env().close()
 
 
-def sb3_env(args: ppo.Args) -> gymnasium.Env:
+def sb3_env(args: settings.Args) -> gymnasium.Env:
     """One environment as a user of stable-baselines3 would wrap it, observing (H, W, 1)."""
     from stable_baselines3.common.monitor import Monitor
 
@@ -289,7 +290,7 @@ class CleanRLAgent(nn.Module):
         return action, policy.log_prob(action), policy.entropy(), self.critic(hidden)
 
 
-def cleanrl_env(args: ppo.Args) -> gymnasium.Env:
+def cleanrl_env(args: settings.Args) -> gymnasium.Env:
     """One environment in CleanRL's wrappers, observing (S, H, W)."""
     env = DoomEnv(args.env, (args.width, args.height))
     env = RecordEpisodeStatistics(FrameOnly(env, flat=True))

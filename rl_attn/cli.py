@@ -87,17 +87,19 @@ def _config_path(argv: list[str]) -> str | None:
 
 
 def _as_flags(values: dict[str, Any], args_type: type, source: str) -> list[str]:
-    known = [field.name for field in dataclasses.fields(args_type)]
+    fields = {field.name: field for field in dataclasses.fields(args_type)}
     flags = []
     for key, value in values.items():
-        choose(f"key in {source}:", str(key), known)
+        choose(f"key in {source}:", str(key), list(fields))
         flag = "--" + key.replace("_", "-")
-        if isinstance(value, bool):
+        if isinstance(fields[key].default, bool):  # flags without a value: --x and --no-x
+            if not isinstance(value, bool):
+                raise UserError(f"{key} in {source} must be true or false, got {value!r}")
             flags.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, list | tuple):
             flags += [flag, *map(str, value)]
         else:
-            flags += [flag, str(value)]
+            flags.append(f"{flag}={value}")  # one word: the value may begin with dashes
     return flags
 
 

@@ -24,7 +24,7 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_attn.cli import UserError, choose, load_yaml
+from rl_attn.cli import UserError, load_yaml, parse
 
 Args = TypeVar("Args")
 
@@ -39,7 +39,10 @@ def create(path: Path, args: Any) -> Path:
             f"run folder {path} exists already: choose another --run-dir, or continue that run "
             f"with --resume {path}"
         )
-    (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+    try:
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"run folder {path} cannot be made: {error.strerror}") from None
     values = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in dataclasses.asdict(args).items()
@@ -52,11 +55,9 @@ def load_args(path: Path, args_type: type[Args]) -> Args:
     """The configuration that the run was started with."""
     if not (path / "config.yaml").is_file():
         raise UserError(f"{path} is not a run: it has no config.yaml")
-    values = load_yaml(path / "config.yaml")
-    known = [field.name for field in dataclasses.fields(args_type)]
-    for key in values:
-        choose(f"key in {path / 'config.yaml'}:", key, known)
-    return args_type(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    file = path / "config.yaml"
+    args = parse(args_type, ["--config", str(file)], str(path))
+    return dataclasses.replace(args, config=load_yaml(file).get("config"))
 
 
 # ---------------------------------------------------------------------- checkpoints
@@ -86,7 +87,7 @@ def load_checkpoint(file: Path, device: torch.device | str = "cpu") -> dict[str,
         state = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"checkpoint {file} does not exist") from None
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.PickleError) as error:
         raise UserError(
             f"checkpoint {file} is damaged or truncated ({type(error).__name__}): delete it to "
             "fall back on the one before"
@@ -128,19 +129,20 @@ class RunLog:
     def row(self, values: Mapping[str, float], step: int, table: str = "metrics") -> None:
         """A row of `table`.csv, and a TensorBoard scalar for every value that is not NaN.
 
-        The first row decides the columns.
+        The first row decides the columns; what it does not know stays in TensorBoard alone.
         """
         for name, value in values.items():
             if np.isfinite(value):
                 self.board.add_scalar(name, value, step)
         file = self.path / f"{table}.csv"
+        columns = _header(file) or ["global_step", *values]
+        cells = {k: "" if np.isnan(v) else f"{v:.8g}" for k, v in values.items()}
         new = not file.exists()
         with file.open("a", newline="") as out:
-            writer = csv.writer(out)
+            writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore")
             if new:
-                writer.writerow(["global_step", *values])
-            cells = ["" if np.isnan(v) else f"{v:.8g}" for v in values.values()]
-            writer.writerow([step, *cells])
+                writer.writeheader()
+            writer.writerow({"global_step": step, **cells})
 
     def picture(self, name: str, image: np.ndarray, step: int) -> None:
         """An RGB image, uint8 (H, W, 3)."""
@@ -151,6 +153,13 @@ class RunLog:
 
     def __exit__(self, *_: object) -> None:
         self.board.close()
+
+
+def _header(table: Path) -> list[str] | None:
+    if not table.exists():
+        return None
+    with table.open(newline="") as file:
+        return next(csv.reader(file), None)
 
 
 def _drop_rows_after(table: Path, step: int) -> None:

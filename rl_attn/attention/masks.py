@@ -38,10 +38,11 @@ def mask_weights(mask: Tensor, grid: tuple[int, int]) -> MaskWeights:
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
-    mask = mask if mask.is_floating_point() else mask.float()
+    mask = mask if mask.dtype == torch.float64 else mask.float()
     rows = _bilinear(mask.shape[1], grid[0], mask.device, mask.dtype)  # (H, h)
     columns = _bilinear(mask.shape[2], grid[1], mask.device, mask.dtype)  # (W, w)
-    projected = torch.einsum("bHW,Hh,Ww->bhw", mask, rows, columns)  # U^T M
+    with torch.autocast(mask.device.type, enabled=False):
+        projected = torch.einsum("bHW,Hh,Ww->bhw", mask, rows, columns)  # U^T M
     everything = rows.sum(0)[:, None] * columns.sum(0)[None, :]  # U^T 1
     on = mask.sum(dim=(1, 2))  # (B,)
     off = mask.shape[1] * mask.shape[2] - on
