@@ -80,6 +80,9 @@ class Args:
     """weight of the value loss"""
     max_grad_norm: float = 0.5
     """gradients are clipped to this norm"""
+    separate_clipping: bool = False
+    """clip the gradients of PPO's loss and of CAMAL's each by itself, not their sum: CAMAL's is
+    often several times larger and shrinks PPO's step (costs a second backward pass)"""
     reward_clip: float = 1.0
     """learn from rewards clipped to [-this, this]; 0: as they are (returns are logged raw)"""
     target_kl: float | None = None

@@ -144,25 +144,48 @@ class Trainer:
         for _ in range(args.update_epochs):
             order = torch.randperm(args.batch_size, generator=self.random, device=self.device)
             for chosen in order.view(args.num_minibatches, -1):
-                with self.autocast():
-                    output = self.agent(storage.stacks(rows[chosen]), shift=weights is not None)
                 batch = {name: tensor[chosen] for name, tensor in flat.items()}
-                loss, logged = ppo_loss(output, batch, args)
-                if weights is not None:
-                    extra = attention_loss(output, batch["actions"], weights[chosen], args)
-                    loss = loss + args.camal * extra["attention/camal"]
-                    logged |= extra
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                norm = nn.utils.clip_grad_norm_(self.agent.parameters(), args.max_grad_norm)
-                self.optimizer.step()
-                terms.append(logged | {"losses/grad_norm": norm})
+                stacks = storage.stacks(rows[chosen])
+                terms.append(self._step(stacks, batch, weights and weights[chosen]))
             if args.target_kl is not None and terms[-1]["losses/approx_kl"] > args.target_kl:
                 break
         logged = self._means(terms)
         logged["losses/explained_variance"] = explained_variance(flat["values"], flat["returns"])
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         return logged
+
+    def _step(
+        self, stacks: Tensor, batch: dict[str, Tensor], weights: MaskWeights | None
+    ) -> dict[str, Tensor]:
+        """One mini-batch: losses, gradients, clipping, Adam."""
+        args = self.args
+        with self.autocast():
+            output = self.agent(stacks, shift=weights is not None)
+        loss, logged = ppo_loss(output, batch, args)
+        losses = [loss]
+        if weights is not None:
+            extra = attention_loss(output, batch["actions"], weights, args)
+            losses.append(args.camal * extra["attention/camal"])
+            logged |= extra
+        if not args.separate_clipping:
+            losses = [sum(losses)]
+        norms = self._gradients(losses)
+        self.optimizer.step()
+        return logged | {"losses/grad_norm": torch.stack(norms).norm()}
+
+    def _gradients(self, losses: list[Tensor]) -> list[Tensor]:
+        """Sum of the losses' gradients, each clipped by itself; returns their norms before."""
+        parameters, norms = list(self.agent.parameters()), []
+        kept: list[Tensor | None] = [None] * len(parameters)
+        for loss in losses:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward(retain_graph=loss is not losses[-1])
+            norms.append(nn.utils.clip_grad_norm_(parameters, self.args.max_grad_norm))
+            for i, (parameter, before) in enumerate(zip(parameters, kept, strict=True)):
+                if before is not None:
+                    parameter.grad = before if parameter.grad is None else parameter.grad + before
+                kept[i] = parameter.grad
+        return norms
 
     def _anneal(self) -> None:
         if self.args.anneal_lr:

@@ -125,12 +125,12 @@ def test_evaluation_during_training_is_logged_and_does_not_touch_training(tiny, 
 @pytest.mark.parametrize("where", ["_act", "update"])
 def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, where, precision):
     """Broken off in a rollout or before an update, between two checkpoints."""
-    args = [*tiny, "--precision", precision, "--total-timesteps", "160"]
-    args += ["--checkpoint-interval", "64"]
+    args = [*tiny, "--precision", precision, "--num-steps", "8", "--total-timesteps", "80"]
+    args += ["--checkpoint-interval", "32"]  # every second update
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert ppo.main([*args, "--run-dir", str(whole)]) == 0
 
-    original, calls = getattr(Trainer, where), {"_act": 16 * 3 + 7, "update": 3}[where]
+    original, calls = getattr(Trainer, where), {"_act": 8 * 3 + 5, "update": 3}[where]
 
     def interrupt(self, *rest):
         nonlocal calls
@@ -143,7 +143,7 @@ def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, 
         patched.setattr(Trainer, where, interrupt)
         with pytest.raises(Interruption):
             ppo.main([*args, "--run-dir", str(broken)])
-    assert runs.load_checkpoint(runs.latest_checkpoint(broken))["global_step"] == 64
+    assert runs.load_checkpoint(runs.latest_checkpoint(broken))["global_step"] == 32
     assert ppo.main(["--resume", str(broken)]) == 0
     assert_same_weights(whole, broken)
     same = ("global_step", "losses/value_loss", "attention/alpha", "charts/mean_return_100")
