@@ -18,9 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -28,7 +28,7 @@ from envs.lanes import Lanes
 from rl_attn import runs
 from rl_attn.cli import parse, run_command
 from rl_attn.evaluate import FrameSampler, load
-from rl_attn.pictures import grid, heat
+from rl_attn.pictures import captioned, enlarged, grid, heat
 from rl_attn.play import evaluation_seeds
 from rl_attn.statistics import Interval, mean_interval
 from rl_attn.watch import attention_maps
@@ -149,12 +149,11 @@ def picture(args: Args, env: str, frames: int = 3, scale: int = 2) -> np.ndarray
     maps = {m: attention_maps(p.agent, stacks, "value")[0].numpy() for m, p in players.items()}
     rows = []
     for i, stack in enumerate(stacks):
-        gray = stack[-1].numpy()[..., None].repeat(3, axis=2)
-        rgb = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+        rgb = enlarged(stack[-1].numpy()[..., None].repeat(3, axis=2), scale)
         gap = np.full((len(rgb), 4, 3), 255, np.uint8)
         panels = [rgb, *(heat(rgb, maps[method][i]) for method in METHODS)]
         rows.append(np.hstack([part for panel in panels for part in (panel, gap)][:-1]))
-    return grid(rows)
+    return captioned(grid(rows), ["frame", "Vanilla PPO attends to", "with CAMAL"])
 
 
 def main(argv: list[str]) -> int:
@@ -168,7 +167,7 @@ def main(argv: list[str]) -> int:
     console.print(compare(args, all_cells))
     runs.write_text(out / "table.txt", console.export_text())
     for env in dict.fromkeys(cell.env for cell in all_cells):
-        cv2.imwrite(str(out / f"{env}.png"), picture(args, env)[..., ::-1])
+        Image.fromarray(picture(args, env)).save(out / f"{env}.png")
     print(f"pictures: frame | Vanilla's attention | CAMAL's attention, in {out}/*.png")
     return 0
 

@@ -1,15 +1,20 @@
 """Pictures of attention: frame, mask and map side by side, as people like to look at them."""
 
-import cv2
 import numpy as np
+import torch
+from matplotlib import colormaps
+from PIL import Image, ImageDraw, ImageFont
+
+from rl_attn.attention import upsample
 
 _GAP = 2  # pixels between panels
+_TARGET = np.array([0, 220, 90])  # colour of the mask
 
 
 def side_by_side(
     frame: np.ndarray, mask: np.ndarray, attention: np.ndarray, scale: int = 1
 ) -> np.ndarray:
-    """frame | frame with the mask's outline | frame under the attention map.
+    """frame | frame with the mask tinted green | frame under the attention map.
 
     Args:
         frame: (H, W, C) uint8, gray or RGB.
@@ -19,21 +24,25 @@ def side_by_side(
     Returns:
         RGB uint8 (scale*H, scale*(3*W) + gaps, 3).
     """
-    size = (frame.shape[1] * scale, frame.shape[0] * scale)
-    rgb = frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
-    rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_NEAREST)
-    gap = np.full((size[1], _GAP, 3), 255, np.uint8)
-    return np.hstack([rgb, gap, _outlined(rgb, mask, size), gap, heat(rgb, attention)])
+    rgb = enlarged(frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2), scale)
+    on = enlarged(mask > 0.5, scale)
+    tinted = rgb.copy()
+    tinted[on] = (0.4 * tinted[on] + 0.6 * _TARGET).astype(np.uint8)
+    gap = np.full((len(rgb), _GAP, 3), 255, np.uint8)
+    return np.hstack([rgb, gap, tinted, gap, heat(rgb, attention)])
 
 
 def heat(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """The map as colours over the picture, both (H, W, ...): the more attended, the more opaque."""
-    size = rgb.shape[1::-1]
-    level = cv2.resize(attention.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    level = np.clip(level, 0, 1)
-    colours = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    opacity = 0.25 + 0.6 * level[..., None]
+    """The map as colours over the picture (H, W, 3): the more attended, the more opaque."""
+    level = upsample(torch.from_numpy(attention)[None].float(), rgb.shape[:2])[0].clamp(0, 1)
+    colours = colormaps["inferno"](level.numpy())[..., :3] * 255
+    opacity = 0.25 + 0.6 * level.numpy()[..., None]
     return (rgb * (1 - opacity) + colours * opacity).astype(np.uint8)
+
+
+def enlarged(picture: np.ndarray, scale: int) -> np.ndarray:
+    """Every pixel as scale x scale pixels."""
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def grid(rows: list[np.ndarray]) -> np.ndarray:
@@ -42,8 +51,11 @@ def grid(rows: list[np.ndarray]) -> np.ndarray:
     return np.vstack([part for row in rows for part in (row, gap)][:-1])
 
 
-def _outlined(rgb: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    on = cv2.resize((mask > 0.5).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    tinted = rgb.copy()
-    tinted[on > 0] = (0.4 * tinted[on > 0] + 0.6 * np.array([0, 220, 90])).astype(np.uint8)
-    return tinted
+def captioned(picture: np.ndarray, captions: list[str], height: int = 24) -> np.ndarray:
+    """The picture over a dark strip with captions, evenly spaced from the left."""
+    strip = Image.new("RGB", (picture.shape[1], height), (20, 20, 20))
+    font = ImageFont.load_default(size=height * 0.6)
+    for i, text in enumerate(captions):
+        at = (8 + i * picture.shape[1] // len(captions), height // 2)
+        ImageDraw.Draw(strip).text(at, text, fill=(235, 235, 235), font=font, anchor="lm")
+    return np.vstack([picture, np.asarray(strip)])

@@ -4,10 +4,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 
-from rl_attn.pictures import side_by_side
+from rl_attn.pictures import captioned, side_by_side
 from rl_attn.play import Moment
 
 
@@ -33,7 +32,8 @@ class VideoWriter:
             moment.attention[lane].cpu().numpy(),
             self.scale,
         )
-        self._write(_captioned(picture, float(moment.output.value[lane])))
+        value = f"attention   V(s) = {float(moment.output.value[lane]):.2f}"
+        self._write(captioned(picture, ["frame", "mask of the targets", value]))
 
     def _write(self, picture: np.ndarray) -> None:
         height, width = (side // 2 * 2 for side in picture.shape[:2])  # H.264 wants even sides
@@ -56,13 +56,3 @@ class VideoWriter:
             self._scratch.replace(self.path)
         else:
             self._scratch.unlink(missing_ok=True)
-
-
-def _captioned(picture: np.ndarray, value: float) -> np.ndarray:
-    """The picture over a strip that names its panels and gives V(s)."""
-    strip = np.full((24, picture.shape[1], 3), 20, np.uint8)
-    third = picture.shape[1] // 3
-    for i, text in enumerate(("frame", "mask of the targets", f"attention   V(s) = {value:.2f}")):
-        at = (8 + i * third, 17)
-        cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235,) * 3, 1, cv2.LINE_AA)
-    return np.vstack([picture, strip])
