@@ -118,14 +118,24 @@ def random_returns(env: str, episodes: int) -> Interval:
 
 
 def compare(args: Args, all_cells: list[Cell]) -> Table:
-    table = Table("environment", "method", "seed", "IoU", "its ceiling", "alpha", "beta", "return")
+    table = Table(
+        "environment",
+        "method",
+        "seed",
+        "IoU",
+        "its ceiling",
+        "alpha",
+        "beta",
+        "dead maps",
+        "return",
+    )
     for env in dict.fromkeys(cell.env for cell in all_cells):
-        table.add_row(env, "random", *"-----", str(random_returns(env, args.episodes)))
+        table.add_row(env, "random", *"------", str(random_returns(env, args.episodes)))
         for cell in (cell for cell in all_cells if cell.env == env):
             result = json.loads((cell.folder / "evaluation.json").read_text())["summary"]
-            names = ("iou", "iou_ceiling", "alpha", "beta", "episode_return")
+            names = ("iou", "iou_ceiling", "alpha", "beta", "dead_maps", "episode_return")
             columns = [str(Interval(**result[name])) for name in names]
-            columns[1:4] = [f"{result[name]['mean']:.3f}" for name in names[1:4]]
+            columns[1:5] = [f"{result[name]['mean']:.3f}" for name in names[1:5]]
             table.add_row(env, cell.method, str(cell.seed), *columns)
     return table
 

@@ -52,11 +52,12 @@ class Played:
     pointing_game: float = float("nan")
     alpha: float = float("nan")
     beta: float = float("nan")
+    dead_maps: float = float("nan")  # share of frames whose map is zero everywhere
     fault: bool = False
     frames: list[dict[str, float]] = field(default_factory=list, repr=False)
 
 
-MEASURES = ("iou", "iou_ceiling", "pointing_game", "alpha", "beta")
+MEASURES = ("iou", "iou_ceiling", "pointing_game", "alpha", "beta", "dead_maps")
 
 
 def play(
@@ -145,6 +146,7 @@ def _measure(moment: Moment, grid: tuple[int, int], results: list[Played]) -> No
         "pointing_game": pointing_game(moment.attention, moment.masks),
         "alpha": alpha,
         "beta": beta,
+        "dead_maps": (moment.attention.amax(dim=(1, 2)) == 0).float(),
     }
     table = torch.stack(list(values.values()), dim=1).cpu().tolist()  # one wait for the device
     for lane, index in enumerate(moment.episode):
