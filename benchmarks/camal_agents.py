@@ -1,6 +1,6 @@
 """Does CAMAL change where agents look, and what does it cost them? On a CPU, in hours.
 
-    uv run python benchmarks/agents.py --out runs/agents
+    uv run python benchmarks/camal_agents.py --out runs/agents
 
 Trains CAMAL and Vanilla on DefendCenter (100,000 steps) and Basic (200,000; with clipped rewards
 it starts late), two seeds each, at 160 x 120; evaluates every run, and a uniformly random policy,
@@ -167,7 +167,7 @@ def picture(args: Args, env: str, frames: int = 3, scale: int = 2) -> np.ndarray
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python benchmarks/agents.py")
+    args = parse(Args, argv, "python benchmarks/camal_agents.py")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     all_cells = cells(args)
