@@ -1,0 +1,44 @@
+"""The README's Python runs as printed."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agents import ActorCritic
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def snippet(containing: str) -> str:
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (block,) = [block for block in blocks if containing in block]
+    return block
+
+
+def test_the_environment_snippet_gives_frames_and_masks():
+    names: dict[str, object] = {}
+    exec(snippet("gymnasium.make"), names)
+    observation = names["observation"]
+    names["env"].close()
+    assert observation["frame"].shape == (120, 160, 1)
+    assert observation["mask"].shape == (120, 160)
+    assert observation["frame"].dtype == observation["mask"].dtype == np.uint8
+
+
+def test_the_training_loop_snippet_trains_through_the_attention():
+    torch.manual_seed(0)
+    agent = ActorCritic(4, (44, 52), 3)
+    masks = torch.zeros(2, 44, 52)
+    masks[:, 10:20, 10:20] = 1
+    names = {
+        "agent": agent,
+        "frames": torch.randint(0, 256, (2, 4, 44, 52), dtype=torch.uint8),
+        "masks": masks,
+        "task_loss": torch.zeros(()),
+    }
+    exec(snippet("grad_cam(output.value"), names)
+    names["loss"].backward()
+    for layer in (agent.hidden, agent.convolutions[0]):  # above the features, and below
+        assert layer.weight.grad.abs().sum() > 0
