@@ -67,9 +67,9 @@ def input_gradient(score: Tensor, pictures: Tensor, *, second_order: bool = True
         )
     if not pictures.requires_grad:
         raise ValueError("call pictures.requires_grad_() before the forward that made the score")
-    (gradient,) = torch.autograd.grad(
-        score.sum(), pictures, create_graph=second_order, retain_graph=True
-    )
+    with torch.enable_grad():
+        total = score.sum()
+    (gradient,) = torch.autograd.grad(total, pictures, create_graph=second_order, retain_graph=True)
     return gradient
 
 

@@ -141,9 +141,10 @@ def _accumulate(score_of, pictures, steps, point, share, chunk, second_order) ->
             points = points.detach().requires_grad_()
         with torch.enable_grad(), differentiable_attention() if second_order else nullcontext():
             score = score_of(points, row)
-        if score.shape != row.shape:
-            raise ValueError(f"score_of must return {tuple(row.shape)}, got {tuple(score.shape)}")
-        (gradient,) = torch.autograd.grad(score.sum(), points, create_graph=second_order)
+            if score.shape != row.shape:
+                wanted, got = tuple(row.shape), tuple(score.shape)
+                raise ValueError(f"score_of must return {wanted}, got {got}")
+            (gradient,) = torch.autograd.grad(score.sum(), points, create_graph=second_order)
         total = total.index_add(0, row, share(gradient, points, step, row))
     return total if second_order else total.detach()
 

@@ -22,6 +22,10 @@ from rl_attn.attention.maps import Normalization, normalize, upsample
 
 OutputsOf = Callable[[Tensor], Tensor]  # frames (N, C, H, W) -> (N, A)
 
+#: Changes below this many units of rounding count as none: forwards of other batch sizes round
+#: differently, and normalisation would blow that up to a map.
+ROUNDING = 100
+
 
 @torch.no_grad()
 def greydanus(
@@ -51,7 +55,7 @@ def greydanus(
     """
     before = outputs_of(frames)  # (B, A)
     probes = _probes(outputs_of, frames, stride, spot, blur, channels, chunk)
-    changes = [0.5 * (before[rows] - after).square().sum(1) for rows, after in probes]
+    changes = [0.5 * _change(before[rows], after).square().sum(1) for rows, after in probes]
     return _finish(torch.cat(changes), frames, stride, normalization)
 
 
@@ -87,6 +91,13 @@ def sarfa(
     return _finish(torch.cat(scores), frames, stride, normalization)
 
 
+def _change(before: Tensor, after: Tensor) -> Tensor:
+    """before - after (N, A), zero where that is rounding of the largest output."""
+    change = before - after
+    floor = ROUNDING * torch.finfo(before.dtype).eps * before.abs().amax(1, keepdim=True)
+    return torch.where(change.abs() > floor, change, 0.0)
+
+
 def _sarfa(before: Tensor, after: Tensor, actions: Tensor) -> Tensor:
     """The score (N,) from log-probabilities (N, A) before and after."""
     if before.shape[1] < 2:
@@ -97,7 +108,7 @@ def _sarfa(before: Tensor, after: Tensor, actions: Tensor) -> Tensor:
     others = [t.masked_fill(own, -torch.inf).log_softmax(1) for t in (before, after)]
     ratio = (others[0] - others[1]).masked_fill(own, 0.0)
     likeness = 1 / (1 + (others[0].exp() * ratio).sum(1))
-    positive = fall.clamp_min(0)
+    positive = torch.where(fall > ROUNDING * torch.finfo(fall.dtype).eps, fall, 0.0)
     return 2 * likeness * positive / (likeness + positive)
 
 

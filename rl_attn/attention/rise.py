@@ -96,7 +96,7 @@ def random_masks(
     down = torch.randint(cell[0], (number,), generator=generator).tolist()
     right = torch.randint(cell[1], (number,), generator=generator).tolist()
     cuts = zip(large, down, right, strict=True)
-    return torch.stack([m[d : d + size[0], r : r + size[1]] for m, d, r in cuts])
+    return torch.stack([m[d : d + size[0], r : r + size[1]] for m, d, r in cuts]).clamp(0, 1)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ has scaled-dot-product attention computed by its MATH backend.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rl_attn.attention.backbones import OUTPUT, find_layer, standard_layer, unwrapped
 from rl_attn.attention.grids import Layout, as_maps, grid_of, layout_of, prefix_of
+
+_cuda = torch.backends.cuda  # where the switches of all devices are
+#: Each attention backend's state and switch; of the four, MATH alone has a second derivative.
+BACKENDS = (
+    (_cuda.math_sdp_enabled, _cuda.enable_math_sdp),
+    (_cuda.flash_sdp_enabled, _cuda.enable_flash_sdp),
+    (_cuda.mem_efficient_sdp_enabled, _cuda.enable_mem_efficient_sdp),
+    (_cuda.cudnn_sdp_enabled, _cuda.enable_cudnn_sdp),
+)
+MATH_ALONE = (True, False, False, False)
 
 
 @contextmanager
@@ -70,7 +80,8 @@ class Features:
         self.maps: Tensor | None = None
         self.runs, self.version = 0, 0
         self.picture: tuple[int, int] | None = None  # (H, W) of the model's input
-        self.attention = ExitStack()
+        self.backends: tuple[bool, ...] = _backends()  # as they were when the forward began
+        self.forced = False
 
     def __call__(self) -> Tensor:
         """(B, K, h, w), in the graph of the forward that made them."""
@@ -99,12 +110,14 @@ class Features:
 
     def begin(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
         self.end()
-        self.maps, self.runs = None, 0
+        self.maps, self.runs, self.backends = None, 0, _backends()
         pictures = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.ndim == 4)
         self.picture = next((tuple(a.shape[2:]) for a in pictures), None)
 
     def end(self) -> None:
-        self.attention.close()
+        if self.forced:
+            _set_backends(self.backends)
+            self.forced = False
 
     def take_field(self, model: nn.Module, args: tuple, output: object) -> None:
         field = self.layer.removeprefix(OUTPUT)
@@ -135,5 +148,15 @@ class Features:
         if not isinstance(maps, Tensor) or maps.ndim != 4:
             raise TypeError(f"{self.layer!r} is no tensor (B, K, h, w) of the model's output")
         self.maps, self.version, self.runs = maps, maps._version, self.runs + 1
-        if self.second_order and torch.is_grad_enabled() and self.runs == 1:
-            self.attention.enter_context(differentiable_attention())
+        if self.second_order and torch.is_grad_enabled():
+            _set_backends(MATH_ALONE)
+            self.forced = True
+
+
+def _backends() -> tuple[bool, ...]:
+    return tuple(enabled() for enabled, _ in BACKENDS)
+
+
+def _set_backends(states: tuple[bool, ...]) -> None:
+    for (_, enable), state in zip(BACKENDS, states, strict=True):
+        enable(state)

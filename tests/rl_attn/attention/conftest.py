@@ -19,7 +19,7 @@ class LeNet(nn.Module):
 
 
 class Residual(nn.Module):
-    """BatchNorm, a branch around it, average pooling and one linear layer; `last` is 4 x 3."""
+    """BatchNorm, a branch around it, average pooling and one linear layer; `last` is 4 x 4."""
 
     def __init__(self):
         super().__init__()
