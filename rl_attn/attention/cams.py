@@ -58,7 +58,7 @@ def grad_cam_plus_plus(
     normalization: Normalization = "max",
     second_order: bool = True,
 ) -> Tensor:
-    """Grad-CAM++ (Chattopadhay et al. 2018, Eq. 5 with alpha of Eq. 19).
+    """Grad-CAM++ (Chattopadhay et al. 2018; alpha is its Eq. 19).
 
     alpha = g^2 / (2 g^2 + g^3 sum_ab A_ab), cancelled here to 1 / (2 + g sum_ab A_ab), which
     needs no epsilon. The paper explains exp(score); its gradient is exp(score) g, a factor a
@@ -66,8 +66,8 @@ def grad_cam_plus_plus(
 
     Args:
         score: (B,).
-        features: (B, K, h, w), non-negative (after a ReLU), as the paper assumes; where negative
-            features bring the denominator to 0 or below, alpha is the published formula's none.
+        features: (B, K, h, w), non-negative (after a ReLU), as the paper assumes. Negative sums
+            can bring the denominator to 0; it is kept above 1e-6.
     """
     with torch.autocast(score.device.type, enabled=False):
         positive = F.relu(gradient_of(score, features, second_order))  # (B, K, h, w)
@@ -84,7 +84,7 @@ def layer_cam(
     normalization: Normalization = "max",
     second_order: bool = True,
 ) -> Tensor:
-    """LayerCAM (Jiang et al. 2021, Eq. 6 to 8): ReLU(sum_k ReLU(g_k) * A_k), for any layer.
+    """LayerCAM (Jiang et al. 2021): ReLU(sum_k ReLU(g_k) * A_k), for any layer.
 
     Args:
         score: (B,).
@@ -103,7 +103,7 @@ def hires_cam(
     second_order: bool = True,
     relu: bool = True,
 ) -> Tensor:
-    """HiResCAM (Draelos and Carin 2020, Eq. 3): ReLU(sum_k g_k * A_k).
+    """HiResCAM (Draelos and Carin 2020): ReLU(sum_k g_k * A_k).
 
     Without ReLU and normalisation its cells sum to the score exactly, less the bias, wherever the
     network above is piecewise linear without further biases.

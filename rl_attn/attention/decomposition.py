@@ -3,8 +3,8 @@
     relevant, irrelevant = contextual_decomposition(model, x, mask)     # each (B, classes)
     relevant + irrelevant == model(x)
 
-Singh et al. (2019, "Hierarchical interpretations", Eq. 3 to 6), trained through by CDEP (Rieger
-et al. 2020, Sec. 3). The model's own forward runs, on a pair of tensors instead of one; each
+Singh et al. (2019, "Hierarchical interpretations"), trained through by CDEP (Rieger et al. 2020,
+Sec. 3). The model's own forward runs, on a pair of tensors instead of one; each
 function below says how it splits:
 
 - linear, convolution, BatchNorm in eval mode: both parts through the weights; the bias in
@@ -97,7 +97,7 @@ ALIKE = {"view", "reshape", "flatten", "mean", "permute", "transpose", "contiguo
 
 
 def _split(relevant: Tensor, irrelevant: Tensor, bias: Tensor | None) -> Pair:
-    """Give each part its share of the bias (CDEP, Sec. 3; Singh et al., Eq. 4)."""
+    """Give each part its share of the bias (CDEP, Sec. 3)."""
     if bias is None:
         return Pair(relevant, irrelevant)
     total = relevant.abs() + irrelevant.abs()

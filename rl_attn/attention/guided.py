@@ -4,7 +4,7 @@
         logits = model(x.requires_grad_())
     gradient = guided.gradient(logits.gather(1, y[:, None])[:, 0], x)     # (B, C, H, W), signed
 
-In the backward pass of a ReLU, Springenberg et al. (2015, Sec. 3.4) let through what is positive
+In the backward pass of a ReLU, Springenberg et al. (2015) let through what is positive
 *and* belongs to a positive input. Every ReLU that runs in the block counts, module or function;
 the model itself is not touched. Only `guided.gradient` is guided: a loss on the logits, or on the
 attribution, has its true gradient, so that the forward can be the task's own.

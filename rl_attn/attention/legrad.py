@@ -32,7 +32,7 @@ def le_grad(
 
     Args:
         score: (B,), the score whose gradient all layers get; or L of them, one a layer, as the
-            paper has it: each layer's mean token through the final norm and the head (its Eq. 6).
+            paper has it: each layer's mean token through the final norm and the head.
         attentions: L tensors (B, M, N, N), queries x keys, rows summing to 1.
         grid: (h, w) of the patches, the last h*w tokens; earlier ones (class token, registers)
             are dropped.

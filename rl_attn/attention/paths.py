@@ -64,7 +64,7 @@ def expected_gradients(
     chunk: int | None = None,
     second_order: bool = True,
 ) -> Tensor:
-    """Integrated gradients with the data set as baselines (Erion et al. 2021, Eq. 2 and 3).
+    """Integrated gradients with the data set as baselines (Erion et al. 2021).
 
     The mean over `samples` draws of (x - x') * gradient at x' + alpha (x - x'), with x' uniform
     among `references` (R, C, H, W) and alpha uniform in [0, 1]. One draw a training step is what
@@ -107,25 +107,32 @@ def smooth_grad(
         generator: on the CPU; the same one gives the same noise, whatever `chunk` is.
         chunk: pictures a forward; None for all B * samples.
     """
-    noises: dict[int, Tensor] = {}  # those of the steps in the current chunk
-
-    def noise(step: int) -> Tensor:
-        if step not in noises:
-            drawn = torch.randn(pictures.shape, generator=generator, dtype=pictures.dtype)
-            noises[step] = deviation * drawn.to(pictures.device)
-        return noises[step]
+    noise = _Noise(pictures, generator)
 
     def point(step: Tensor, row: Tensor) -> Tensor:
-        pairs = list(zip(step.tolist(), row.tolist(), strict=True))
-        added = torch.stack([noise(s)[r] for s, r in pairs])
-        for past in [s for s in noises if s < pairs[-1][0]]:
-            del noises[past]
-        return pictures[row] + added
+        return pictures[row] + deviation * noise(step, row)
 
     def share(gradient: Tensor, points: Tensor, step: Tensor, row: Tensor) -> Tensor:
         return (gradient.square() if squared else gradient) / samples
 
     return _accumulate(score_of, pictures, samples, point, share, chunk, second_order)
+
+
+class _Noise:
+    """Standard normal pictures, one batch a step, kept only while a chunk needs them."""
+
+    def __init__(self, like: Tensor, generator: torch.Generator | None):
+        self.like, self.generator = like, generator
+        self.drawn: dict[int, Tensor] = {}  # step -> (B, C, H, W)
+
+    def __call__(self, step: Tensor, row: Tensor) -> Tensor:
+        """(N, C, H, W); steps never decrease from call to call."""
+        steps = step.unique().tolist()
+        for new in (s for s in steps if s not in self.drawn):
+            noise = torch.randn(self.like.shape, generator=self.generator, dtype=self.like.dtype)
+            self.drawn[new] = noise.to(self.like.device)
+        self.drawn = {s: self.drawn[s] for s in steps}
+        return torch.cat([self.drawn[s][row[step == s]] for s in steps])
 
 
 def _accumulate(score_of, pictures, steps, point, share, chunk, second_order) -> Tensor:

@@ -72,7 +72,7 @@ def sarfa(
     chunk: int = 64,
     normalization: Normalization = "max",
 ) -> Tensor:
-    """2 K dp / (K + dp) where dp > 0, else 0 (Puri et al. 2020, Eq. 3).
+    """2 K dp / (K + dp) where dp > 0, else 0 (Puri et al. 2020).
 
     dp is by how much the action's probability falls; K = 1 / (1 + KL) is the likeness of the
     other actions' renormalised probabilities, with KL(before || after) as the authors run it.

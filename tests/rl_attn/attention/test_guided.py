@@ -12,6 +12,9 @@ from rl_attn.attention import (
     input_gradient,
 )
 
+# captum announces what it does to the model
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
+
 
 def test_it_is_captums(net, pictures, labels, untouched):
     theirs = GuidedBackprop(net).attribute(pictures, target=labels)

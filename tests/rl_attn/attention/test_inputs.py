@@ -1,16 +1,21 @@
 import pytest
 import torch
 from captum.attr import InputXGradient, IntegratedGradients, NoiseTunnel, Saliency
+from torchvision.models import VisionTransformer
 
 from rl_attn.attention import (
     as_map,
     class_score,
+    differentiable_attention,
     expected_gradients,
     input_gradient,
     input_x_gradient,
     integrated_gradients,
     smooth_grad,
 )
+
+# captum announces what it does to the model
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
 
 
 def generator(seed=0):
@@ -191,6 +196,18 @@ def test_it_works_where_gradients_are_switched_off(net, pictures, labels):
     with torch.no_grad():
         blamed = integrated_gradients(class_score(net, labels), pictures, second_order=False)
     assert blamed.abs().max() > 0 and not blamed.requires_grad
+
+
+def test_a_transformer_can_be_trained_through_them():
+    torch.manual_seed(0)
+    model = VisionTransformer(8, 4, 1, 2, 8, 8, num_classes=3).eval()
+    torch.nn.init.normal_(model.heads.head.weight)
+    pictures, labels = torch.randn(2, 3, 8, 8), torch.tensor([0, 2])
+    with differentiable_attention():
+        gradient = METHODS["gradient"](model, pictures, labels)
+    for blamed in (gradient, METHODS["integrated"](model, pictures, labels)):
+        (found,) = torch.autograd.grad(blamed.square().sum(), model.conv_proj.weight)
+        assert found.isfinite().all() and found.any()
 
 
 def test_gradcheck_by_pictures_and_weights(method):

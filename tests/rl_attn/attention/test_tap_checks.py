@@ -108,6 +108,7 @@ class Stubborn(VisionTransformer):
             return nn.MultiheadAttention.forward(module, *args, **options)
 
 
+@pytest.mark.filterwarnings("ignore::rl_attn.attention.TapWarning")
 def test_attention_that_overrides_the_tap_is_refused():
     with pytest.raises(TapError, match="overrides the MATH backend"):
         check_tap(vit(Stubborn), SMALL)
@@ -122,6 +123,7 @@ def test_patches_that_the_head_does_not_read_are_refused(layer):
         check_tap(vit(), SMALL, layer=layer)
 
 
+@pytest.mark.filterwarnings("ignore::rl_attn.attention.TapWarning")
 def test_a_zero_initialised_head_is_refused():
     with pytest.raises(TapError, match=r"zero-initialised head: heads\.head\.weight"):
         check_tap(vit(head=None), SMALL)
@@ -149,6 +151,7 @@ def test_maps_that_are_dead_after_relu_are_warned_of():
     assert "4 of 4" in finding.reason and not finding.fatal
 
 
+@pytest.mark.filterwarnings("ignore::rl_attn.attention.TapWarning")
 def test_a_single_cell_is_refused():
     torch.manual_seed(0)
     with pytest.raises(TapError, match=r"one cell: .*larger pictures"):
