@@ -7,12 +7,9 @@ from scipy import stats
 from rl_attn.statistics import (
     METRICS,
     Improvement,
-    Interval,
     bootstrap,
-    mean_interval,
     performance_profile,
     probability_of_improvement,
-    wilcoxon,
 )
 
 SCORES = np.random.default_rng(3).random((4, 5)) * 1.6  # some above 1, for the optimality gap
@@ -151,39 +148,6 @@ def test_profiles_agree_with_a_loop_over_resamples():
     np.testing.assert_allclose(profile.high, high, atol=0.051)
 
 
-# ---------------------------------------------------------------------- Wilcoxon
-
-
-def test_wilcoxon_by_hand():
-    # Differences 1, 2, -3: ranks 1, 2, 3. Of 8 signs, those with R+ >= 3: 5.
-    found = wilcoxon([2, 3, 0], [1, 1, 3])
-    assert (found.plus, found.minus, found.statistic) == (3.0, 3.0, 3.0)
-    assert found.p_value == pytest.approx(5 / 8)
-
-
-def test_ten_folds_all_won():
-    theirs = rng().random(10)
-    found = wilcoxon(theirs + np.linspace(0.1, 0.2, 10), theirs)
-    assert (found.plus, found.minus) == (55.0, 0.0)
-    assert found.p_value == pytest.approx(2**-10)
-    assert wilcoxon(theirs, theirs + np.linspace(0.1, 0.2, 10)).p_value == 1.0
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_wilcoxon_is_scipys(seed):
-    ours, theirs = rng(seed).normal(0.3, 1, 10), rng(seed + 100).normal(0, 1, 10)
-    found = wilcoxon(ours, theirs)
-    one = stats.wilcoxon(ours, theirs, alternative="greater")
-    assert found.p_value == pytest.approx(one.pvalue) and found.plus == one.statistic
-    assert found.statistic == stats.wilcoxon(ours, theirs).statistic  # two-sided: the minimum
-
-
-def test_ties_and_zeros():
-    found = wilcoxon([1, 2, 3, 4], [1, 1, 2, 5])  # differences 0, 1, 1, -1: mean rank 2
-    assert (found.plus, found.minus) == (4.0, 2.0)
-    assert wilcoxon([1, 2], [1, 2]) == (0.0, 0.0, 1.0)
-
-
 # ---------------------------------------------------------------------- all of them
 
 
@@ -221,24 +185,6 @@ def test_anything_but_a_full_matrix_is_refused(scores):
         bootstrap(scores, "mean", rng())
 
 
-def test_other_mistakes_are_refused():
+def test_other_tasks_are_refused():
     with pytest.raises(ValueError, match="4 tasks cannot be compared with 2"):
         probability_of_improvement(SCORES, SCORES[:2], rng())
-    with pytest.raises(ValueError, match="without NaN"):
-        wilcoxon([1.0, np.nan], [0.0, 0.0])
-
-
-# ---------------------------------------------------------------------- means
-
-
-def test_mean_interval_by_hand():
-    found = mean_interval([1.0, 2.0, 3.0, np.nan])
-    half = 1.96 / 3**0.5  # standard deviation 1
-    assert found == pytest.approx((2.0, 2.0 - half, 2.0 + half))
-
-
-def test_mean_interval_of_one_value_and_of_none():
-    one = mean_interval([4.0])
-    assert one.mean == 4.0 and np.isnan(one.low) and np.isnan(one.high)
-    assert all(np.isnan(mean_interval([])))
-    assert str(Interval(1.0, 0.5, 1.5)) == "1 [0.5, 1.5]"
