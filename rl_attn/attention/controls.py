@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def random_masks(mask: Tensor, generator: torch.Generator, blob: int = 0) -> Tensor:
+def random_control(mask: Tensor, generator: torch.Generator, blob: int = 0) -> Tensor:
     """Each mask's values, the largest ones where noise is largest; its area is kept exactly.
 
     Args:
@@ -29,7 +29,7 @@ def random_masks(mask: Tensor, generator: torch.Generator, blob: int = 0) -> Ten
     return torch.empty_like(values).scatter_(1, places, values).view_as(mask)
 
 
-def shifted_masks(mask: Tensor, generator: torch.Generator, at_least: float = 0.25) -> Tensor:
+def shifted_control(mask: Tensor, generator: torch.Generator, at_least: float = 0.25) -> Tensor:
     """Each mask moved cyclically by a random offset of its own in both directions.
 
     Args:
@@ -47,7 +47,7 @@ def shifted_masks(mask: Tensor, generator: torch.Generator, at_least: float = 0.
     return mask
 
 
-def swapped_masks(mask: Tensor, generator: torch.Generator) -> Tensor:
+def swapped_control(mask: Tensor, generator: torch.Generator) -> Tensor:
     """Each sample gets another sample's mask, every mask is used once."""
     if len(mask) < 2:
         raise ValueError(f"masks of {len(mask)} sample cannot be swapped: it takes two or more")
@@ -57,7 +57,7 @@ def swapped_masks(mask: Tensor, generator: torch.Generator) -> Tensor:
     return mask[source]
 
 
-def uniform_masks(mask: Tensor) -> Tensor:
+def uniform_control(mask: Tensor) -> Tensor:
     """Every pixel is the mask's mean, (B, H, W) float: CAMAL's loss on it is always 0."""
     mask = mask if mask.is_floating_point() else mask.float()
     return mask.mean(dim=(1, 2), keepdim=True).expand_as(mask).clone()

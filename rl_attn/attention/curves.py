@@ -4,8 +4,8 @@ RISE's deletion and insertion (Petsiuk et al. 2018), as CAMAL's section 4.2 runs
 goes from the picture to one of removed values, most attended pixels first; insertion the other way
 round. Faithful attention has a small area under deletion and a large one under insertion.
 
-    scores = class_probability(model, labels)
-    curve = deletion(scores, images, upsample(attention, images.shape[2:]))
+    confidence = probability_of(model, labels)                     # in `rise.py`
+    curve = deletion(confidence, images, upsample(attention, images.shape[2:]))
     curve.areas                                                    # (B,)
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_attn.attention.inputs import ScoreOf
+from rl_attn.attention.perturbation import gaussian_blur
 
 #: What a removed pixel becomes: 0, the picture blurred, or each channel's mean; or given pictures.
 Removed = Literal["zero", "blur", "mean"]
@@ -35,11 +35,6 @@ class Curve:
         return torch.trapezoid(self.values, self.shares, dim=1)
 
 
-def class_probability(model: nn.Module, labels: Tensor) -> ScoreOf:
-    """The softmax probability of each sample's label (B,): the confidence of CAMAL's figures."""
-    return lambda pictures, rows: model(pictures).softmax(1).gather(1, labels[rows][:, None])[:, 0]
-
-
 def deletion(
     score: ScoreOf,
     images: Tensor,
@@ -49,11 +44,11 @@ def deletion(
     removed: Removed | Tensor = "zero",
     batch_size: int = 64,
 ) -> Curve:
-    """The score as the most attended pixels go, (B, points) (Petsiuk et al. 2018, section 3.2).
+    """The score as the most attended pixels go, (B, points) (Petsiuk et al. 2018).
 
     Args:
         score: pictures (N, C, H, W), rows (N,) -> (N,); rows says which sample of the batch each
-            picture is a variant of. Any function: `class_probability`, a value, a distance.
+            picture is a variant of. Any function: `probability_of`, a value, a distance.
         images: (B, C, H, W).
         attention: (B, H, W) of the same size (see `upsample`). Ties are broken in reading order,
             so a dead map removes the picture from its top.
@@ -118,22 +113,14 @@ def removed_values(images: Tensor, removed: Removed, sigma: float | None = None)
     """
     if removed == "zero":
         return torch.zeros_like(images)
+    exact = images if images.is_floating_point() else images.float()
     if removed == "mean":
-        return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
-    if removed == "blur":
-        return _blurred(images, sigma or min(images.shape[2:]) / 20)
-    raise ValueError(f"unknown removed value {removed!r}: choose zero, blur, mean or give pictures")
-
-
-def _blurred(images: Tensor, sigma: float) -> Tensor:
-    """Separable Gaussian over three sigmas; pictures go on beyond their border as at it."""
-    radius = max(1, round(3 * sigma))
-    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum())[None, None]
-    single = F.pad(images.flatten(0, 1)[:, None], (radius,) * 4, mode="replicate")
-    single = F.conv2d(F.conv2d(single, kernel[..., None]), kernel[:, :, None])
-    return single[:, 0].view_as(images)
+        values = exact.mean(dim=(2, 3), keepdim=True).expand_as(exact)
+    elif removed == "blur":
+        values = gaussian_blur(exact, sigma or min(images.shape[2:]) / 20)
+    else:
+        raise ValueError(f"unknown removed value {removed!r}: choose zero, blur or mean")
+    return values if images.is_floating_point() else values.round().to(images.dtype)
 
 
 def _check(images: Tensor, attention: Tensor, points: int) -> None:

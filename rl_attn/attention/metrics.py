@@ -61,9 +61,9 @@ def mean_iou(attention: Tensor, mask: Tensor, number: int = 100) -> Tensor:
 
 @torch.no_grad()
 def energy_inside(attention: Tensor, mask: Tensor) -> Tensor:
-    """Share of the attention that lies in the mask, (B,) (energy-based pointing game).
+    """Share of the attention that lies in the mask, (B,).
 
-    Wang et al. 2020 (Score-CAM), section 4.3. A dead map has none: 0.
+    The energy-based pointing game of Score-CAM (Wang et al. 2020). A dead map has none: 0.
     """
     _same_size(attention, mask)
     inside = (attention * (mask > 0.5)).sum(dim=(1, 2))

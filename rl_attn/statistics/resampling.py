@@ -135,7 +135,7 @@ def performance_profile(
     resamples: int = 2_000,
     confidence: float = 0.95,
 ) -> Profile:
-    """Run-score distribution (Agarwal et al. 2021, Eq. 3): the share of runs above thresholds.
+    """Run-score distribution (Agarwal et al. 2021): the share of runs above thresholds.
 
     Args:
         scores: (tasks, runs).

@@ -3,13 +3,15 @@
 Contextual decomposition splits each logit into what a set of pixels gives and what the rest does.
 CDEP's penalty, for pixels that should not matter, is their share after a softmax over the two,
 averaged over classes.
+
+    cdep(*contextual_decomposition(model, images, 1 - mask))
 """
 
 from torch import Tensor
 
 
 def cdep(relevant: Tensor, irrelevant: Tensor) -> Tensor:
-    """softmax((relevant, irrelevant))_1, averaged over classes, (B,) in [0, 1].
+    """CDEP (Rieger et al. 2020): mean over classes of softmax((relevant, irrelevant))_1, (B,).
 
     Args:
         relevant: (B, classes), the logits' part from the forbidden pixels, i.e. of 1 - mask.

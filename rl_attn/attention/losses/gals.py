@@ -21,7 +21,7 @@ from rl_attn.attention.losses.fit import fit, present
 def gals_gradient(
     gradient: Tensor, mask: Tensor, where: Literal["outside", "inside"] = "outside"
 ) -> Tensor:
-    """GALS on input gradients (Petryk et al. 2022, section 3.2), (B,).
+    """GALS on input gradients (Petryk et al. 2022): mean |g (1 - A)| or |A (g - 1)|, (B,).
 
     Args:
         gradient: (B, C, H, W) of each sample's cross-entropy by the input.
@@ -42,12 +42,12 @@ def gals_gradient(
 def gals_attention(
     attention: Tensor, mask: Tensor, mode: Literal["match", "outside"] = "match"
 ) -> Tensor:
-    """GALS on Grad-CAM or on an attention branch's map (Petryk et al. 2022, section 3.2), (B,).
+    """GALS on Grad-CAM or an attention branch (Petryk et al. 2022): mean |G - A|, (B,).
 
     Args:
         attention: (B, h, w) in [0, 1].
         mask: (B, H, W) in [0, 1].
-        mode: "match" is L1 to the mask; "outside" suppresses attention off it.
+        mode: "match" is L1 to the mask; "outside" suppresses attention off it, |G (1 - A)|.
     """
     mask = fit(mask, attention)
     if mode == "match":

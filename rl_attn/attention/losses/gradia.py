@@ -10,7 +10,7 @@ from rl_attn.attention.losses.labels import fit_labels
 
 
 def gradia(attention: Tensor, labels: Tensor) -> Tensor:
-    """mean |H - max(labels, 0)|, (B,).
+    """GRADIA (Gao et al. 2022): mean |H - max(labels, 0)|, (B,).
 
     Args:
         attention: (B, h, w) in [0, 1].

@@ -21,7 +21,7 @@ _MARGIN = 1e-4
 def haics(
     attention: Tensor, labels: Tensor, form: Literal["intended", "released"] = "intended"
 ) -> Tensor:
-    """HAICS's attention loss (Shen et al. 2021), (B,); 0 where nothing is labelled.
+    """HAICS's cross-entropy on labelled cells (Shen et al. 2021), (B,); 0 without a label.
 
     Args:
         attention: (B, h, w) in [0, 1].

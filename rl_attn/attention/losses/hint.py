@@ -12,7 +12,7 @@ from rl_attn.attention.losses.fit import fit
 
 
 def hint(attention: Tensor, mask: Tensor) -> Tensor:
-    """mean (H - mask)^2, (B,).
+    """HINT as a squared distance (Selvaraju et al. 2019): mean (H - mask)^2, (B,).
 
     Args:
         attention: (B, h, w) in [0, 1].

@@ -34,7 +34,7 @@ def rbr_influence(loss: Tensor, parameters: Iterable[Tensor], inputs: Tensor) ->
 
 
 def rbr(influence: Tensor, gradient: Tensor, mask: Tensor) -> Tensor:
-    """Sum of the squared product of influence and gradient outside the mask, (B,).
+    """RBR (Shao et al. 2021): influence times gradient, squared, summed off the mask, (B,).
 
     Args:
         influence: (B, C, H, W) from `rbr_influence`.

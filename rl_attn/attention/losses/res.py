@@ -24,7 +24,7 @@ _SLOPE = 5.0
 def res_g(
     attention: Tensor, labels: Tensor, *, slack: float = 0.1, threshold: float | None = None
 ) -> Tensor:
-    """RES-G (Gao et al. 2022), (B,); 0 where nothing is labelled.
+    """RES-G, the loss above with `blurred_imputation` (Gao et al. 2022), (B,); 0 without a label.
 
     Args:
         attention: (B, h, w) in [0, 1].
@@ -44,7 +44,7 @@ def res_l(
     slack: float = 0.1,
     threshold: float | None = None,
 ) -> Tensor:
-    """RES-L (Gao et al. 2022), (B,); 0 where nothing is labelled.
+    """RES-L, the loss above with a learned imputation (Gao et al. 2022), (B,); 0 without a label.
 
     Args:
         attention: (B, h, w) in [0, 1].

@@ -21,7 +21,7 @@ def rrr_score(logits: Tensor) -> Tensor:
 
 
 def rrr(attribution: Tensor, mask: Tensor) -> Tensor:
-    """Sum of the squared attribution outside the mask, (B,).
+    """RRR (Ross et al. 2017): the summed squared attribution outside the mask, (B,).
 
     Args:
         attribution: (B, C, H, W), the gradient of `rrr_score` by the input, or a map (B, h, w).

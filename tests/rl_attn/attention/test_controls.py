@@ -3,10 +3,10 @@ import torch
 
 from rl_attn.attention import camal
 from rl_attn.attention.controls import (
-    random_masks,
-    shifted_masks,
-    swapped_masks,
-    uniform_masks,
+    random_control,
+    shifted_control,
+    swapped_control,
+    uniform_control,
 )
 
 
@@ -22,10 +22,10 @@ def masks(number=6, size=(12, 16)):
 
 
 CONTROLS = {
-    "random": random_masks,
-    "blobs": lambda m, g: random_masks(m, g, blob=2),
-    "shifted": shifted_masks,
-    "swapped": swapped_masks,
+    "random": random_control,
+    "blobs": lambda m, g: random_control(m, g, blob=2),
+    "shifted": shifted_control,
+    "swapped": swapped_control,
 }
 
 
@@ -57,7 +57,7 @@ def test_areas_are_kept_exactly(name, kind):
 def test_random_pixels_fall_everywhere_alike():
     mask = torch.zeros(4000, 3, 4)
     mask[:, 0, :3] = 1
-    share = random_masks(mask, rng()).mean(0)
+    share = random_control(mask, rng()).mean(0)
     torch.testing.assert_close(share, torch.full((3, 4), 0.25), rtol=0, atol=0.03)
 
 
@@ -68,12 +68,12 @@ def test_blobs_are_patches():
     def borders(m):
         return (m.diff(dim=1).abs().sum() + m.diff(dim=2).abs().sum()).item()
 
-    assert borders(random_masks(mask, rng(), blob=4)) < borders(random_masks(mask, rng())) / 2
+    assert borders(random_control(mask, rng(), blob=4)) < borders(random_control(mask, rng())) / 2
 
 
 def test_shifts_keep_the_shape_and_move_far_enough():
     mask = masks()
-    control = shifted_masks(mask, rng(), at_least=0.25)
+    control = shifted_control(mask, rng(), at_least=0.25)
     for before, after in zip(mask, control, strict=True):
         found = [
             (dy, dx)
@@ -88,14 +88,14 @@ def test_shifts_keep_the_shape_and_move_far_enough():
 def test_every_mask_goes_to_another_sample():
     mask = torch.arange(7.0)[:, None, None].expand(7, 2, 3)
     for seed in range(20):
-        given = swapped_masks(mask, rng(seed))[:, 0, 0]
+        given = swapped_control(mask, rng(seed))[:, 0, 0]
         assert sorted(given.tolist()) == list(range(7))
         assert (given != torch.arange(7.0)).all()
 
 
 def test_uniform_masks_have_the_mean_and_no_camal_loss():
     mask = masks()
-    control = uniform_masks(mask.byte())
+    control = uniform_control(mask.byte())
     torch.testing.assert_close(control, (mask.mean(dim=(1, 2), keepdim=True)).expand_as(mask))
     attention = torch.rand(6, 4, 4, generator=rng())
     torch.testing.assert_close(camal(attention, control), torch.zeros(6), rtol=0, atol=1e-6)
@@ -103,9 +103,9 @@ def test_uniform_masks_have_the_mean_and_no_camal_loss():
 
 def test_one_sample_has_nobody_to_swap_with():
     with pytest.raises(ValueError, match="1 sample cannot be swapped"):
-        swapped_masks(masks(1), rng())
+        swapped_control(masks(1), rng())
 
 
 def test_impossible_shifts_are_refused():
     with pytest.raises(ValueError, match=r"at_least is 0.6"):
-        shifted_masks(masks(), rng(), at_least=0.6)
+        shifted_control(masks(), rng(), at_least=0.6)

@@ -3,13 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from rl_attn.attention.curves import (
-    class_probability,
-    deletion,
-    insertion,
-    pixel_ranks,
-    removed_values,
-)
+from rl_attn.attention.curves import deletion, insertion, pixel_ranks, removed_values
+from rl_attn.attention.rise import probability_of
 
 
 def total(pictures, rows):
@@ -43,6 +38,15 @@ def test_what_removed_pixels_become():
         assert curve.values[0, 0] == 10 and curve.values[0, -1] == end
     given = deletion(total, PICTURE, ORDER, points=3, removed=torch.full_like(PICTURE, -1))
     assert given.values.tolist() == [[10, 1, -4]]
+
+
+@pytest.mark.parametrize("removed", ["zero", "mean", "blur"])
+def test_frames_of_bytes_stay_bytes(removed):
+    frames = (255 * torch.rand(2, 3, 8, 9, generator=torch.Generator().manual_seed(0))).byte()
+    values = removed_values(frames, removed)
+    assert values.dtype == torch.uint8
+    expected = removed_values(frames.float(), removed).round()
+    assert torch.equal(values.float(), expected)
 
 
 def test_blur_keeps_constants_and_means_and_smooths():
@@ -80,11 +84,11 @@ def test_batches_over_samples_and_steps_change_nothing(batch_size):
             torch.testing.assert_close(found.values[b, p], left)
 
 
-def test_class_probability_follows_each_samples_label():
+def test_the_probability_follows_each_samples_label():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
     images, labels = torch.rand(3, 1, 3, 4), torch.tensor([3, 0, 2])
-    curve = insertion(class_probability(model, labels), images, images[:, 0], points=4)
+    curve = insertion(probability_of(model, labels), images, images[:, 0], points=4)
     expected = model(images).softmax(1)[torch.arange(3), labels]
     torch.testing.assert_close(curve.values[:, -1], expected.detach())
     assert not curve.values.requires_grad and curve.areas.shape == (3,)
@@ -99,7 +103,7 @@ def test_ties_are_broken_in_reading_order():
     [
         (lambda: deletion(total, PICTURE, torch.rand(1, 3, 2)), r"\(1, 3, 2\)"),
         (lambda: deletion(total, PICTURE, ORDER, points=1), "points is 1"),
-        (lambda: deletion(total, PICTURE, ORDER, removed="noise"), "choose zero, blur, mean"),
+        (lambda: deletion(total, PICTURE, ORDER, removed="noise"), "choose zero, blur or mean"),
     ],
 )
 def test_bad_input_is_refused(run, word):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from rl_attn.attention.decomposition import contextual_decomposition
 from rl_attn.attention.inputs import input_gradient
 from rl_attn.attention.losses import (
     cdep,
@@ -111,6 +112,22 @@ def test_cdep_is_a_softmax_over_the_two_scores():
     relevant, irrelevant = torch.randn(2, 3, 10, generator=torch.Generator().manual_seed(0))
     both = torch.stack([relevant, irrelevant]).softmax(0)[0]
     torch.testing.assert_close(cdep(relevant, irrelevant), both.mean(1))
+
+
+def test_cdep_trains_away_what_a_decomposition_finds():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    pictures, forbidden = torch.rand(4, 1, 4, 4), torch.zeros(4, 4, 4)
+    forbidden[:, :2, :2] = 1
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    history = []
+    for _ in range(20):
+        loss = cdep(*contextual_decomposition(model, pictures, forbidden)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert history[0] > 0.4 and history[-1] < 0.1
 
 
 def test_rrr_and_gals_and_rbr_reach_all_parameters():
