@@ -1,20 +1,141 @@
 """The core: attention maps, the losses and metrics on them; pure torch, batched, differentiable."""
 
-from rl_attn.attention.losses import alpha_beta, camal, camal_loss
+from rl_attn.attention.backbones import standard_layer
+from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
+from rl_attn.attention.contrast import contrast, diff_grad_cam
+from rl_attn.attention.controls import (
+    random_control,
+    shifted_control,
+    swapped_control,
+    uniform_control,
+)
+from rl_attn.attention.curves import deletion, insertion
+from rl_attn.attention.decomposition import contextual_decomposition
+from rl_attn.attention.guided import guided_backpropagation, guided_relus
+from rl_attn.attention.inputs import as_map, class_score, input_gradient, input_x_gradient
+from rl_attn.attention.legrad import le_grad, record_attention
+from rl_attn.attention.losses import (
+    LearnedImputation,
+    alpha_beta,
+    blurred_imputation,
+    camal,
+    camal_loss,
+    cdep,
+    coverage_gaze,
+    entropy,
+    gals_attention,
+    gals_gradient,
+    gradia,
+    haics,
+    hint,
+    kl_alignment,
+    paric,
+    paric_reference,
+    rbr,
+    rbr_influence,
+    res_g,
+    res_l,
+    rrr,
+    rrr_score,
+    separating_threshold,
+    signed_labels,
+    suppress_only,
+)
 from rl_attn.attention.maps import grad_cam, normalize, upsample
-from rl_attn.attention.masks import MaskWeights, mask_weights
-from rl_attn.attention.metrics import iou, iou_ceiling, pointing_game
+from rl_attn.attention.masks import MaskWeights, mask_weights, resize_mask, union
+from rl_attn.attention.metrics import (
+    SpatialVariance,
+    energy_inside,
+    iou,
+    iou_ceiling,
+    iou_curve,
+    mean_iou,
+    pointing_game,
+)
+from rl_attn.attention.morphology import dilate, edge_band, erode, learning_to_look_mask
+from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
+from rl_attn.attention.perturbation import greydanus, sarfa
+from rl_attn.attention.rise import probability_of, random_masks, rise
+from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
+from rl_attn.attention.taps import differentiable_attention, tap
 
 __all__ = [
+    "LearnedImputation",
     "MaskWeights",
+    "SpatialVariance",
+    "TapError",
+    "TapWarning",
     "alpha_beta",
+    "as_map",
+    "blurred_imputation",
+    "cam",
     "camal",
     "camal_loss",
+    "cdep",
+    "check_tap",
+    "class_score",
+    "contextual_decomposition",
+    "contrast",
+    "coverage_gaze",
+    "deletion",
+    "diff_grad_cam",
+    "differentiable_attention",
+    "dilate",
+    "edge_band",
+    "energy_inside",
+    "entropy",
+    "erode",
+    "expected_gradients",
+    "gals_attention",
+    "gals_gradient",
     "grad_cam",
+    "grad_cam_plus_plus",
+    "gradia",
+    "greydanus",
+    "guided_backpropagation",
+    "guided_relus",
+    "haics",
+    "hint",
+    "hires_cam",
+    "input_gradient",
+    "input_x_gradient",
+    "insertion",
+    "integrated_gradients",
     "iou",
     "iou_ceiling",
+    "iou_curve",
+    "kl_alignment",
+    "layer_cam",
+    "le_grad",
+    "learning_to_look_mask",
     "mask_weights",
+    "mean_iou",
     "normalize",
+    "paric",
+    "paric_reference",
     "pointing_game",
+    "probability_of",
+    "random_control",
+    "random_masks",
+    "rbr",
+    "rbr_influence",
+    "record_attention",
+    "res_g",
+    "res_l",
+    "resize_mask",
+    "rise",
+    "rrr",
+    "rrr_score",
+    "sarfa",
+    "separating_threshold",
+    "shifted_control",
+    "signed_labels",
+    "smooth_grad",
+    "standard_layer",
+    "suppress_only",
+    "swapped_control",
+    "tap",
+    "uniform_control",
+    "union",
     "upsample",
 ]

@@ -32,6 +32,7 @@ def grad_cam(
     normalization: Normalization = "max",
     second_order: bool = True,
     shift: Tensor | None = None,
+    relu: bool = True,
 ) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017) with the mean over channels of CAMAL's Eq. 3.
 
@@ -48,27 +49,46 @@ def grad_cam(
             the sum over the cells, all that w_k needs; a network whose next layer is linear can
             carry it past that layer's large product, at a fraction of the cost in both orders
             (see `agents.ActorCritic`). The map is the same.
+        relu: cut negative evidence, as the paper does. False with "minmax" is what the code of
+            RES, GRADIA and RRR-G trains.
 
     Returns:
         (B, h, w) float32, in [0, 1] unless `normalization` is "none".
     """
+    with torch.autocast(score.device.type, enabled=False):  # the map is always float32
+        gradient = gradient_of(score, features, second_order, shift)
+        summed = gradient if shift is not None else gradient.sum(dim=(2, 3))
+        weights = summed / (features.shape[2] * features.shape[3])  # (B, K)
+        combined = torch.einsum("bk,bkhw->bhw", weights, full(features))
+        if channels == "mean":
+            combined = combined / features.shape[1]
+        return finish(combined, normalization, relu)
+
+
+def gradient_of(
+    score: Tensor, features: Tensor, second_order: bool, shift: Tensor | None = None
+) -> Tensor:
+    """d score / d features (B, K, h, w), or by `shift` (B, K), float32; the graph is kept."""
     if features.ndim != 4 or score.shape != features.shape[:1]:
         raise ValueError(
-            f"grad_cam needs score (B,) and features (B, K, h, w), got {tuple(score.shape)} and "
+            f"a map needs score (B,) and features (B, K, h, w), got {tuple(score.shape)} and "
             f"{tuple(features.shape)}; pick one score a sample, e.g. logits.gather(1, y[:, None])"
             ".squeeze(1)"
         )
-    with torch.autocast(score.device.type, enabled=False):  # the map is always float32
-        source = features if shift is None else shift
-        (gradient,) = torch.autograd.grad(
-            score.sum(), source, create_graph=second_order, retain_graph=True
-        )
-        summed = _full(gradient) if shift is not None else _full(gradient).sum(dim=(2, 3))
-        weights = summed / (features.shape[2] * features.shape[3])  # (B, K)
-        combined = torch.einsum("bk,bkhw->bhw", weights, _full(features))
-        if channels == "mean":
-            combined = combined / features.shape[1]
+    source = features if shift is None else shift
+    (gradient,) = torch.autograd.grad(
+        score.sum(), source, create_graph=second_order, retain_graph=True
+    )
+    return full(gradient)
+
+
+def finish(combined: Tensor, normalization: Normalization, relu: bool = True) -> Tensor:
+    """Signed evidence (B, h, w) to a map: cut at zero unless `relu` is False, and normalised."""
+    if relu:
         return normalize(F.relu(combined), normalization)
+    if normalization == "max":
+        raise ValueError("relu=False leaves negative values: take normalization minmax or none")
+    return normalize(combined, normalization)
 
 
 def normalize(maps: Tensor, method: Normalization = "max") -> Tensor:
@@ -92,6 +112,6 @@ def upsample(attention: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(attention[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def _full(tensor: Tensor) -> Tensor:
+def full(tensor: Tensor) -> Tensor:
     """Half precisions to float32; float32 and float64 stay as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

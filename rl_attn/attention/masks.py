@@ -6,15 +6,21 @@ to which the map is upsampled bilinearly, H = U h. Since U is linear,
     sum(H * M) = sum((U h) * M) = sum(h * U^T M),
 
 so the mask can be brought down to the map's grid once, exactly, instead of bringing the map up
-in every training step. `mask_weights` does that; `alpha_beta` in `losses.py` uses it.
+in every training step. `mask_weights` does that; `alpha_beta` in `losses/camal.py` uses it.
+
+For methods that compare cell by cell, `resize_mask` brings the mask to the grid. What a method does
+to the mask's shape (dilation, edge bands) is in `morphology.py`, masks that are wrong on purpose in
+`controls.py`.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Resize = Literal["area", "max", "bilinear", "nearest"]
 
 
 class MaskWeights(NamedTuple):
@@ -50,6 +56,41 @@ def mask_weights(mask: Tensor, grid: tuple[int, int]) -> MaskWeights:
     outside = (everything - projected) / off.clamp_min(torch.finfo(mask.dtype).tiny)[:, None, None]
     full = (off <= 0)[:, None, None]
     return MaskWeights(inside, outside.masked_fill(full, 0.0), on > 0)
+
+
+def resize_mask(mask: Tensor, size: tuple[int, int], mode: Resize = "area") -> Tensor:
+    """Masks (B, H, W) of any dtype as (B, h, w) float ones.
+
+    Args:
+        size: (h, w), smaller or larger.
+        mode: "area" averages what falls into a cell and keeps the mean; "max" turns a cell on
+            that any pixel touches, so that no target is lost; "bilinear" samples between the
+            four pixels nearest to a cell's centre and "nearest" takes one pixel: going down, both
+            can miss a target, and much published code does so.
+    """
+    if mask.ndim != 3:
+        raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
+    mask = mask if mask.dtype == torch.float64 else mask.float()
+    if tuple(mask.shape[1:]) == tuple(size):
+        return mask
+    if mode == "area":
+        return F.adaptive_avg_pool2d(mask[:, None], size)[:, 0]
+    if mode == "max":
+        return F.adaptive_max_pool2d(mask[:, None], size)[:, 0]
+    if mode == "bilinear":
+        return F.interpolate(mask[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    if mode == "nearest":
+        return F.interpolate(mask[:, None], size, mode="nearest")[:, 0]
+    raise ValueError(f"unknown mode {mode!r}: choose area, max, bilinear or nearest")
+
+
+def union(instances: Tensor) -> Tensor:
+    """Masks (B, N, H, W) of N instances each as one (B, H, W); without an instance it is empty."""
+    if instances.ndim != 4:
+        raise ValueError(f"instances must be (B, N, H, W), got {tuple(instances.shape)}")
+    if instances.shape[1] == 0:
+        return instances.new_zeros(instances.shape[0], *instances.shape[2:])
+    return instances.amax(1)
 
 
 @lru_cache(maxsize=64)

@@ -1,14 +1,15 @@
 """How well an attention map agrees with a mask, one value a sample; nothing here has a gradient.
 
 All take attention (B, H, W) in [0, 1] at the mask's resolution (see `upsample`) and a mask
-(B, H, W), where values above 0.5 are on.
+(B, H, W), where values above 0.5 are on. The means inside and outside, alpha and beta, are
+`alpha_beta` in `losses/camal.py`; insertion and deletion are in `curves.py`.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rl_attn.attention.maps import normalize, upsample
+from rl_attn.attention.maps import DEAD, normalize, upsample
 
 #: The threshold of CAMAL's Eq. 8.
 TAU = 0.7
@@ -26,6 +27,85 @@ def iou(attention: Tensor, mask: Tensor, threshold: float = TAU) -> Tensor:
     intersection = (attended & wanted).sum(dim=(1, 2))
     union = (attended | wanted).sum(dim=(1, 2))
     return intersection / union.clamp_min(1)
+
+
+@torch.no_grad()
+def iou_curve(attention: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
+    """`iou` at every threshold at once, (B, T), from one histogram a sample.
+
+    Args:
+        thresholds: (T,), ascending.
+    """
+    _same_size(attention, mask)
+    thresholds = thresholds.to(attention).contiguous()
+    if (thresholds.diff() < 0).any():
+        raise ValueError("thresholds must be in ascending order")
+    # How many thresholds each pixel is above: it is attended at exactly those.
+    above = torch.searchsorted(thresholds, attention.flatten(1).contiguous())  # (B, H*W)
+    wanted = (mask > 0.5).flatten(1)
+    attended = _at_each(above, torch.ones_like(wanted), len(thresholds))  # (B, T)
+    intersection = _at_each(above, wanted, len(thresholds))
+    union = wanted.sum(1, keepdim=True) + attended - intersection
+    return intersection / union.clamp_min(1)
+
+
+@torch.no_grad()
+def mean_iou(attention: Tensor, mask: Tensor, number: int = 100) -> Tensor:
+    """IoU averaged over `number` thresholds evenly from 0 up to, not including, 1, (B,).
+
+    It judges the whole map, where the IoU at one threshold depends on how the map is scaled.
+    """
+    thresholds = torch.arange(number, device=attention.device) / number
+    return iou_curve(attention, mask, thresholds).mean(1)
+
+
+@torch.no_grad()
+def energy_inside(attention: Tensor, mask: Tensor) -> Tensor:
+    """Share of the attention that lies in the mask, (B,).
+
+    The energy-based pointing game of Score-CAM (Wang et al. 2020). A dead map has none: 0.
+    """
+    _same_size(attention, mask)
+    inside = (attention * (mask > 0.5)).sum(dim=(1, 2))
+    return inside / attention.sum(dim=(1, 2)).clamp_min(DEAD)
+
+
+class SpatialVariance:
+    """Variance of attention at each pixel over a data set (CAMAL, Fig. 3, bottom right).
+
+        variance = SpatialVariance()
+        for images in data:
+            variance.add(attention_of(images))
+        picture = variance.value                     # (H, W)
+
+    Batches are merged exactly (Chan et al. 1983), in float64, whatever their sizes.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: Tensor | None = None  # (H, W)
+        self.squares: Tensor | None = None  # (H, W): sum of squared distances from the mean
+
+    @torch.no_grad()
+    def add(self, maps: Tensor) -> None:
+        """maps: (B, H, W), always of the same size."""
+        maps = maps.double()
+        mean, number = maps.mean(0), len(maps)
+        squares = (maps - mean).square().sum(0)
+        if self.mean is None:
+            self.count, self.mean, self.squares = number, mean, squares
+            return
+        total, shift = self.count + number, mean - self.mean
+        self.mean = self.mean + shift * (number / total)
+        self.squares = self.squares + squares + shift.square() * (self.count * number / total)
+        self.count = total
+
+    @property
+    def value(self) -> Tensor:
+        """(H, W) float64, the population's variance."""
+        if self.squares is None:
+            raise ValueError("no maps have been added")
+        return self.squares / self.count
 
 
 @torch.no_grad()
@@ -54,6 +134,13 @@ def iou_ceiling(mask: Tensor, grid: tuple[int, int], threshold: float = TAU) -> 
     pooled = (F.adaptive_avg_pool2d(full, grid)[:, 0], F.adaptive_max_pool2d(full, grid)[:, 0])
     area, largest = (iou(upsample(normalize(p), size), mask, threshold) for p in pooled)
     return torch.maximum(area, largest)
+
+
+def _at_each(above: Tensor, counted: Tensor, number: int) -> Tensor:
+    """How many of the counted pixels lie above each threshold, (B, T)."""
+    histogram = torch.zeros(len(above), number + 1, device=above.device)
+    histogram.scatter_add_(1, above, counted.float())
+    return histogram.flip(1).cumsum(1).flip(1)[:, 1:]
 
 
 def _same_size(attention: Tensor, mask: Tensor) -> None:

@@ -1,8 +1,11 @@
+from typing import get_args
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from rl_attn.attention import MaskWeights, mask_weights
+from rl_attn.attention.masks import Resize, resize_mask, union
 
 #: Mask sizes (H, W) and grids (h, w): the agent's, odd ones, one cell, finer than the mask.
 SIZES = [
@@ -142,3 +145,58 @@ def test_a_mask_that_is_not_three_dimensional_is_refused(shape):
     with pytest.raises(ValueError) as error:
         mask_weights(torch.zeros(shape), (2, 2))
     assert str(shape) in str(error.value)
+
+
+# ---------------------------------------------------------------------- resizing, union
+
+
+def test_resizing_by_hand():
+    mask = torch.tensor([[[1, 0, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 1]]])
+    expected = {
+        "area": [[0.25, 0.0], [1.0, 0.25]],
+        "max": [[1.0, 0.0], [1.0, 1.0]],
+        "bilinear": [[0.25, 0.0], [1.0, 0.25]],  # the mean of the four pixels round the centre
+        "nearest": [[1.0, 0.0], [1.0, 0.0]],
+    }
+    for mode, values in expected.items():
+        assert resize_mask(mask, (2, 2), mode).tolist() == [values], mode
+
+
+def test_bilinear_and_nearest_can_miss_a_target_that_area_and_max_keep():
+    mask = torch.zeros(1, 16, 16)
+    mask[0, 3, 3] = 1  # cells of 4 x 4: bilinear looks at 1 and 2, nearest at 0
+    kept = {mode: resize_mask(mask, (4, 4), mode).sum().item() > 0 for mode in get_args(Resize)}
+    assert kept == {"area": True, "max": True, "bilinear": False, "nearest": False}
+
+
+@pytest.mark.parametrize(("size", "grid"), SIZES)
+def test_area_keeps_the_mean_where_cells_are_equal(size, grid):
+    mask = random_masks(size)
+    resized = resize_mask(mask, grid, "area")
+    assert resized.shape == (3, *grid)
+    if size[0] % grid[0] == 0 and size[1] % grid[1] == 0:
+        torch.testing.assert_close(resized.mean(dim=(1, 2)), mask.mean(dim=(1, 2)))
+
+
+@pytest.mark.parametrize("mode", ["area", "max", "bilinear", "nearest"])
+def test_resizing_keeps_constants_and_its_own_size(mode):
+    mask = random_masks((6, 7))
+    assert resize_mask(mask, (6, 7), mode) is mask
+    for fill in (0, 1):
+        constant = torch.full((1, 6, 7), fill, dtype=torch.uint8)
+        assert (resize_mask(constant, (4, 9), mode) == fill).all()
+
+
+def test_union_of_instances():
+    instances = torch.tensor([[[[1, 0, 0.5]], [[0, 0, 0.75]]]])
+    assert union(instances).tolist() == [[[1, 0, 0.75]]]
+    assert torch.equal(union(torch.zeros(2, 0, 3, 4)), torch.zeros(2, 3, 4))
+
+
+def test_unknown_modes_and_shapes_are_refused():
+    with pytest.raises(ValueError, match="choose area, max, bilinear or nearest"):
+        resize_mask(torch.zeros(1, 4, 4), (2, 2), "cubic")
+    with pytest.raises(ValueError, match=r"\(4, 4\)"):
+        resize_mask(torch.zeros(4, 4), (2, 2))
+    with pytest.raises(ValueError, match=r"\(1, 4, 4\)"):
+        union(torch.zeros(1, 4, 4))

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from rl_attn.attention import iou, iou_ceiling, pointing_game, upsample
+from rl_attn.attention.metrics import SpatialVariance, energy_inside, iou_curve, mean_iou
 
 
 def test_iou_by_hand():
@@ -137,3 +138,72 @@ def test_another_shape_is_refused_with_both_shapes(metric, mask):
     with pytest.raises(ValueError) as error:
         metric(torch.rand(2, 11, 16), torch.zeros(mask))
     assert "(2, 11, 16)" in str(error.value) and str(mask) in str(error.value)
+
+
+# --------------------------------------------------------------------- thresholds, energy, maps
+
+
+def random_case(number=5, size=(13, 9)):
+    generator = torch.Generator().manual_seed(0)
+    attention = torch.rand(number, *size, generator=generator)
+    mask = (torch.rand(number, *size, generator=generator) > 0.7).float()
+    return attention, mask
+
+
+def test_iou_curve_is_iou_at_each_threshold():
+    attention, mask = random_case()
+    attention[0], attention[1, :3], mask[2] = 0, 0.5, 0
+    thresholds = torch.tensor([0.0, 0.25, 0.5, 0.5, 0.7, 1.0])
+    expected = torch.stack([iou(attention, mask, t) for t in thresholds.tolist()], 1)
+    torch.testing.assert_close(iou_curve(attention, mask, thresholds), expected)
+
+
+def test_mean_iou_by_hand():
+    attention = torch.tensor([[[1.0, 0.5, 0.25, 0.0]]])
+    mask = torch.tensor([[[1, 1, 0, 0]]])
+    # Above 0: 2/3, above 1/4: 1, above 1/2 and above 3/4: 1/2.
+    assert mean_iou(attention, mask, 4).item() == pytest.approx((2 / 3 + 1 + 1 / 2 + 1 / 2) / 4)
+
+
+def test_a_perfect_map_has_mean_iou_one_and_a_dead_one_zero():
+    _, mask = random_case()
+    torch.testing.assert_close(mean_iou(mask, mask), torch.ones(5))
+    assert torch.equal(mean_iou(0 * mask, mask), torch.zeros(5))
+
+
+def test_thresholds_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="ascending"):
+        iou_curve(*random_case(), torch.tensor([0.5, 0.2]))
+
+
+def test_energy_inside_by_hand():
+    attention = torch.tensor([[[0.5, 0.25], [0.25, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    mask = torch.tensor([[[1, 0], [1, 0]], [[1, 0], [1, 0]]])
+    assert energy_inside(attention, mask).tolist() == [0.75, 0.0]
+
+
+def test_energy_inside_does_not_depend_on_the_maps_scale():
+    attention, mask = random_case()
+    torch.testing.assert_close(energy_inside(attention, mask), energy_inside(3 * attention, mask))
+
+
+def test_spatial_variance_of_batches_is_that_of_all_maps():
+    attention, _ = random_case(23)
+    variance = SpatialVariance()
+    for batch in (attention[:1], attention[1:9], attention[9:]):
+        variance.add(batch)
+    assert variance.count == 23
+    torch.testing.assert_close(variance.value, attention.double().var(0, correction=0))
+    torch.testing.assert_close(variance.mean, attention.double().mean(0))
+
+
+def test_spatial_variance_is_not_fooled_by_a_large_mean():
+    variance = SpatialVariance()
+    for value in (0.0, 1.0):
+        variance.add(torch.full((4, 1, 1), 1e4 + value))
+    assert variance.value.item() == pytest.approx(0.25)
+
+
+def test_spatial_variance_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no maps"):
+        _ = SpatialVariance().value

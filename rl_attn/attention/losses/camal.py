@@ -1,8 +1,8 @@
-"""Losses that compare an attention map with a mask, one value a sample.
+"""CAMAL: attend to the mask, and nowhere else (Hundal et al. 2026).
 
-    loss = cross_entropy + coefficient * camal(attention, mask).mean()
+With H the map upsampled to the mask M, Eq. 1 and 2 are
 
-The mean over the batch is the caller's.
+    alpha = sum(H M) / sum(M),  beta = sum(H (1 - M)) / sum(1 - M),  loss = beta - alpha.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty."""
+"""Means with their normal intervals."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

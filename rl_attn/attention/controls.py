@@ -1,0 +1,71 @@
+"""Masks that are wrong on purpose: did the *mask* do it, or would any pressure on attention have?
+
+    random    the mask's values at random places: equal area, no relation to the picture
+    shifted   the mask moved cyclically: equal area and shape, another place
+    swapped   another sample's mask: everything that masks of the data set have in common
+    uniform   each mask spread evenly over the picture: equal area, no place
+
+Masks are (B, H, W). Draws come from a torch.Generator of any device, so that one on the CPU gives
+the same controls wherever the masks live.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def random_control(mask: Tensor, generator: torch.Generator, blob: int = 0) -> Tensor:
+    """Each mask's values, the largest ones where noise is largest; its area is kept exactly.
+
+    Args:
+        blob: radius in pixels over which the noise is averaged: 0 scatters single pixels, which
+            a coarse map cannot tell from a uniform mask; a target's radius gives patches.
+    """
+    noise = torch.rand(mask.shape, generator=generator, device=generator.device)
+    if blob:
+        noise = F.avg_pool2d(noise[:, None], 2 * blob + 1, 1, blob, count_include_pad=False)[:, 0]
+    places = noise.flatten(1).argsort(1).to(mask.device)  # (B, H*W)
+    values = mask.flatten(1).sort(1)[0]
+    return torch.empty_like(values).scatter_(1, places, values).view_as(mask)
+
+
+def shifted_control(mask: Tensor, generator: torch.Generator, at_least: float = 0.25) -> Tensor:
+    """Each mask moved cyclically by a random offset of its own in both directions.
+
+    Args:
+        at_least: share of the height and of the width that it moves at least, up to 0.5.
+    """
+    if not 0 <= at_least <= 0.5:
+        raise ValueError(f"at_least is {at_least}: a cyclic shift moves by 0 to 0.5 of the size")
+    for dimension in (1, 2):
+        size = mask.shape[dimension]
+        low, high = round(at_least * size), size - round(at_least * size)
+        by = torch.randint(
+            low, high + 1, (len(mask),), generator=generator, device=generator.device
+        )
+        mask = _roll(mask, by.to(mask.device), dimension)
+    return mask
+
+
+def swapped_control(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Each sample gets another sample's mask, every mask is used once."""
+    if len(mask) < 2:
+        raise ValueError(f"masks of {len(mask)} sample cannot be swapped: it takes two or more")
+    ring = torch.randperm(len(mask), generator=generator, device=generator.device).to(mask.device)
+    source = torch.empty_like(ring)
+    source[ring] = ring.roll(1)  # one random cycle through all samples: nobody keeps its own
+    return mask[source]
+
+
+def uniform_control(mask: Tensor) -> Tensor:
+    """Every pixel is the mask's mean, (B, H, W) float: CAMAL's loss on it is always 0."""
+    mask = mask if mask.is_floating_point() else mask.float()
+    return mask.mean(dim=(1, 2), keepdim=True).expand_as(mask).clone()
+
+
+def _roll(mask: Tensor, by: Tensor, dimension: int) -> Tensor:
+    """Rolled along one dimension by `by` (B,)."""
+    size = mask.shape[dimension]
+    source = (torch.arange(size, device=mask.device) - by[:, None]) % size  # (B, size)
+    source = source[:, :, None] if dimension == 1 else source[:, None]
+    return mask.gather(dimension, source.expand_as(mask))

@@ -1,0 +1,74 @@
+"""From what a layer returns to feature maps (B, K, h, w), and back.
+
+`as_maps` gives both the maps and the layer's output *recomputed from them*. The network goes on
+with the latter, so the maps lie on the way from the input to the score and a gradient by them is
+the gradient by the layer's output, whatever its layout: channels first (B, K, h, w), channels last
+(B, h, w, K), or tokens (B, N, K) with class or register tokens in front of the patches.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Layout = Literal["channels_first", "channels_last", "tokens"]
+
+#: Models (by class name, torchvision's and timm's) whose blocks pass (B, h, w, K) along.
+CHANNELS_LAST = {"SwinTransformer", "SwinTransformerV2"}
+
+
+def as_maps(
+    output: Tensor, layout: Layout, prefix: int = 0, grid: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """The feature maps (B, K, h, w) in `output`, and `output` recomputed from them.
+
+    Args:
+        output: what the layer returned, 4-D, or 3-D for tokens.
+        prefix: tokens in front of the patches; they bypass the maps.
+        grid: (h, w) of the patches.
+    """
+    if layout == "channels_first":
+        return output, output
+    if layout == "channels_last":
+        maps = output.permute(0, 3, 1, 2)  # (B, K, h, w)
+        return maps, maps.permute(0, 2, 3, 1)
+    maps = output[:, prefix:].transpose(1, 2).unflatten(2, grid)  # (B, K, h, w)
+    patches = maps.flatten(2).transpose(1, 2)  # (B, h*w, K)
+    return maps, torch.cat([output[:, :prefix], patches], 1) if prefix else patches
+
+
+def layout_of(model: nn.Module, layer: nn.Module, output: Tensor) -> Layout:
+    """How `layer` of `model` lays out its output: from its type where that tells."""
+    if output.ndim == 3:
+        return "tokens"
+    if output.ndim != 4:
+        raise ValueError(
+            f"a {type(layer).__name__} that returns {tuple(output.shape)} holds no feature maps; "
+            "tap a layer that returns (B, K, h, w), (B, h, w, K) or tokens (B, N, K)"
+        )
+    if type(layer) in (nn.LayerNorm, nn.Linear):  # both work on the last axis
+        return "channels_last"
+    first = isinstance(layer, nn.Conv2d) or getattr(layer, "dims", None) == [0, 3, 1, 2]
+    if type(model).__name__ in CHANNELS_LAST and not first:
+        return "channels_last"
+    return "channels_first"
+
+
+def prefix_of(model: nn.Module) -> int:
+    """Tokens in front of the patches: timm says how many, others have a class token or none."""
+    if hasattr(model, "num_prefix_tokens"):
+        return int(model.num_prefix_tokens)
+    names = ("class_token", "cls_token", "class_embedding")
+    return int(any(getattr(model, name, None) is not None for name in names))
+
+
+def grid_of(patches: int, picture: tuple[int, int] | None) -> tuple[int, int]:
+    """(h, w) with h*w patches in the picture's (H, W) proportions; a square where unknown."""
+    height, width = picture or (1, 1)
+    rows = round((patches * height / width) ** 0.5)
+    if rows < 1 or patches % rows or not 0.5 < patches / rows**2 * height / width < 2:
+        raise ValueError(
+            f"{patches} patches do not fill a grid of the proportions {height} x {width}; "
+            "give it: tap(..., grid=(h, w)), and prefix=... for tokens in front of the patches"
+        )
+    return rows, patches // rows

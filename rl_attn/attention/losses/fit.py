@@ -1,0 +1,48 @@
+"""What the losses share: masks at the map's grid, and maps as distributions."""
+
+from torch import Tensor, where
+
+from rl_attn.attention.maps import DEAD
+from rl_attn.attention.masks import Resize, resize_mask
+
+#: What is added to every cell of a distribution before its logarithm is taken.
+FLOOR = 1e-8
+
+
+def fit(mask: Tensor, attention: Tensor, mode: Resize = "area") -> Tensor:
+    """The mask (B, h, w) at the grid, the device and the precision of the attention.
+
+    Args:
+        mask: (B, H, W), any dtype.
+        attention: (B, h, w), or an attribution (B, C, h, w).
+    """
+    if mask.ndim != 3 or attention.ndim not in (3, 4) or len(mask) != len(attention):
+        raise ValueError(
+            f"expected attention (B, h, w) or (B, C, h, w) and a mask (B, H, W) of the same B, "
+            f"got {tuple(attention.shape)} and {tuple(mask.shape)}"
+        )
+    mask = resize_mask(mask.to(attention.device), tuple(attention.shape[-2:]), mode)
+    return mask.to(attention.dtype)
+
+
+def outside(mask: Tensor, attribution: Tensor) -> Tensor:
+    """1 - mask, shaped to multiply an attribution (B, C, H, W) or a map (B, h, w)."""
+    away = 1 - fit(mask, attribution)
+    return away[:, None] if attribution.ndim == 4 else away
+
+
+def present(mask: Tensor) -> Tensor:
+    """(B,) bool: the mask has something on."""
+    return mask.flatten(1).sum(1) > 0
+
+
+def as_distribution(maps: Tensor, floor: float = 0.0) -> Tensor:
+    """Non-negative maps (B, h, w) divided by their sums.
+
+    A map that is zero everywhere becomes the uniform one and passes no gradient on.
+    """
+    total = maps.sum(dim=(1, 2), keepdim=True)
+    dead = total <= DEAD
+    cells = maps.shape[1] * maps.shape[2]
+    shares = where(dead, 1 / cells, maps / total.masked_fill(dead, 1.0))
+    return (shares + floor) / (1 + cells * floor)

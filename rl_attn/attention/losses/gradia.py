@@ -1,0 +1,20 @@
+"""GRADIA: L1 between the map and the annotation (Gao et al. 2022, "Aligning Eyes").
+
+As in the released code of RES, which holds it as a baseline: Grad-CAM without ReLU, scaled by
+min-max, mean L1 to the positive labels over all cells; weight 1.
+"""
+
+from torch import Tensor
+
+from rl_attn.attention.losses.labels import fit_labels
+
+
+def gradia(attention: Tensor, labels: Tensor) -> Tensor:
+    """GRADIA (Gao et al. 2022): mean |H - max(labels, 0)|, (B,).
+
+    Args:
+        attention: (B, h, w) in [0, 1].
+        labels: (B, H, W), a mask in [0, 1] or labels in [-1, 1].
+    """
+    target = fit_labels(labels, attention).clamp_min(0)
+    return (attention - target).abs().mean(dim=(1, 2))

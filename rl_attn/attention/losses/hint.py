@@ -1,0 +1,21 @@
+"""HINT: attend where a human would (Selvaraju et al. 2019), as the XIL typology runs it.
+
+The paper ranks region proposals by importance; the typology (Friedrich et al. 2023), where HINT is
+a baseline for classifiers, replaces the ranking by a squared distance between the Grad-CAM of the
+true class and the map of what to reward. That simplified form is the one here; their weight is 100
+on DecoyMNIST.
+"""
+
+from torch import Tensor
+
+from rl_attn.attention.losses.fit import fit
+
+
+def hint(attention: Tensor, mask: Tensor) -> Tensor:
+    """HINT as a squared distance (Selvaraju et al. 2019): mean (H - mask)^2, (B,).
+
+    Args:
+        attention: (B, h, w) in [0, 1].
+        mask: (B, H, W) in [0, 1], what is rewarded.
+    """
+    return (attention - fit(mask, attention)).square().mean(dim=(1, 2))

@@ -1,0 +1,19 @@
+"""Labels of cells: +1 attend, -1 do not, 0 unlabelled (scribbles, HAICS and RES).
+
+A mask of zeros and ones is therefore positive labels only. `signed_labels` says that the mask is
+complete, so that what is off is labelled -1.
+"""
+
+from torch import Tensor
+
+from rl_attn.attention.losses.fit import fit
+
+
+def signed_labels(mask: Tensor) -> Tensor:
+    """(B, H, W): +1 where the mask is above one half, else -1."""
+    return (mask > 0.5).float() * 2 - 1
+
+
+def fit_labels(labels: Tensor, attention: Tensor) -> Tensor:
+    """Labels (B, h, w) at the attention's grid by the nearest pixel, so that none is invented."""
+    return fit(labels, attention, "nearest")

@@ -1,0 +1,39 @@
+"""PARIC: GALS with an uncertain teacher (Nautiyal et al. 2025).
+
+Probabilistic adapters over CLIP draw K embeddings of image and text, each of which gives a map;
+their mean or median is the reference. No code was released: taken here is that the aggregate is
+scaled by min-max and supervises the input gradient as in GALS, which the paper builds on.
+"""
+
+from typing import Literal
+
+from torch import Tensor
+
+from rl_attn.attention.losses.gals import gals_gradient
+from rl_attn.attention.maps import normalize
+
+Aggregate = Literal["mean", "median"]
+
+
+def paric(gradient: Tensor, samples: Tensor, aggregate: Aggregate = "median") -> Tensor:
+    """Mean |g (1 - reference)|, (B,) (Nautiyal et al. 2025, the attention term of the loss).
+
+    Args:
+        gradient: (B, C, H, W) of each sample's cross-entropy by the input.
+        samples: (B, K, h, w), the K maps of the teacher.
+        aggregate: over K.
+    """
+    return gals_gradient(gradient, paric_reference(samples, aggregate))
+
+
+def paric_reference(samples: Tensor, aggregate: Aggregate = "median") -> Tensor:
+    """The reference map (B, h, w) in [0, 1] of K maps (B, K, h, w), without a gradient."""
+    if samples.ndim != 4 or samples.shape[1] == 0:
+        raise ValueError(f"samples must be (B, K, h, w) with K > 0, got {tuple(samples.shape)}")
+    if aggregate == "mean":
+        maps = samples.mean(1)
+    elif aggregate == "median":
+        maps = samples.quantile(0.5, dim=1)  # of an even K: between the middle two
+    else:
+        raise ValueError(f"unknown aggregate {aggregate!r}: choose mean or median")
+    return normalize(maps.detach(), "minmax")

@@ -1,0 +1,30 @@
+"""RRR: small input gradients where the evidence should not come from (Ross et al. 2017).
+
+The "right reasons" term of their loss: sum over pixels of (A_d * d/dx_d sum_c log p_c)^2, where
+A = 1 - mask. Their notebook sums it over the batch with weight 1000 beside a summed cross-entropy.
+
+    gradient = input_gradient(rrr_score(logits), images)         # second order on
+    loss = F.cross_entropy(logits, y) + 1000 * rrr(gradient, mask).mean()
+
+`rrr` of a Grad-CAM map of the predicted class, made without ReLU and normalised by min-max, is
+RRR-G (Schramowski et al. 2020) as the XIL typology runs it.
+"""
+
+from torch import Tensor
+
+from rl_attn.attention.losses.fit import outside
+
+
+def rrr_score(logits: Tensor) -> Tensor:
+    """The score (B,) whose gradient RRR takes: the log-probabilities (B, classes), summed."""
+    return logits.log_softmax(1).sum(1)
+
+
+def rrr(attribution: Tensor, mask: Tensor) -> Tensor:
+    """RRR (Ross et al. 2017): the summed squared attribution outside the mask, (B,).
+
+    Args:
+        attribution: (B, C, H, W), the gradient of `rrr_score` by the input, or a map (B, h, w).
+        mask: (B, H, W) in [0, 1], where evidence may come from: 1 - A of the paper.
+    """
+    return (attribution * outside(mask, attribution)).square().flatten(1).sum(1)

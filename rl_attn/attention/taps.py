@@ -1,0 +1,162 @@
+"""Take a layer's feature maps out of the task's own forward.
+
+    with tap(model, "layer4") as features:
+        logits = model(x)
+    attention = grad_cam(logits.gather(1, y[:, None])[:, 0], features())
+
+The maps are (B, K, h, w) for every network: class tokens are dropped and channels-last layouts
+permuted (see `grids.py`). They lie in the graph of the forward, so a loss on a map trains the
+layers below *and*, through second derivatives, the layers above. Fused attention has no second
+derivative (pytorch#116350): from the tapped layer to the end of the forward, and only there, a tap
+has scaled-dot-product attention computed by its MATH backend.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from rl_attn.attention.backbones import OUTPUT, find_layer, standard_layer, unwrapped
+from rl_attn.attention.grids import Layout, as_maps, grid_of, layout_of, prefix_of
+
+_cuda = torch.backends.cuda  # where the switches of all devices are
+#: Each attention backend's state and switch; of the four, MATH alone has a second derivative.
+BACKENDS = (
+    (_cuda.math_sdp_enabled, _cuda.enable_math_sdp),
+    (_cuda.flash_sdp_enabled, _cuda.enable_flash_sdp),
+    (_cuda.mem_efficient_sdp_enabled, _cuda.enable_mem_efficient_sdp),
+    (_cuda.cudnn_sdp_enabled, _cuda.enable_cudnn_sdp),
+)
+MATH_ALONE = (True, False, False, False)
+
+
+@contextmanager
+def tap(
+    model: nn.Module,
+    layer: str | None = None,
+    *,
+    layout: Layout | None = None,
+    prefix: int | None = None,
+    grid: tuple[int, int] | None = None,
+    second_order: bool = True,
+) -> Iterator["Features"]:
+    """Record the feature maps of `layer` in every forward of `model` inside the block.
+
+    Args:
+        layer: a name of `model.named_modules()`; None for the standard tap (`standard_layer`);
+            "output.<field>" for a field of the model's own output.
+        layout: of the layer's output, where its type does not tell.
+        prefix: tokens in front of the patches, where the model does not tell.
+        grid: (h, w) of the patches, where the picture's proportions do not tell.
+        second_order: keep attention above the tap differentiable twice.
+
+    Yields:
+        `features`: features() is the last forward's maps, also after the block.
+    """
+    layer = standard_layer(model) if layer is None else layer
+    features = Features(unwrapped(model), layer, (layout, prefix, grid), second_order)
+    handles = features.attach()
+    try:
+        yield features
+    finally:
+        features.end()
+        for handle in handles:
+            handle.remove()
+
+
+def differentiable_attention() -> AbstractContextManager:
+    """Scaled-dot-product attention that can be differentiated twice, for a forward inside."""
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+class Features:
+    """The maps of the last forward; made by `tap`."""
+
+    def __init__(self, model: nn.Module, layer: str, shape: tuple, second_order: bool):
+        self.model, self.layer, self.second_order = model, layer, second_order
+        self.layout, self.prefix, self.grid = shape
+        self.maps: Tensor | None = None
+        self.runs, self.version = 0, 0
+        self.picture: tuple[int, int] | None = None  # (H, W) of the model's input
+        self.backends: tuple[bool, ...] = _backends()  # as they were when the forward began
+        self.forced = False
+
+    def __call__(self) -> Tensor:
+        """(B, K, h, w), in the graph of the forward that made them."""
+        if self.maps is None:
+            raise RuntimeError(f"layer {self.layer!r} has not run: call the model inside the tap")
+        if self.runs > 1:
+            raise RuntimeError(
+                f"layer {self.layer!r} ran {self.runs} times in one forward, and the score depends "
+                "on each of them; tap a layer that runs once, such as the block around it"
+            )
+        if self.maps._version != self.version:
+            raise RuntimeError(
+                f"the output of {self.layer!r} was changed in place after the tap (by "
+                "ReLU(inplace=True) or +=); tap the layer that changed it, or the block around it"
+            )
+        return self.maps
+
+    def attach(self) -> list:
+        hooks = [
+            self.model.register_forward_pre_hook(self.begin, with_kwargs=True),
+            self.model.register_forward_hook(lambda *_: self.end(), always_call=True),
+        ]
+        if self.layer.startswith(OUTPUT):
+            return [*hooks, self.model.register_forward_hook(self.take_field)]
+        return [*hooks, find_layer(self.model, self.layer).register_forward_hook(self.take)]
+
+    def begin(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+        self.end()
+        self.maps, self.runs, self.backends = None, 0, _backends()
+        pictures = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.ndim == 4)
+        self.picture = next((tuple(a.shape[2:]) for a in pictures), None)
+
+    def end(self) -> None:
+        if self.forced:
+            _set_backends(self.backends)
+            self.forced = False
+
+    def take_field(self, model: nn.Module, args: tuple, output: object) -> None:
+        field = self.layer.removeprefix(OUTPUT)
+        self.keep(getattr(output, field, None) if not isinstance(output, dict) else output[field])
+
+    def take(self, layer: nn.Module, args: tuple, output: object) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f"layer {self.layer!r} returns a {type(output).__name__}, not a tensor; tap a "
+                "layer inside or around it"
+            )
+        if any(output is argument for argument in args):  # an identity: others read it as well
+            output = output.view_as(output)
+        if torch.is_grad_enabled() and not output.requires_grad:  # all below is frozen
+            output = output.detach().requires_grad_()
+        maps, output = as_maps(output, *self.shape_of(layer, output))
+        self.keep(maps)
+        return output
+
+    def shape_of(self, layer: nn.Module, output: Tensor) -> tuple[Layout, int, tuple | None]:
+        layout = self.layout or layout_of(self.model, layer, output)
+        if layout != "tokens":
+            return layout, 0, None
+        prefix = prefix_of(self.model) if self.prefix is None else self.prefix
+        return layout, prefix, self.grid or grid_of(output.shape[1] - prefix, self.picture)
+
+    def keep(self, maps: Tensor | None) -> None:
+        if not isinstance(maps, Tensor) or maps.ndim != 4:
+            raise TypeError(f"{self.layer!r} is no tensor (B, K, h, w) of the model's output")
+        self.maps, self.version, self.runs = maps, maps._version, self.runs + 1
+        if self.second_order and torch.is_grad_enabled():
+            _set_backends(MATH_ALONE)
+            self.forced = True
+
+
+def _backends() -> tuple[bool, ...]:
+    return tuple(enabled() for enabled, _ in BACKENDS)
+
+
+def _set_backends(states: tuple[bool, ...]) -> None:
+    for (_, enable), state in zip(BACKENDS, states, strict=True):
+        enable(state)

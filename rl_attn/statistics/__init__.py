@@ -1,0 +1,38 @@
+"""Numbers with their uncertainty, as the CAMAL paper reports them (Appendix A).
+
+    mean_interval(episode_returns)
+    wilcoxon(ours, theirs)                                     # folds of a cross-validation
+    bootstrap(scores, "iqm", np.random.default_rng(0))         # tasks x runs
+    probability_of_improvement(ours, theirs, np.random.default_rng(0))
+    performance_profile(scores, thresholds, np.random.default_rng(0))
+
+Score matrices are tasks x runs. A generator in the same state gives the same numbers.
+"""
+
+from rl_attn.statistics.folds import SignedRanks, wilcoxon
+from rl_attn.statistics.intervals import Interval, mean_interval
+from rl_attn.statistics.resampling import (
+    METRICS,
+    Estimate,
+    Improvement,
+    Metric,
+    Profile,
+    bootstrap,
+    performance_profile,
+    probability_of_improvement,
+)
+
+__all__ = [
+    "METRICS",
+    "Estimate",
+    "Improvement",
+    "Interval",
+    "Metric",
+    "Profile",
+    "SignedRanks",
+    "bootstrap",
+    "mean_interval",
+    "performance_profile",
+    "probability_of_improvement",
+    "wilcoxon",
+]

@@ -1,0 +1,341 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torchvision.models import VisionTransformer, swin_t
+
+from agents import ActorCritic
+from rl_attn.attention import camal, grad_cam, standard_layer, tap
+from rl_attn.attention.grids import as_maps, grid_of
+
+
+def vit(**options):
+    torch.manual_seed(0)
+    model = VisionTransformer(16, 4, 2, 2, 8, 8, num_classes=3, **options)
+    nn.init.normal_(model.heads.head.weight)
+    return model
+
+
+def second_order_step(model, pictures, layer=None, **options):
+    with tap(model, layer, **options) as features:
+        logits = model(pictures)
+    maps = grad_cam(logits[:, 0], features(), normalization="none")
+    return maps, torch.autograd.grad(maps.sum(), list(model.parameters()), allow_unused=True)
+
+
+# ---------------------------------------------------------------------- what a user writes
+
+
+def test_the_readmes_lines(net, pictures, labels):
+    mask = (torch.rand(5, 12, 10, generator=torch.Generator().manual_seed(0)) > 0.6).float()
+    with tap(net, "last") as features:
+        logits = net(pictures)
+    attention = grad_cam(logits.gather(1, labels[:, None]).sum(1), features())
+    loss = F.cross_entropy(logits, labels) + camal(attention, mask).mean()
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+def test_the_map_is_that_of_a_network_cut_in_two(net, pictures):
+    with tap(net, "last") as features:
+        logits = net(pictures)
+    expected = {}
+    handle = net.last.register_forward_hook(lambda m, i, o: expected.update(last=o))
+    again = net(pictures)
+    handle.remove()
+    torch.testing.assert_close(logits, again)
+    torch.testing.assert_close(features(), expected["last"])
+    torch.testing.assert_close(
+        grad_cam(logits[:, 1], features()), grad_cam(again[:, 1], expected["last"])
+    )
+
+
+def test_one_tap_serves_many_forwards(net, pictures):
+    with tap(net, "last") as features:
+        net(pictures)
+        first = features()
+        net(pictures[:2])
+        assert len(features()) == 2 and len(first) == 5
+    assert len(features()) == 2  # still there after the block
+
+
+def test_two_taps_at_once(net, pictures):
+    below = "first" if hasattr(net, "first") else "stem"
+    with tap(net, below) as low, tap(net, "last") as high:
+        logits = net(pictures)
+    assert torch.backends.cuda.flash_sdp_enabled()  # whichever of them ends first
+    for features in (low, high):
+        assert grad_cam(logits[:, 0], features()).isfinite().all()
+    assert low().shape[1:] != high().shape[1:] or low() is not high()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_left_behind(net, pictures, fails, untouched):
+    broken = pictures[:, :2] if fails else pictures
+    try:
+        with tap(net, "last") as features:
+            net(broken)
+    except RuntimeError:
+        assert fails
+    else:
+        grad_cam(net(pictures)[:, 0] + features().sum(dim=(1, 2, 3)), features())
+    assert untouched(net)
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_our_agent_gives_its_own_features():
+    agent = ActorCritic(2, (44, 52), 3)
+    frames = torch.randint(0, 256, (3, 2, 44, 52), dtype=torch.uint8)
+    assert standard_layer(agent) == "output.features"
+    with tap(agent) as features:
+        output = agent(frames)
+    assert features() is output.features
+    with tap(agent, "convolutions.4") as features:  # before the ReLU, by name
+        output = agent(frames)
+    torch.testing.assert_close(F.relu(features()), output.features)
+    assert grad_cam(output.value, features()).shape == (3, 2, 3)
+
+
+# ---------------------------------------------------------------------- layouts
+
+
+def test_tokens_drop_the_class_token_and_keep_their_place():
+    model, pictures = vit().eval(), torch.randn(2, 3, 16, 16)
+    seen = {}
+    layer = model.encoder.layers.encoder_layer_1.ln_1
+    handle = layer.register_forward_hook(lambda m, i, o: seen.update(tokens=o))
+    plain = model(pictures)
+    handle.remove()
+    with tap(model) as features:
+        logits = model(pictures)
+    torch.testing.assert_close(logits, plain, rtol=1e-4, atol=1e-5)
+    assert features().shape == (2, 8, 4, 4)
+    for row in range(4):
+        for column in range(4):
+            token = seen["tokens"][:, 1 + 4 * row + column]
+            torch.testing.assert_close(features()[:, :, row, column], token)
+
+
+def test_channels_last_is_permuted():
+    torch.manual_seed(0)
+    model = swin_t(num_classes=3).eval()
+    pictures = torch.randn(1, 3, 64, 96)
+    for layer, shape in [
+        ("features.0", (1, 96, 16, 24)),
+        ("features.0.0", (1, 96, 16, 24)),  # its convolution is channels first
+        ("features.7", (1, 768, 2, 3)),
+        ("norm", (1, 768, 2, 3)),
+        ("permute", (1, 768, 2, 3)),
+    ]:
+        with tap(model, layer) as features:
+            logits = model(pictures)
+        assert features().shape == shape, layer
+        (gradient,) = torch.autograd.grad(logits[:, 0].sum(), features())
+        assert gradient.any(), layer
+
+
+def test_layouts_by_hand():
+    tokens = torch.arange(14.0).view(1, 7, 2)
+    maps, back = as_maps(tokens, "tokens", prefix=1, grid=(2, 3))
+    assert maps[0, 0].tolist() == [[2.0, 4.0, 6.0], [8.0, 10.0, 12.0]]
+    assert torch.equal(back, tokens)
+    last = torch.randn(2, 3, 4, 5)
+    maps, back = as_maps(last, "channels_last")
+    assert torch.equal(maps, last.permute(0, 3, 1, 2)) and torch.equal(back, last)
+
+
+@pytest.mark.parametrize(
+    ("patches", "picture", "grid"),
+    [
+        (16, None, (4, 4)),
+        (196, (224, 224), (14, 14)),
+        (24, (64, 96), (4, 6)),
+        (6, (30, 20), (3, 2)),
+    ],
+)
+def test_grids_follow_the_picture(patches, picture, grid):
+    assert grid_of(patches, picture) == grid
+
+
+def test_a_grid_that_does_not_fit_asks_for_one():
+    with pytest.raises(ValueError, match=r"17 patches .* 224 x 224; give it: tap"):
+        grid_of(17, (224, 224))
+
+
+class Timm(nn.Module):
+    """What timm's transformers show of themselves: prefix tokens by number, unknown class."""
+
+    def __init__(self):
+        super().__init__()
+        self.num_prefix_tokens = 2
+        self.embed = nn.Conv2d(3, 8, 4, stride=4)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, pictures):
+        tokens = self.embed(pictures).flatten(2).transpose(1, 2)
+        tokens = torch.cat([tokens[:, :2], tokens], 1)
+        return self.head(self.norm(tokens).mean(1))
+
+
+def test_the_number_of_prefix_tokens_is_the_models_or_the_callers():
+    model, pictures = Timm(), torch.randn(2, 3, 8, 16)
+    with tap(model, "norm") as features:
+        model(pictures)
+    assert features().shape == (2, 8, 2, 4)
+    with tap(model, "norm", prefix=1, grid=(3, 3)) as features:
+        model(pictures)
+    assert features().shape == (2, 8, 3, 3)
+
+
+# ---------------------------------------------------------------------- attention
+
+
+def test_attention_above_the_tap_is_math_and_below_is_fused(monkeypatch):
+    model, used = vit().eval(), []
+    fused = F.scaled_dot_product_attention
+
+    def watched(*args, **kwargs):
+        used.append(torch.backends.cuda.flash_sdp_enabled())
+        return fused(*args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    with tap(model):
+        model(torch.randn(1, 3, 16, 16))
+        assert torch.backends.cuda.flash_sdp_enabled()  # restored when the forward ends
+    assert used == [True, False]
+    used.clear()
+    with tap(model, second_order=False):
+        model(torch.randn(1, 3, 16, 16))
+    assert used == [True, True]
+
+
+def test_a_vit_trains_above_and_below_its_tap():
+    model = vit()
+    _, found = second_order_step(model, torch.randn(2, 3, 16, 16))
+    names = [name for name, _ in model.named_parameters()]
+    reached = {n for n, g in zip(names, found, strict=True) if g is not None and g.any()}
+    assert {"conv_proj.weight", "heads.head.weight"} <= reached
+    assert "encoder.layers.encoder_layer_1.self_attention.in_proj_weight" in reached
+
+
+def test_without_the_tap_fused_attention_has_no_second_derivative():
+    with pytest.raises(RuntimeError, match="derivative"):
+        second_order_step(vit(), torch.randn(2, 3, 16, 16), second_order=False)
+
+
+def test_the_callers_own_backends_come_back():
+    with sdpa_kernel([SDPBackend.MATH, SDPBackend.EFFICIENT_ATTENTION]):
+        with tap(vit()) as features, torch.no_grad():
+            features.model(torch.randn(1, 3, 16, 16))
+        assert not torch.backends.cuda.flash_sdp_enabled()
+        assert torch.backends.cuda.mem_efficient_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
+# ---------------------------------------------------------------------- corners
+
+
+def test_a_frozen_backbone_still_has_maps(net, pictures):
+    for parameter in net.last.parameters():
+        parameter.requires_grad_(False)
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name.startswith(("head", "fc")))
+    with tap(net, "last") as features:
+        logits = net(pictures)
+    maps = grad_cam(logits[:, 0], features())
+    head = net.head[1].weight if hasattr(net, "head") else net.fc.weight
+    (found,) = torch.autograd.grad(maps[:, 0].sum(), head)
+    assert found.any()
+
+
+def test_an_identity_layer_does_not_take_in_its_bypass():
+    class Bypass(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Identity()
+
+        def forward(self, x):
+            x = x * 1
+            return (3 * self.layer(x) + 5 * x).sum(dim=(1, 2, 3))
+
+    model, x = Bypass(), torch.rand(1, 1, 2, 2, requires_grad=True)
+    with tap(model, "layer") as features:
+        score = model(x)
+    (gradient,) = torch.autograd.grad(score.sum(), features())
+    assert gradient.unique().tolist() == [3.0]
+
+
+def test_without_gradients_the_features_are_plain(net, pictures):
+    with torch.no_grad(), tap(net, "last") as features:
+        net(pictures)
+    assert not features().requires_grad
+
+
+def test_a_wrapped_model_is_tapped_inside(net, pictures):
+    wrapped = nn.DataParallel(net) if not torch.cuda.is_available() else net
+    with tap(wrapped, "last") as features:
+        wrapped(pictures)
+    assert len(features()) == 5
+
+
+# ---------------------------------------------------------------------- errors
+
+
+def test_an_unknown_layer_lists_close_names(net):
+    close = r"no layer 'lst'; close names are 'last'"
+    with pytest.raises(ValueError, match=close), tap(net, "lst"):
+        pass
+    parts = r"no layer 'zzzz'; its parts are '(first|stem)'"
+    with pytest.raises(ValueError, match=parts), tap(net, "zzzz"):
+        pass
+
+
+def test_a_network_without_a_standard_tap_lists_its_convolutions(net):
+    listed = r"no standard tap is known for .*'(last|branch)\.0'"
+    with pytest.raises(ValueError, match=listed), tap(net):
+        pass
+
+
+def test_features_before_a_forward_are_refused(net):
+    with tap(net, "last") as features, pytest.raises(RuntimeError, match="has not run"):
+        features()
+
+
+def test_a_layer_that_runs_twice_is_refused():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x):
+            return self.convolution(self.convolution(x))
+
+    model = Twice()
+    with tap(model, "convolution") as features:
+        model(torch.rand(1, 1, 4, 4))
+    with pytest.raises(RuntimeError, match="ran 2 times"):
+        features()
+
+
+def test_an_output_changed_in_place_is_refused():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(inplace=True))
+    with tap(model, "1") as features:
+        model(torch.rand(2, 1, 6, 6))
+    with pytest.raises(RuntimeError, match="in place"):
+        features()
+    with tap(model, "2") as features:
+        model(torch.rand(2, 1, 6, 6))
+    assert features().amin() >= 0
+
+
+def test_outputs_that_are_no_maps_are_refused(net, pictures):
+    flat = "fc" if hasattr(net, "fc") else "head"
+    with tap(net, flat), pytest.raises(ValueError, match=r"\(5, 4\) holds no feature maps"):
+        net(pictures)
+    model = nn.Sequential(nn.LSTM(4, 4))
+    with tap(model, "0"), pytest.raises(TypeError, match="returns a tuple"):
+        model(torch.rand(3, 2, 4))
+    with tap(net, "output.features"), pytest.raises(TypeError, match=r"output\.features"):
+        net(pictures)
