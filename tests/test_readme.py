@@ -42,3 +42,12 @@ def test_the_training_loop_snippet_trains_through_the_attention():
     names["loss"].backward()
     for layer in (agent.hidden, agent.convolutions[0]):  # above the features, and below
         assert layer.weight.grad.abs().sum() > 0
+
+
+def test_the_classifier_snippet_reaches_both_sides_of_the_tap():
+    names: dict[str, object] = {}
+    exec(snippet("with tap(model"), names)
+    model = names["model"]
+    assert names["attention"].shape == (8, 2, 2)
+    for layer in (model.fc, model.conv1):
+        assert layer.weight.grad.abs().sum() > 0
