@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
@@ -93,9 +93,10 @@ def read_masks(args: Args) -> Iterator[Tensor]:
     if not paths:
         raise UserError(f"no file {args.pattern} in {args.masks}")
     for path in paths:
-        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if picture is None:
-            raise UserError(f"{path} is not a picture")
+        try:
+            picture = np.asarray(Image.open(path).convert("L"))
+        except (OSError, UnidentifiedImageError):
+            raise UserError(f"{path} is not a picture") from None
         yield torch.from_numpy(picture > args.on_above).float()
 
 
