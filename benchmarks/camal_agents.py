@@ -24,8 +24,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from agents import feature_grid
 from envs.lanes import Lanes
 from rl_attn import runs
+from rl_attn.attention import iou_ceiling
 from rl_attn.cli import parse, run_command
 from rl_attn.evaluate import FrameSampler, load
 from rl_attn.pictures import captioned, enlarged, grid, heat
@@ -102,19 +104,25 @@ def cells(args: Args) -> list[Cell]:
     ]
 
 
-def random_returns(env: str, episodes: int) -> Interval:
-    """Raw return of a uniformly random policy on the evaluation's seeds."""
+def random_baseline(env: str, episodes: int) -> tuple[Interval, float]:
+    """A uniformly random policy on the evaluation's seeds: its raw return, the IoU's ceiling.
+
+    The ceiling is the mean over the frames with a target that it sees.
+    """
     seeds, random = evaluation_seeds(episodes), np.random.default_rng(0)
+    finished, ceilings = [], []
     with Lanes(env, 8, episode_seeds=seeds) as lanes:
         frames = np.zeros((8, *lanes.frame_shape), np.uint8)
         masks = np.zeros((8, *lanes.mask_shape), np.uint8)
+        grid_size = feature_grid(lanes.mask_shape)
         lanes.reset(frames, masks)
-        finished = []
         while len(finished) < episodes:
-            finished += lanes.step(
-                random.integers(lanes.num_actions, size=8), frames, masks
-            ).episodes
-    return mean_interval([episode.episode_return for episode in finished])
+            seen = torch.from_numpy(masks[masks.any(axis=(1, 2))])
+            ceilings += iou_ceiling(seen, grid_size).tolist()
+            actions = random.integers(lanes.num_actions, size=8)
+            finished += lanes.step(actions, frames, masks).episodes
+    returns = mean_interval([episode.episode_return for episode in finished])
+    return returns, float(np.mean(ceilings))
 
 
 def compare(args: Args, all_cells: list[Cell]) -> Table:
@@ -130,7 +138,8 @@ def compare(args: Args, all_cells: list[Cell]) -> Table:
         "return",
     )
     for env in dict.fromkeys(cell.env for cell in all_cells):
-        table.add_row(env, "random", *"------", str(random_returns(env, args.episodes)))
+        returns, ceiling = random_baseline(env, args.episodes)
+        table.add_row(env, "random", "", "", f"{ceiling:.3f}", "", "", "", str(returns))
         for cell in (cell for cell in all_cells if cell.env == env):
             result = json.loads((cell.folder / "evaluation.json").read_text())["summary"]
             names = ("iou", "iou_ceiling", "alpha", "beta", "dead_maps", "episode_return")
