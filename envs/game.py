@@ -15,6 +15,7 @@ an episode that runs out of time is truncated and its true last frame is in the 
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,11 @@ _ENGINE_ERRORS = (
     vizdoom.SharedMemoryException,
     RuntimeError,  # its C++ exceptions that have no Python class
 )
+
+
+# ViZDoom forks its engine from a program of many threads; two forks at once can lose one of them,
+# and `init` then waits for it without end. So games start one after the other.
+_LAUNCHING = threading.Lock()
 
 
 class GameFault(RuntimeError):
@@ -177,7 +183,8 @@ class Game:
     def _launch(self) -> None:
         self._process = GameProcess()
         self._process.configure(self._doom)
-        self._doom.init()
+        with _LAUNCHING:
+            self._doom.init()
 
     def _fail(self, error: Exception) -> None:
         self.close()
