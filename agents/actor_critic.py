@@ -35,7 +35,7 @@ class ActorCritic(nn.Module):
         """
         super().__init__()
         self.convolutions = nn.Sequential(
-            _orthogonal(nn.Conv2d(in_channels, 32, 8, stride=4)),
+            _orthogonal(PixelConv2d(in_channels, 32, 8, stride=4)),
             nn.ReLU(inplace=True),
             _orthogonal(nn.Conv2d(32, 64, 4, stride=2)),
             nn.ReLU(inplace=True),
@@ -56,7 +56,7 @@ class ActorCritic(nn.Module):
                 by this shift. Through the hidden layer it takes a (B, 64) product where the
                 gradient by all cells takes (B, 64*h*w): the CAMAL loss costs a fifth as much.
         """
-        features = F.relu(self.convolutions(_to_unit(frames)))  # (B, 64, h, w)
+        features = F.relu(self.convolutions(_to_float(frames)))  # (B, 64, h, w)
         cells = features.permute(0, 2, 3, 1).flatten(1)  # (B, h*w*64), no copy: channels last
         hidden = self.hidden(cells)  # (B, 512)
         zeros = None
@@ -83,9 +83,22 @@ def feature_grid(frame_size: tuple[int, int]) -> tuple[int, int]:
     return h, w
 
 
-def _to_unit(frames: Tensor) -> Tensor:
-    """uint8 (B, S*C, H, W) to float in [0, 1], channels last."""
-    return frames.to(torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
+class PixelConv2d(nn.Conv2d):
+    """A convolution of pixel values 0..255 that answers as if they were scaled to [0, 1].
+
+    Scaling the weights saves a pass over the frames, and whole numbers up to 256 are exact in
+    bf16, where their 255ths are not.
+    """
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self._conv_forward(pixels, self.weight / 255, self.bias)
+
+
+def _to_float(frames: Tensor) -> Tensor:
+    """uint8 (B, S*C, H, W) to the type that the convolution wants, in one pass, channels last."""
+    kind = frames.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    return frames.contiguous(memory_format=torch.channels_last).to(dtype)
 
 
 def _orthogonal(layer: nn.Module, gain: float = 2**0.5) -> nn.Module:

@@ -28,14 +28,20 @@ from agents import feature_grid
 from envs.lanes import Lanes
 from rl_attn import runs
 from rl_attn.attention import iou_ceiling
-from rl_attn.cli import parse, run_command
+from rl_attn.cli import choose, parse, run_command
 from rl_attn.evaluate import FrameSampler, load
 from rl_attn.pictures import captioned, enlarged, grid, heat
 from rl_attn.play import evaluation_seeds
 from rl_attn.statistics import Interval, mean_interval
 from rl_attn.watch import attention_maps
 
-METHODS = {"vanilla": "0", "camal": "1"}
+METHODS = {
+    "vanilla": ("--camal", "0"),
+    "camal": ("--camal", "1"),
+    # Is it the joint clipping of both losses' gradients that costs return?
+    "separate": ("--camal", "1", "--separate-clipping"),
+}
+PICTURED = ("vanilla", "camal")
 
 
 @dataclass
@@ -46,6 +52,8 @@ class Args:
     """folder of the runs and the results"""
     envs: tuple[str, ...] = ("DefendCenter:100000", "Basic:200000")
     """environments, each with its number of steps"""
+    methods: tuple[str, ...] = ("vanilla", "camal")
+    """vanilla, camal, and separate: CAMAL with the two losses' gradients clipped apart"""
     seeds: tuple[int, ...] = (1, 2)
     """one run of each method for each of these"""
     episodes: int = 30
@@ -73,7 +81,7 @@ class Cell:
         else:
             threads = max(1, (os.cpu_count() or 1) // args.workers)
             yield [
-                *("rl_attn.ppo", "--env", self.env, "--camal", METHODS[self.method]),
+                *("rl_attn.ppo", "--env", self.env, *METHODS[self.method]),
                 *("--total-timesteps", self.steps, "--seed", str(self.seed)),
                 *("--device", args.device, "--threads", str(threads)),
                 *("--run-dir", str(self.folder)),
@@ -100,7 +108,7 @@ def cells(args: Args) -> list[Cell]:
         Cell(*env.split(":"), method, seed, out / f"{env.split(':')[0]}-{method}-s{seed}")
         for seed in args.seeds
         for env in args.envs
-        for method in METHODS
+        for method in args.methods
     ]
 
 
@@ -154,7 +162,7 @@ def picture(args: Args, env: str, frames: int = 3, scale: int = 2) -> np.ndarray
     device = torch.device("cpu")
     players = {
         method: load(Path(args.out) / f"{env}-{method}-s{args.seeds[0]}", "latest", device)
-        for method in METHODS
+        for method in PICTURED
     }
     sampler = FrameSampler(256)
 
@@ -170,13 +178,15 @@ def picture(args: Args, env: str, frames: int = 3, scale: int = 2) -> np.ndarray
     for i, stack in enumerate(stacks):
         rgb = enlarged(stack[-1].numpy()[..., None].repeat(3, axis=2), scale)
         gap = np.full((len(rgb), 4, 3), 255, np.uint8)
-        panels = [rgb, *(heat(rgb, maps[method][i]) for method in METHODS)]
+        panels = [rgb, *(heat(rgb, maps[method][i]) for method in PICTURED)]
         rows.append(np.hstack([part for panel in panels for part in (panel, gap)][:-1]))
     return captioned(grid(rows), ["frame", "Vanilla PPO attends to", "with CAMAL"])
 
 
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "python benchmarks/camal_agents.py")
+    for method in args.methods:
+        choose("method", method, list(METHODS))
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     all_cells = cells(args)

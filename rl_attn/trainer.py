@@ -90,21 +90,21 @@ class Trainer:
         """
         episodes = []
         groups = range(self.lanes.num_groups)
-        for step in range(self.args.num_steps):
+        with self.autocast():  # once: its cache then keeps the weights that were cast
+            for step in range(self.args.num_steps):
+                for group in groups:
+                    if step > 0:
+                        episodes += self._receive(step - 1, group)
+                    self._act(step, group)
             for group in groups:
-                if step > 0:
-                    episodes += self._receive(step - 1, group)
-                self._act(step, group)
-        for group in groups:
-            episodes += self._receive(self.args.num_steps - 1, group)
+                episodes += self._receive(self.args.num_steps - 1, group)
         self.global_step += self.args.batch_size
         self.returns.extend(e.episode_return for e in episodes if not e.fault)
         return episodes
 
     def _act(self, step: int, group: int) -> None:
         lanes, storage = self.lanes.group_slice(group), self.storage
-        with self.autocast():
-            output = self.agent(storage.observation(step, lanes))
+        output = self.agent(storage.observation(step, lanes))
         log_probs = output.logits.log_softmax(-1)
         noise = torch.empty_like(log_probs).exponential_(generator=self.random)
         actions = (log_probs.exp() / noise).argmax(-1)  # a sample of the softmax
