@@ -18,6 +18,7 @@ from supervised.data.color_mnist import color_mnist
 from supervised.data.dataset import DataSet, check
 from supervised.data.decoy_mnist import decoy_mnist
 from supervised.data.grey import grey
+from supervised.data.monsters import monsters
 
 LOADERS: dict[str, Callable[..., DataSet]] = {
     "digits": partial(grey, "digits"),
@@ -25,6 +26,7 @@ LOADERS: dict[str, Callable[..., DataSet]] = {
     "fashion-mnist": partial(grey, "fashion-mnist"),
     "color-mnist": color_mnist,
     "decoy-mnist": decoy_mnist,
+    "monsters": monsters,
 }
 
 
