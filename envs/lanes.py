@@ -371,7 +371,10 @@ def _gather(outcomes: list[Outcome]) -> Step:
 def _close(
     lanes: list[Lane], groups: list[_Group], threads: list[threading.Thread], owner: int
 ) -> None:
-    """End the threads, which end their games; games that keep a thread waiting are killed."""
+    """End the threads, which end their games; games that keep a thread waiting are killed.
+
+    One that is being started is waited for, and given up at the end: see `envs.game`.
+    """
     if os.getpid() != owner:
         return  # a forked child: threads and games are the parent's
     for lane in lanes:
@@ -385,3 +388,7 @@ def _close(
             lane.game.kill()
         for thread in threads:
             thread.join(timeout=0.05)
+    for lane in lanes:
+        lane.game.give_up_launch()
+    for thread in threads:
+        thread.join(timeout=1.0)
