@@ -19,11 +19,10 @@ A process on its own is `ALONE`, for which every method here returns what it was
 dies, the collective calls of the others fail, and torchrun ends them.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
@@ -188,9 +187,11 @@ def joined() -> Iterator[Ranks]:
         torch.cuda.set_device(ranks.local % torch.cuda.device_count())
     dist.init_process_group(backend, timeout=TIMEOUT)
     try:
-        with open(os.devnull, "w") as nowhere:
-            with contextlib.redirect_stdout(sys.stdout if ranks.first else nowhere):
-                yield ranks
+        with (
+            open(os.devnull, "w") as nowhere,
+            redirect_stdout(sys.stdout if ranks.first else nowhere),
+        ):
+            yield ranks
     except UserError:
         if ranks.first:
             raise
