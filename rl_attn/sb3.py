@@ -207,7 +207,7 @@ class CamalPPO(PPO):
         """Mean IoU over the samples with a target, before the update's first step."""
         score = attention_score(output, actions, self.attention_target)
         attention = grad_cam(score, output.features, second_order=False).detach()
-        visible = masks.flatten(1).any(dim=1)
+        visible = (masks > 0).flatten(1).any(dim=1)
         overlap = iou(upsample(attention, masks.shape[1:])[visible], masks[visible])
         return overlap.mean().item() if visible.any() else float("nan")
 

@@ -1,4 +1,4 @@
-"""CamalPPO: the loss is ours to the digit, and stable-baselines3 works around it as it always does."""
+"""CamalPPO: the loss is ours to the digit, and all of stable-baselines3 works around it."""
 
 import subprocess
 import sys
@@ -100,6 +100,8 @@ class Recorder(BaseCallback):
 def twins(**settings):
     """A CamalPPO, and our agent with its weights; a batch of observations and actions."""
     theirs = model(**settings)
+    with torch.no_grad():  # a fresh head's logits are so small that rounding shows in their maps
+        theirs.policy.action_net.weight.mul_(100)
     ours = ActorCritic(4, (HEIGHT, WIDTH), 3)
     cnn = theirs.policy.features_extractor.extractor
     h, w = ours.grid
@@ -187,10 +189,7 @@ def test_without_camal_it_is_ppo_to_the_bit():
     """Even the order of the random numbers; the IoU is logged all the same."""
     recorder = Recorder()
     ours = model(camal=0.0).learn(64, callback=recorder)
-    kwargs = {
-        "features_extractor_class": WithoutMask,
-        "net_arch": [],
-    }
+    kwargs = {"features_extractor_class": WithoutMask, "net_arch": []}
     theirs = PPO("MultiInputPolicy", toys(), policy_kwargs=kwargs, **SMALL).learn(64)
     assert same(weights(ours), weights(theirs))
     assert 0 <= recorder.seen[-1]["attention/iou"] <= 1
@@ -214,8 +213,8 @@ def test_the_mask_does_not_reach_the_network():
 
 def test_it_logs_attention_and_moves_it_into_the_mask():
     recorder = Recorder()
-    agent = model(n_steps=64, batch_size=32, learning_rate=1e-3, ent_coef=0.01)
-    agent.learn(1280, callback=recorder)
+    agent = model(n_steps=64, batch_size=32, n_epochs=4, learning_rate=5e-4, camal=5.0)
+    agent.learn(256, callback=recorder)
     seen = recorder.seen[1:]
     for name in ("camal", "alpha", "beta", "empty_masks", "dead_maps", "iou"):
         assert np.isfinite([values[f"attention/{name}"] for values in seen]).all(), name
@@ -275,10 +274,9 @@ def test_save_and_load_continue_as_they_were(tmp_path):
     assert (loaded.camal, loaded.empty_mask, loaded.num_timesteps) == (0.5, "suppress", 32)
     assert same(weights(agent), weights(loaded))
     observation = agent.get_env().reset()
-    for deterministic in (True,):
-        ours, _ = agent.predict(observation, deterministic=deterministic)
-        theirs, _ = loaded.predict(observation, deterministic=deterministic)
-        np.testing.assert_array_equal(ours, theirs)
+    ours, _ = agent.predict(observation, deterministic=True)
+    theirs, _ = loaded.predict(observation, deterministic=True)
+    np.testing.assert_array_equal(ours, theirs)
     loaded.learn(32, reset_num_timesteps=False)
     assert loaded.num_timesteps == 64 and not same(weights(agent), weights(loaded))
     alone = CamalPPO.load(tmp_path / "agent.zip")  # without an environment, to play
@@ -333,7 +331,7 @@ def test_lanes_are_the_games_of_our_vector_environment():
                 assert infos[i]["episode"]["r"] == final["final_info"]["episode"]["r"][i]
                 for key in ours:
                     last = infos[i]["terminal_observation"][key]
-                    np.testing.assert_array_equal(last, final["final_obs"][key][i])
+                    np.testing.assert_array_equal(last, final["final_obs"][i][key])
         assert ended == 2
     finally:
         lanes.close()
@@ -351,7 +349,7 @@ def test_what_cannot_work_is_refused():
         model(camal=-1)
     with pytest.raises(ValueError, match="attention_target is 'critic': choose value or action"):
         model(attention_target="critic")
-    with pytest.raises(ValueError, match="FlattenExtractor|WithoutMask has no convolution"):
+    with pytest.raises(ValueError, match="WithoutMask has no convolution"):
         model(policy_kwargs={"features_extractor_class": FlattenExtractor})
     with pytest.raises(ValueError, match="no convolution"):
         model(ActorCriticPolicy)
