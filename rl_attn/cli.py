@@ -104,8 +104,10 @@ def _as_flags(values: dict[str, Any], args_type: type, source: str) -> list[str]
     fields = {field.name: field for field in dataclasses.fields(args_type)}
     for key, value in values.items():
         choose(f"key in {source}:", str(key), list(fields))
-        if isinstance(fields[key].default, bool) and not isinstance(value, bool):
-            raise UserError(f"{key} in {source} must be true or false, got {value!r}")
+        is_switch = isinstance(fields[key].default, bool)
+        if is_switch != isinstance(value, bool):
+            rule = "must be" if is_switch else "cannot be"
+            raise UserError(f"{key} in {source} {rule} true or false, got {value!r}")
     return as_flags(values)
 
 
