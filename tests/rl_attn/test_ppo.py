@@ -110,7 +110,17 @@ def test_rgb_frames_and_the_attention_of_actions_train_too(tiny, tmp_path):
 
 def test_the_choices_that_the_paper_leaves_open_train_and_evaluate(tiny, tmp_path):
     run = tmp_path / "run"
-    args = [*tiny, "--env", "Basic", "--tap", "conv1", "--normalization", "minmax", "--compare", "mask-down"]
+    args = [
+        *tiny,
+        "--env",
+        "Basic",
+        "--tap",
+        "conv1",
+        "--normalization",
+        "minmax",
+        "--compare",
+        "mask-down",
+    ]
     args += ["--total-timesteps", "32", "--eval-interval", "32", "--eval-episodes", "1"]
     assert ppo.main([*args, "--run-dir", str(run)]) == 0
     assert np.isfinite(metrics(run)[0]["attention/camal"])
