@@ -18,7 +18,6 @@ checkpoint. On a cluster the study's folder must be on storage that all nodes sh
 package must be installed on all of them.
 """
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,13 +27,15 @@ import tyro
 from rl_attn.cli import UserError, parse, run_command
 from rl_attn.progress import StopRequest, stop_requests
 from rl_attn.studies.check import check_commands
+from rl_attn.studies.cluster import RayExecutor
 from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.live import View, print_end
 from rl_attn.studies.local import LocalExecutor
 from rl_attn.studies.plan import Job, cells, keep_study, references, refuse_changes
-from rl_attn.studies.record import Record, column_names, sole_owner, write_results
-from rl_attn.studies.scheduler import Executor, Scheduler, Source
+from rl_attn.studies.record import Record, sole_owner, write_results
+from rl_attn.studies.scheduler import Scheduler, Source
 from rl_attn.studies.schema import Study, read_study
+from rl_attn.studies.search import SearchSource, examples
 
 
 @dataclass
@@ -70,49 +71,64 @@ def check(args: Args) -> None:
         raise UserError(f"--cpus-per-run must be positive, got {args.cpus_per_run}")
 
 
-def executor(args: Args) -> LocalExecutor:
+def executor(args: Args) -> LocalExecutor | RayExecutor:
     """Where the runs are executed, as the flags say."""
+    if args.ray is not None:
+        return RayExecutor(args.ray, args.cpus_per_run, args.gpus_per_run, args.workers)
     return LocalExecutor(args.workers or 1, args.gpus_per_run)
 
 
 def dry_run(jobs: list[Job], record: Record, study: Study, at_once: int) -> None:
     """List every job with its commands, and say how long the rest may take."""
     for job in jobs:
-        entry = record.entries[job.name]
-        print(f"{job.name}  ({entry.state})")
+        print(f"{job.name}  ({record.entries[job.name].state})")
         for command in (job.start, *job.then):
             print(f"    {command}")
-    left = seconds_left(record, study.steps, at_once)
-    runs = len(record.in_state("pending"))
+    if study.search:
+        print(f"a search draws {study.search.trials} trials; above are runs at its space's ends")
+        return
+    runs, left = len(record.in_state("pending")), seconds_left(record, study.steps, at_once)
     if left is None:
         print(f"{runs} runs to do; no speed is known: no run of this study has got anywhere yet")
     else:
         print(f"{runs} runs to do, about {clock(left)} with {at_once} at once")
 
 
-def run(study: Study, out: Path, args: Args, jobs: list[Job], stop: StopRequest) -> int:
+def run(study: Study, out: Path, args: Args, stop: StopRequest) -> int:
     """Run all that is left to do; returns the exit status."""
-    all_cells = [job for job in jobs if job.is_cell]
     record = Record(out)
-    record.add(jobs)
-    columns = column_names(study.grid, study.runs[0])
+    record.add(references(study, out))
+    if study.search is None:
+        record.add(cells(study, out))
+        source = Source(record.in_state("pending"))
+    else:
+        source = SearchSource(study, out, record, record.in_state("pending"))
+    columns = [*(study.search.space if study.search else ()), *study.grid, study.runs[0]]
 
     def results(_: Job | None = None) -> None:
-        done = [job for job in all_cells if record.entries[job.name].state == "finished"]
+        done = [job for job in record.in_state("finished") if job.is_cell]
         write_results(out / "results.csv", done, columns)
 
-    with ExitStack() as stack:
-        where: Executor = stack.enter_context(executor(args))
-        view = stack.enter_context(View(record, study.watch, study.steps, where.slots))
-        source = Source(record.in_state("pending"))
+    with executor(args) as where, View(record, study, where.slots) as view:
         Scheduler(source, where, record, args.retries, view.look, results).run(stop)
         view.look([])
     results()
     print_end(record)
+    if isinstance(source, SearchSource):
+        print(source.best())
     if stop:
         print(f"stopped; the same command continues it ({out})")
         return 128 + stop.signal
     return 1 if record.in_state("failed") else 0
+
+
+def all_jobs(study: Study, out: Path) -> list[Job]:
+    """What the study runs; of a search, runs at the ends of its space."""
+    if study.search is None:
+        return [*references(study, out), *cells(study, out)]
+    trials = enumerate(examples(study.search.space))
+    runs = [job for i, flags in trials for job in cells(study, out, f"example{i}", flags)]
+    return [*references(study, out), *runs]
 
 
 def main(argv: list[str]) -> int:
@@ -120,7 +136,7 @@ def main(argv: list[str]) -> int:
     check(args)
     study = read_study(Path(args.study))
     out = Path(args.out or Path("runs/studies") / Path(args.study).stem).absolute()
-    jobs = [*references(study, out), *cells(study, out)]
+    jobs = all_jobs(study, out)
     refuse_changes(study, out)
     if not (out / "study.yaml").exists():  # a study that was begun has been looked at
         check_commands(jobs)
@@ -135,7 +151,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"study folder {out} cannot be made: {error.strerror}") from None
     with sole_owner(out), stop_requests("the runs, each with a checkpoint") as stop:
         keep_study(study, out)
-        return run(study, out, args, jobs, stop)
+        return run(study, out, args, stop)
 
 
 if __name__ == "__main__":

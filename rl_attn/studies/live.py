@@ -15,6 +15,7 @@ from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.follow import Progress, follow
 from rl_attn.studies.plan import Job
 from rl_attn.studies.record import Record
+from rl_attn.studies.schema import Study
 
 _SECONDS_BETWEEN_TABLES = 1.0
 _SECONDS_BETWEEN_LINES = 30.0
@@ -27,13 +28,15 @@ class View:
     """`view.look(running)` as often as one likes; it shows as often as is useful.
 
     Args:
-        watch: columns of metrics.csv to show, in full or their part behind the slash.
-        steps: the setting that holds a run's last global_step.
+        study: says which columns of metrics.csv to show (in full, or their part behind the slash),
+            and which setting holds a run's last global_step.
         at_once: how many cells run at a time, for the estimate of the time left.
     """
 
-    def __init__(self, record: Record, watch: tuple[str, ...], steps: str, at_once: int):
-        self.record, self.watch, self.steps, self.at_once = record, watch, steps, at_once
+    def __init__(self, record: Record, study: Study, at_once: int):
+        self.record, self.at_once = record, at_once
+        self.watch, self.steps = study.watch, study.steps
+        self._knows_all = study.search is None  # a search's later runs are not drawn yet
         self.console = Console(file=sys.stdout)
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._speeds = _Speeds()
@@ -120,7 +123,7 @@ class View:
         counts = Counter(entry.state for entry in self.record.entries.values())
         parts = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
         left = seconds_left(self.record, self.steps, self.at_once)
-        if left:
+        if left and self._knows_all:
             parts.append(f"about {clock(left)} left")
         return ", ".join(parts)
 

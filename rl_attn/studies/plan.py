@@ -163,6 +163,8 @@ def refuse_changes(study: Study, out: Path) -> None:
 
     def lines(values: Mapping[str, Any]) -> list[str]:
         kept = {key: value for key, value in values.items() if key not in FREE}
+        if "search" in kept:  # a search may go on for longer
+            kept["search"] = {k: v for k, v in kept["search"].items() if k != "trials"}
         return yaml.safe_dump(kept, sort_keys=False, default_flow_style=False).splitlines()
 
     try:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ def write_results(file: Path, jobs: Sequence[Job], columns: Sequence[str]) -> No
     """One row a finished cell, in the order of `jobs`; nothing in it depends on when it ran.
 
     Args:
-        columns: grid keys and "seed" or "fold".
+        columns: the keys of the jobs' labels.
     """
     summaries = {job.name: summary(job) for job in jobs}
     metrics = list(dict.fromkeys(name for values in summaries.values() for name in values))
@@ -132,8 +132,3 @@ def sole_owner(out: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         file.flush()
         yield
-
-
-def column_names(grid: Mapping[str, Any], kind: str, space: Iterable[str] = ()) -> list[str]:
-    """The columns of results.csv between the cell's name and its metrics."""
-    return [*space, *grid, kind]
