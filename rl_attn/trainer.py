@@ -25,7 +25,14 @@ from envs.game import Game
 from envs.lane import Episode
 from envs.lanes import Lanes
 from envs.scenarios import resolve
-from rl_attn.attention import MaskWeights, alpha_beta, camal_loss, grad_cam, mask_weights
+from rl_attn.attention import (
+    MaskWeights,
+    alpha_beta,
+    camal_loss,
+    grad_cam,
+    mask_weights,
+    resize_mask,
+)
 from rl_attn.cli import UserError
 from rl_attn.distributed import ALONE, Ranks, split_lanes
 from rl_attn.settings import Args
@@ -229,8 +236,12 @@ class Trainer:
 
     def _mask_weights(self) -> MaskWeights:
         """Every mask of the rollout on the grid of the feature maps, a few steps at a time."""
-        masks = self.storage.masks[: self.args.num_steps]
-        parts = [mask_weights(some.flatten(0, 1), self.agent.grid) for some in masks.split(16)]
+        masks, grid = self.storage.masks[: self.args.num_steps], self.agent.grid
+        down = self.args.compare == "mask-down"
+        parts = [
+            mask_weights(resize_mask(some, grid) if down else some, grid)
+            for some in (part.flatten(0, 1) for part in masks.split(16))
+        ]
         return MaskWeights(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
     def _means(self, terms: list[dict[str, Tensor]]) -> dict[str, float]:
@@ -289,7 +300,7 @@ def make_agent(args: Args) -> ActorCritic:
     """The network for these frames and this scenario's actions; starts no game."""
     actions = Game(resolve(args.env)).num_actions
     channels = args.frame_stack * (3 if args.rgb else 1)
-    return ActorCritic(channels, (args.height, args.width), actions)
+    return ActorCritic(channels, (args.height, args.width), actions, args.tap)
 
 
 def load_agent(agent: ActorCritic, state: dict[str, Tensor]) -> None:
@@ -339,7 +350,13 @@ def attention_loss(
 ) -> dict[str, Tensor]:
     """CAMAL on a mini-batch (Eq. 2), with its parts for the log."""
     score = attention_score(output, actions, args.attention_target)
-    attention = grad_cam(score, output.features, second_order=args.second_order, shift=output.shift)
+    attention = grad_cam(
+        score,
+        output.features,
+        normalization=args.normalization,
+        second_order=args.second_order,
+        shift=output.shift,
+    )
     alpha, beta = alpha_beta(attention, weights)
     present = weights.present.float()
     visible = present.sum().clamp_min(1)
