@@ -99,7 +99,7 @@ class Recorder(BaseCallback):
 
 def twins(**settings):
     """A CamalPPO, and our agent with its weights; a batch of observations and actions."""
-    theirs = model(**settings)
+    theirs = model(env=toys(4), **settings)
     with torch.no_grad():  # a fresh head's logits are so small that rounding shows in their maps
         theirs.policy.action_net.weight.mul_(100)
     ours = ActorCritic(4, (HEIGHT, WIDTH), 3)
@@ -118,9 +118,9 @@ def twins(**settings):
     env.seed(5)
     observation = env.reset()
     for _ in range(5):
-        observation, *_ = env.step(np.array([0, 1]))
+        observation, *_ = env.step(np.array([0, 1, 2, 0]))
     batch, _ = theirs.policy.obs_to_tensor(observation)
-    return theirs, ours, batch, torch.tensor([2, 1])
+    return theirs, ours, batch, torch.tensor([2, 1, 0, 1])
 
 
 @pytest.mark.parametrize("attention_target", ["value", "action"])
