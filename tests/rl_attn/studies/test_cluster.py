@@ -65,5 +65,5 @@ def test_a_run_that_no_node_has_room_for_is_refused(lab, cluster):
 
 
 def test_no_cluster_at_the_address(lab):
-    with pytest.raises(UserError, match="no Ray cluster answers at 127.0.0.1:1 "):
+    with pytest.raises(UserError, match=r"no Ray cluster answers at 127\.0\.0\.1:1 "):
         lab.run("--ray", "127.0.0.1:1")
