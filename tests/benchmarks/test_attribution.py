@@ -30,7 +30,8 @@ def vit():
 
 
 def swin():
-    return SwinTransformer([4, 4], 8, [1, 1], [1, 2], [4, 4], num_classes=10)
+    sizes = ([4, 4], 8, [1, 1], [1, 2], [4, 4])
+    return SwinTransformer(*sizes, stochastic_depth_prob=0.0, num_classes=10)
 
 
 @pytest.fixture(params=[vit, swin])
