@@ -1,0 +1,81 @@
+"""What a report knows of a study: its tasks, methods, metrics, cells and references."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_attn.statistics import Interval
+
+#: Lines of a failed cell's log that the report shows.
+LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of an evaluation's summary, as the study file declares it."""
+
+    name: str
+    label: str
+    reference: str | None = None  # name of the reference that is 0 after normalisation
+    curve: str | None = None  # column of metrics.csv; None: found by name
+    better: str = "higher"  # or "lower"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.better == "higher" else -1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the study, in whatever state."""
+
+    name: str
+    path: Path  # its run folder, which may not exist
+    values: dict[str, str]  # grid key -> value or label
+    task: str
+    method: str
+    run: int  # seed or fold
+    state: str  # pending, running, finished or failed
+    attempts: int | None = None
+    seconds: float | None = None
+    message: str = ""
+    summary: dict[str, Interval] = field(default_factory=dict)
+
+    def log_tail(self) -> str:
+        """The last lines that its processes printed."""
+        log = self.path.with_name(self.path.name + ".log")
+        if not log.is_file():
+            return ""
+        return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-LOG_LINES:])
+
+
+@dataclass
+class Study:
+    """A study folder, read."""
+
+    path: Path
+    name: str
+    command: str
+    declared: dict[str, Any]  # study.yaml
+    run_name: str  # "seed" or "fold"
+    methods: list[str]  # the first is the baseline
+    tasks: list[str]
+    metrics: list[Metric]
+    cells: list[Cell]
+    references: dict[tuple[str, str], dict[str, Interval]]  # (reference, task) -> summary
+    problems: list[str]
+
+    def of(self, task: str, method: str) -> list[Cell]:
+        """Cells of a task and method, in the order of their runs."""
+        found = [cell for cell in self.cells if (cell.task, cell.method) == (task, method)]
+        return sorted(found, key=lambda cell: cell.run)
+
+    @property
+    def baseline(self) -> str:
+        return self.methods[0]
+
+
+def slug(*values: object) -> str:
+    """Values as the name of a folder."""
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", str(value)).strip("-") for value in values)
