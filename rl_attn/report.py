@@ -19,14 +19,15 @@ from typing import Annotated
 
 import tyro
 
-from rl_attn import runs
 from rl_attn.cli import UserError, choose, parse, run_command
+from rl_attn.files import replacing, write_text
 from rl_attn.reports.analysis import Resampling
 from rl_attn.reports.assemble import assemble
 from rl_attn.reports.collect import collect
 from rl_attn.reports.page import render
 from rl_attn.reports.parts import Plate, Report
 from rl_attn.reports.study import Metric, Study
+from rl_attn.reports.tables import as_csv
 
 
 @dataclass
@@ -96,16 +97,16 @@ def write(study: Study, report: Report, out: Path) -> None:
     except OSError as error:
         raise UserError(f"report folder {out} cannot be made: {error.strerror}") from None
     for table in report.tables():
-        runs.write_text(tables / f"{table.name}.csv", table.csv())
-        runs.write_text(tables / f"{table.name}.md", table.markdown())
-        runs.write_text(tables / f"{table.name}.tex", table.latex())
+        write_text(tables / f"{table.name}.csv", as_csv(table.data))
+        write_text(tables / f"{table.name}.md", table.markdown())
+        write_text(tables / f"{table.name}.tex", table.latex())
     for plate in report.plates():
-        runs.write_bytes(figures / f"{plate.name}.png", plate.picture.png)
-        runs.write_bytes(figures / f"{plate.name}.pdf", plate.picture.pdf)
+        for kind, content in (("png", plate.picture.png), ("pdf", plate.picture.pdf)):
+            with replacing(figures / f"{plate.name}.{kind}") as scratch:
+                scratch.write_bytes(content)
         if plate.data is not None:
-            text = plate.data.to_csv(index=False, lineterminator="\n", float_format="%.10g")
-            runs.write_text(figures / f"{plate.name}.csv", text)
-    runs.write_text(out / "index.html", render(study, report, out))
+            write_text(figures / f"{plate.name}.csv", as_csv(plate.data))
+    write_text(out / "index.html", render(study, report, out))
 
 
 def main(argv: list[str]) -> int:

@@ -14,7 +14,6 @@ crash never costs what was finished.
 import csv
 import dataclasses
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_attn.cli import UserError, load_yaml, parse
+from rl_attn.files import replacing, write_text
 from rl_attn.versions import versions
 
 Args = TypeVar("Args")
@@ -75,10 +75,10 @@ def checkpoints(path: Path) -> list[Path]:
 def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, best: bool) -> Path:
     """Write a checkpoint atomically, refresh best.pt if asked, and drop all but the last `keep`."""
     target = path / "checkpoints" / f"step_{step:09d}.pt"
-    with _replacing(target) as scratch:
+    with replacing(target) as scratch:
         torch.save({"format": FORMAT, **state}, scratch)
     if best:
-        with _replacing(target.with_name("best.pt")) as scratch:
+        with replacing(target.with_name("best.pt")) as scratch:
             shutil.copyfile(target, scratch)
     for old in checkpoints(path)[:-keep]:
         old.unlink()
@@ -172,40 +172,3 @@ def _drop_rows_after(table: Path, step: int) -> None:
     kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
     lines = "".join(",".join(row) + "\n" for row in [header, *kept])
     write_text(table, lines if kept else None)
-
-
-# ---------------------------------------------------------------------- atomic files
-
-
-def write_text(path: Path, text: str | None) -> None:
-    """Replace a text file in one move; None removes it."""
-    if text is None:
-        path.unlink(missing_ok=True)
-        return
-    with _replacing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a binary file in one move."""
-    with _replacing(path) as scratch:
-        scratch.write_bytes(content)
-
-
-class _replacing:
-    """`with _replacing(target) as scratch:` moves scratch to target if the block succeeds."""
-
-    def __init__(self, target: Path):
-        self.target = target
-        self.scratch = target.with_name(f".{target.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        return self.scratch
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is not None:
-            self.scratch.unlink(missing_ok=True)
-            return
-        with self.scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self.scratch, self.target)

@@ -147,7 +147,7 @@ def verdict(found: Improvement, runs: int) -> str:
 def profiles(scores: Scores, how: Resampling, points: int = 101) -> pd.DataFrame:
     """Share of runs above each threshold, with its pointwise band (Agarwal et al. 2021, Fig. 4).
 
-    Thresholds run over the range of all scores.
+    Thresholds run from just below the lowest score to the highest.
     """
     _, matrices = scores.matrices(scores.present())
     columns = ["metric", "scale", "method", "threshold", "share", "low", "high"]
@@ -157,7 +157,7 @@ def profiles(scores: Scores, how: Resampling, points: int = 101) -> pd.DataFrame
         high = max(m.max() for m in matrices.values())
         found = performance_profile(
             matrix,
-            np.linspace(low, high, points),
+            np.linspace(low - 0.02 * (high - low), high, points),
             how.generator(scores.metric.name, scores.scale, method, "profile"),
             resamples=min(how.resamples, 2_000),
             confidence=how.confidence,

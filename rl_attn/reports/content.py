@@ -8,7 +8,7 @@ from rl_attn.reports.analysis import ALL_TASKS
 from rl_attn.reports.figures import AGGREGATES
 from rl_attn.reports.scores import Scores
 from rl_attn.reports.study import Study
-from rl_attn.reports.tables import Entry, Table, interval, number, plain, plus_minus
+from rl_attn.reports.tables import Entry, Table, interval, plain, plus_minus
 
 
 def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
@@ -172,7 +172,8 @@ def verdict_lines(found: pd.DataFrame, labels: dict[str, str]) -> list[dict[str,
                 "metric": labels[row.metric],
                 "method": row.method,
                 "text": f"P({row.method} > {row.baseline}) = {shown}",
-                "runs": f"{row.tasks} task{'s' if row.tasks > 1 else ''}, {number(row.runs)} : {number(row.baseline_runs)} runs",
+                "runs": f"{row.tasks} task{'s' if row.tasks > 1 else ''}, "
+                f"{row.runs} : {row.baseline_runs} runs on each",
             }
         )
     return lines

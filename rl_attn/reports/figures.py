@@ -15,7 +15,7 @@ AGGREGATES = {
     "mean": "Mean",
     "median": "Median",
     "iqm": "IQM",
-    "optimality_gap": "Optimality gap (lower is better)",
+    "optimality_gap": "Optimality gap",
 }
 
 
@@ -31,15 +31,16 @@ def comparison(
     """
     means = aggregates[aggregates["aggregate"] == "mean"]
     pairs = improvements[improvements["task"] == ALL_TASKS]
-    height = 1.1 + 0.42 * max(len(means), len(pairs), 2)
+    room = max(len(means), len(pairs), 2)
+    height = 1.0 + 0.4 * room
     figure = Figure(figsize=(8.6, height), layout="constrained")
     left, right = figure.subplots(1, 2)
     style = looks(methods)
     _bands(left, means, "value", style)
-    named_rows(left, list(means["method"]))
+    named_rows(left, list(means["method"]), room)
     left.set_xlabel(f"mean {title} over tasks and runs")
     _bands(right, pairs, "probability", style)
-    named_rows(right, [f"{ours} > {theirs}" for ours, theirs in _sides(pairs)])
+    named_rows(right, [f"{ours} > {theirs}" for ours, theirs in _sides(pairs)], room)
     right.axvline(0.5, color=_line_colour(right), linestyle="--", linewidth=1)
     right.set_xlim(-0.02, 1.02)
     right.set_xlabel("probability of improvement")
@@ -66,7 +67,7 @@ def aggregate_panels(aggregates: pd.DataFrame, title: str, methods: Sequence[str
         rows = aggregates[aggregates["aggregate"] == name]
         _bands(axis, rows, "value", style)
         named_rows(axis, list(rows["method"]) if i == 0 else [""] * len(rows))
-        axis.set_title(AGGREGATES[name])
+        axis.set_title(AGGREGATES[name] + (" (less is better)" if name == "optimality_gap" else ""))
         axis.locator_params(axis="x", nbins=4)
     figure.supxlabel(title, fontsize=9)
     return figure
@@ -139,6 +140,8 @@ def curve_panels(curves: pd.DataFrame, label: str, methods: Sequence[str]) -> Fi
 
 def _bands(axis: Axes, rows: pd.DataFrame, value: str, style: dict[str, Look]) -> None:
     """One shaded interval a row, with a tick at its estimate."""
+    axis.use_sticky_edges = False  # else a bar ends the axis, and looks cut off
+    axis.margins(x=0.08)
     for y, (_, row) in enumerate(rows.iterrows()):
         look = style[row["method"]]
         if np.isfinite(row["low"]):

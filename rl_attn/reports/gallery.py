@@ -1,4 +1,4 @@
-"""Pictures of attention side by side (CAMAL, Fig. 11), and those that runs left in their folders."""
+"""Pictures of attention side by side (CAMAL, Fig. 11), and those that runs left behind."""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ from typing import Any
 from rl_attn.statistics import Interval
 
 #: Lines of a failed cell's log that the report shows.
-LOG_LINES = 20
+LOG_LINES = 12
 
 
 @dataclass(frozen=True)

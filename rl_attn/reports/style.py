@@ -103,10 +103,11 @@ def panels(count: int, columns: int = 4, size: tuple[float, float] = (2.7, 2.1))
     return figure, axes[:count]
 
 
-def named_rows(axis: Axes, names: Sequence[str]) -> None:
-    """Names down the y axis, the first on top."""
+def named_rows(axis: Axes, names: Sequence[str], room: int = 0) -> None:
+    """Names down the y axis, the first on top; `room` for so many, so that panels match."""
+    spare = max(0, room - len(names)) / 2
     axis.set_yticks(range(len(names)), names)
-    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.set_ylim(len(names) - 0.4 + spare, -0.6 - spare)
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)
 

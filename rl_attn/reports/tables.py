@@ -36,8 +36,11 @@ class Table:
     data: pd.DataFrame  # what the CSV holds
     note: str = ""
 
-    def csv(self) -> str:
-        return self.data.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers (or nothing), and are aligned as such."""
+        columns = zip(*self.rows, strict=True)
+        return [all(not isinstance(e.key, str) or not e.text for e in column) for column in columns]
 
     def markdown(self) -> str:
         lines = [self.header, ["---"] * len(self.header)]
@@ -60,12 +63,18 @@ class Table:
         )
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Significant digits without an exponent where that is short; - for none."""
-    if value is None or not math.isfinite(value):
+def as_csv(table: pd.DataFrame) -> str:
+    """Ten significant digits, the same bytes for the same numbers."""
+    return table.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent where that is short; - for none."""
+    if not math.isfinite(value):
         return "-"
-    text = f"{value:.{digits}g}"
-    return f"{value:.0f}" if "e" in text and abs(value) < 1e7 and abs(value) >= 1 else text
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return f"{value:.{_digits(value)}f}"
+    return f"{value:.2e}"
 
 
 def interval(mean: float, low: float, high: float, mark: str = "") -> Entry:
@@ -97,11 +106,11 @@ def _key(value: float) -> float:
 
 
 def _digits(*values: float) -> int:
-    """Decimals that show three figures of the largest, and no more than three decimals."""
+    """Decimals that show three figures of the largest value, but never more than three."""
     largest = max(abs(value) for value in values)
-    if largest == 0:
+    if largest < 2:
         return 3
-    return int(min(3, max(0, 2 - math.floor(math.log10(largest)))))
+    return max(0, 2 - math.floor(math.log10(largest / 2)))
 
 
 def _markdown(entry: Entry) -> str:
