@@ -46,6 +46,8 @@ class Args:
     """of the resampling: the same seed gives the same intervals"""
     smoothing: float = 0.05
     """learning curves: each run is averaged over this share of its rows (0: not at all)"""
+    figures: bool = True
+    """draw figures (off: tables alone, in seconds)"""
     attention: bool = True
     """draw what each method attends to (agents play for it: a minute or two on a CPU)"""
     frames: int = 2
@@ -77,7 +79,7 @@ def selected(study: Study, names: tuple[str, ...]) -> Study:
 
 def gallery(study: Study, args: Args) -> list[Plate]:
     """Pictures of attention: drawn from agents, or those that other commands left."""
-    if not args.attention:
+    if not (args.figures and args.attention):
         return []
     if study.command == "rl_attn.ppo":
         from rl_attn.reports.agents import attention_plates  # games and torch: only here
@@ -115,6 +117,8 @@ def main(argv: list[str]) -> int:
     study = selected(collect(Path(args.study)), args.metrics)
     pictures = gallery(study, args)
     report = assemble(study, Resampling(args.resamples, args.seed), args.smoothing, pictures)
+    if not args.figures:
+        report = report.without_plates()
     out = Path(args.out or Path(args.study) / "report")
     write(study, report, out)
     for line in report.verdicts:

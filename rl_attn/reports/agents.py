@@ -5,6 +5,7 @@ frames are those that the baseline's agent meets; every method's agent sees the 
 """
 
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def attention_plates(study: Study, frames: int) -> list[Plate]:
             f"({first}), with its IoU at 0.7. One run of each method, its last checkpoint.",
             alt=f"Frames of {', '.join(study.tasks)} with the mask and the attention of "
             f"{', '.join(study.methods)}",
-            picture=attention_grid(rows, ["frame", "mask", *study.methods]),
+            draw=partial(attention_grid, rows, ["frame", "mask", *study.methods]),
         )
     ]
 

@@ -85,6 +85,12 @@ def _comparisons(
             f"{few} run{'s' if few > 1 else ''} a task: bootstrap intervals of so few are too "
             "narrow, read verdicts as provisional"
         )
+    others = len(study.methods) - 1
+    if others > 1:
+        notes.append(
+            f"{others} methods are compared with {study.baseline}; the intervals are not corrected "
+            "for the number of comparisons"
+        )
     parts: list = [_comparison(study, one, found, pairs) for one in shown if len(study.methods) > 1]
     titles = {(s.metric.name, s.scale): s.title for s in scales}
     parts.append(content.aggregate_table(found, titles))
@@ -113,7 +119,7 @@ def _comparison(study: Study, one: Measured, found: pd.DataFrame, pairs: pd.Data
         f"of a method beats one of {study.baseline}; 0.5 means no difference. Bars are 95 % "
         f"stratified bootstrap intervals ({_size(means)}).{_scale(shown)}",
         alt=f"Mean {shown.title} of each method, and {said or 'no comparison'}",
-        picture=figures.comparison(means, chances, shown.title, study.methods),
+        draw=partial(figures.comparison, means, chances, shown.title, study.methods),
     )
 
 
@@ -151,7 +157,7 @@ def _seed_parts(study: Study, one: Measured, how: Resampling) -> list:
             f"intervals ({_size(found)}).{_scale(shown)}",
             alt=f"Aggregates of {shown.title} for each method; the numbers are in the table "
             "Aggregates over tasks",
-            picture=figures.aggregate_panels(found, shown.title, study.methods),
+            draw=partial(figures.aggregate_panels, found, shown.title, study.methods),
         )
     )
     profiles = analysis.profiles(shown, how)
@@ -165,7 +171,7 @@ def _seed_parts(study: Study, one: Measured, how: Resampling) -> list:
                 if shown.metric.better == "higher"
                 else f"Share of runs whose {shown.title} is above a threshold. Lower is better.",
                 alt=f"Performance profiles of {shown.title}",
-                picture=figures.profile_curves(profiles, shown.title, study.methods),
+                draw=partial(figures.profile_curves, profiles, shown.title, study.methods),
                 data=profiles,
             )
         )
@@ -185,7 +191,7 @@ def _task_plate(raw: Scores, means: pd.DataFrame, spread: str) -> Plate:
         title=f"{raw.metric.label}: each task",
         caption=f"{raw.metric.label} of every run (dots), mean and {bars}.{dotted}",
         alt=f"{raw.metric.label} of each method on each task; the numbers are in the table above",
-        picture=figures.task_panels(raw, means, spread),
+        draw=partial(figures.task_panels, raw, means, spread),
     )
 
 
@@ -201,7 +207,7 @@ def _curve_parts(study: Study, one: Measured, smoothing: float) -> list[Plate]:
             caption=f"{label} during training: mean over {study.run_name}s and its 95 % interval, "
             f"raw, from metrics.csv. {smooth} Unfinished runs count as far as they got.",
             alt=f"{label} against training steps, for each task and method",
-            picture=figures.curve_panels(one.curves, label, study.methods),
+            draw=partial(figures.curve_panels, one.curves, label, study.methods),
             data=one.curves,
         )
     ]

@@ -35,7 +35,7 @@ def collect(path: Path) -> Study:
         tasks=list(dict.fromkeys(cell.task for cell in cells)),
         metrics=_metrics(settings, cells),
         cells=cells,
-        references=_references(path, declared, cells, compare, problems),
+        references=_references(path, declared, cells, problems),
         problems=problems,
     )
 
@@ -133,12 +133,18 @@ def _found(path: Path, states: dict[str, Any]) -> dict[tuple[str, int], str]:
 
 def _runs(declared: dict[str, Any], found: dict[tuple[str, int], str]) -> list[int]:
     """Seeds, or folds counted from 0 or from 1, as the cells are named."""
-    if "folds" in declared:
-        folds = int(declared["folds"])
-        first = 1 if any(run == folds for _, run in found) else 0
-        return list(range(first, first + folds))
-    seeds = declared.get("seeds") or [1]
-    return [int(seed) for seed in (seeds if isinstance(seeds, list) else [seeds])]
+    try:
+        if "folds" in declared:
+            folds = int(declared["folds"])
+            first = 1 if any(run == folds for _, run in found) else 0
+            return list(range(first, first + folds))
+        seeds = declared.get("seeds") or [1]
+        return [int(seed) for seed in (seeds if isinstance(seeds, list) else [seeds])]
+    except (TypeError, ValueError):
+        raise UserError(
+            f"study.yaml needs whole numbers as seeds, or a number of folds: found "
+            f"{declared.get('folds', declared.get('seeds'))!r}"
+        ) from None
 
 
 def _cell(
@@ -178,23 +184,22 @@ def _task(values: dict[str, str], compare: str | None) -> str:
 
 
 def _references(
-    path: Path,
-    declared: dict[str, Any],
-    cells: list[Cell],
-    compare: str | None,
-    problems: list[str],
+    path: Path, declared: dict[str, Any], cells: list[Cell], problems: list[str]
 ) -> dict[tuple[str, str], dict[str, Interval]]:
+    """(reference, task) -> its summary; {} where it is missing."""
     folders = {slug(p.name).lower(): p for p in (path / "references").glob("*") if p.is_dir()}
-    references = {}
+    references: dict[tuple[str, str], dict[str, Interval]] = {}
     for entry in declared.get("references") or []:
-        name, per = str(entry["name"]), entry.get("per") or []
+        if not isinstance(entry, dict) or "name" not in entry:
+            raise UserError(f"a reference in study.yaml needs a name: found {entry!r}")
         for cell in cells:
-            if (name, cell.task) in references:
+            known = (str(entry["name"]), cell.task)
+            if known in references:
                 continue
-            wanted = slug(name, *(cell.values[key] for key in per if key in cell.values))
-            folder = folders.get(wanted.lower())
-            if folder is None:
-                problems.append(f"reference {name} of {cell.task} is missing ({wanted})")
-            summary = read_summary(folder / "evaluation.json", problems) if folder else {}
-            references[name, cell.task] = summary
+            keys = [key for key in entry.get("per") or [] if key in cell.values]
+            wanted = slug(known[0], *(cell.values[key] for key in keys))
+            file = folders.get(wanted.lower(), path) / "evaluation.json"
+            if not file.is_file():
+                problems.append(f"reference {known[0]} of {cell.task} is missing ({wanted})")
+            references[known] = read_summary(file, problems)
     return references

@@ -147,7 +147,7 @@ def settings_table(settings: dict[str, dict[str, str]], name: str, title: str, n
     keys = dict.fromkeys(key for values in settings.values() for key in values)
     rows, data = [], []
     for key in keys:
-        found = dict.fromkeys(values.get(key, "") for values in settings.values())
+        found = dict.fromkeys(values.get(key, "-") for values in settings.values())
         words = ", ".join(found)
         rows.append([plain(key), plain(words), plain("yes" if len(found) > 1 else "")])
         data.append((key, words, len(found)))

@@ -1,6 +1,7 @@
 """Pictures of attention side by side (CAMAL, Fig. 11), and those that runs left behind."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ def picture_plates(study: Study) -> list[Plate]:
                 caption="Pictures that the first run of each method left, in the order of their "
                 "names.",
                 alt=f"Attention pictures of {', '.join(found)} on {task}",
-                picture=attention_grid(list(found.items()), [""] * widest),
+                draw=partial(attention_grid, list(found.items()), [""] * widest),
             )
         )
     return plates

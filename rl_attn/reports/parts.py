@@ -1,6 +1,8 @@
 """What a report is made of, before it is written anywhere."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -16,8 +18,12 @@ class Plate:
     title: str
     caption: str
     alt: str  # what a reader who does not see it should know
-    picture: Picture
+    draw: Callable[[], Picture]  # takes a while, so not before it is needed
     data: pd.DataFrame | None = None  # None: the numbers stand in a table
+
+    @cached_property
+    def picture(self) -> Picture:
+        return self.draw()
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,11 @@ class Report:
 
     def plates(self) -> list[Plate]:
         return [part for s in self.sections for part in s.parts if isinstance(part, Plate)]
+
+    def without_plates(self) -> "Report":
+        """The tables alone."""
+        sections = [
+            replace(section, parts=[part for part in section.parts if isinstance(part, Table)])
+            for section in self.sections
+        ]
+        return replace(self, sections=[section for section in sections if section.parts])

@@ -35,6 +35,7 @@ _RC = {
     "axes.labelcolor": _INK,
     "axes.axisbelow": True,
     "axes.grid": True,
+    "axes.facecolor": "none",
     "grid.color": _RULE,
     "grid.linewidth": 0.6,
     "text.color": _INK,
@@ -82,6 +83,8 @@ def drawn(draw: Callable[P, Figure]) -> Callable[P, Picture]:
     def picture(*args: P.args, **kwargs: P.kwargs) -> Picture:
         with matplotlib.rc_context(_RC):
             figure = draw(*args, **kwargs)
+            figure.draw_without_rendering()  # lays it out, once for all formats
+            figure.set_layout_engine("none")
             return Picture(
                 png=_saved(figure, "png", dpi=180, metadata={"Software": None}),
                 pdf=_saved(figure, "pdf", metadata={"CreationDate": None}),
@@ -125,7 +128,7 @@ def _for_page(svg: bytes, name: str) -> str:
     head, body = text[text.index("<svg") :].split(">", 1)
     width = float(re.search(r'width="([\d.]+)pt"', head)[1])
     head = re.sub(r' (width|height)="[\d.]+pt"', "", head)
-    head += f' style="width:100%;max-width:{1.45 * width:.0f}px;min-width:{min(width, 430):.0f}px"'
+    head += f' style="width:100%;max-width:{1.45 * width:.0f}px;min-width:{0.8 * width:.0f}px"'
     unique = f"{name}-{zlib.crc32(svg):x}"
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{unique}-", body)
     return f"{head}>{body}".replace(_INK, "currentColor").replace(_RULE, "var(--rule)")

@@ -96,9 +96,15 @@ KNOWN = {
 RANDOM = {"A": {"episode_return": 2.0}, "B": {"episode_return": 10.0}}
 
 
+@pytest.fixture(scope="session")
+def write_known() -> Callable[[Path], Path]:
+    """write_known(folder) makes the study of KNOWN there."""
+    return lambda folder: write_study(folder, KNOWN, RANDOM)
+
+
 @pytest.fixture
-def known(tmp_path: Path) -> Path:
-    return write_study(tmp_path / "known", KNOWN, RANDOM)
+def known(tmp_path: Path, write_known: Callable[[Path], Path]) -> Path:
+    return write_known(tmp_path / "known")
 
 
 @pytest.fixture
