@@ -76,8 +76,8 @@ def _pictures(study: Study, task: str, method: str) -> list[Captioned]:
             try:
                 with Image.open(file) as image:
                     found.append((np.asarray(image.convert("RGB")), file.stem))
-            except (UnidentifiedImageError, OSError, ValueError) as error:
-                study.problems.append(f"{cell.name}/attention/{file.name} cannot be read: {error}")
+            except (UnidentifiedImageError, OSError, ValueError):
+                study.problems.append(f"{cell.name}/attention/{file.name} is no picture")
         if found:
             return found
     return []

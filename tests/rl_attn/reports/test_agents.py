@@ -29,10 +29,10 @@ def study(tmp_path, tiny_run):
 
 def test_every_method_is_shown_on_the_same_frames(study, monkeypatch):
     seen = {}
-    monkeypatch.setattr(
-        agents, "attention_grid", lambda rows, heads: seen.update(rows=rows, heads=heads)
-    )
+    monkeypatch.setattr(agents, "attention_grid", lambda *drawn: seen.update(drawn=drawn))
     (plate,) = attention_plates(study, frames=2)
+    plate.draw()
+    rows, heads = seen["drawn"]
     assert heads == ["frame", "mask", "x", "y", "z"]
     assert [name for name, _ in rows] == ["D", "D"]
     for _, pictures in rows:
