@@ -11,7 +11,7 @@ from typing import Any
 
 from rl_attn.cli import UserError, load_yaml
 from rl_attn.reports.files import read_json, read_summary
-from rl_attn.reports.study import Cell, Metric, Study, slug
+from rl_attn.reports.study import Cell, Metric, Study, label, slug
 from rl_attn.statistics import Interval
 
 
@@ -20,6 +20,8 @@ def collect(path: Path) -> Study:
     if not (path / "study.yaml").is_file():
         raise UserError(f"{path} is not a study: it has no study.yaml")
     declared = load_yaml(path / "study.yaml")
+    if "search" in declared:
+        raise UserError(f"{path} is a search: its result is best.yaml, and no grid to report on")
     grid = _grid(declared)
     settings = declared.get("report") or {}
     compare = _compare(settings, grid)
@@ -51,7 +53,7 @@ def _grid(declared: dict[str, Any]) -> dict[str, list[str]]:
     for key, values in grid.items():
         if not isinstance(values, list | dict) or not values:
             raise UserError(f"grid key {key} in study.yaml must list values, found {values!r}")
-    return {str(key): [str(value) for value in values] for key, values in grid.items()}
+    return {str(key): [label(value) for value in values] for key, values in grid.items()}
 
 
 def _compare(settings: dict[str, Any], grid: dict[str, list[str]]) -> str | None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from rl_attn.reports.parts import Plate, Report
 from rl_attn.reports.study import Study
 
-STATES = ("finished", "running", "failed", "pending")
+STATES = ("finished", "running", "failed", "pending", "pruned")
 
 
 def render(study: Study, report: Report, out: Path) -> str:

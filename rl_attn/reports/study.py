@@ -36,7 +36,7 @@ class Cell:
     task: str
     method: str
     run: int  # seed or fold
-    state: str  # pending, running, finished or failed
+    state: str  # pending, running, finished, failed or pruned
     attempts: int | None = None
     seconds: float | None = None
     message: str = ""
@@ -74,6 +74,13 @@ class Study:
     @property
     def baseline(self) -> str:
         return self.methods[0]
+
+
+def label(value: object) -> str:
+    """A grid's value as a word: true, 0.1, Basic, a+b."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "+".join(map(label, value)) if isinstance(value, list) else str(value)
 
 
 def slug(*values: object) -> str:

@@ -42,7 +42,7 @@ def test_values_of_every_kind_find_their_folders(tmp_path):
         )
     study = collect(tmp_path)
     done = {(cell.task, cell.method) for cell in study.cells if cell.state == "finished"}
-    assert done == {("0.1", "False"), ("10", "True")}  # the last key is compared by default
+    assert done == {("0.1", "false"), ("10", "true")}  # the last key is compared by default
     assert study.problems == []
     assert [metric.name for metric in study.metrics] == ["iou"]  # found, since none is declared
 
@@ -112,6 +112,7 @@ BAD = {
     "grid: {env: [A]}\nseeds: [one]": "whole numbers",
     "grid: {env: [A]}\nfolds: ten": "whole numbers",
     "grid: {env: [A]}\nreferences: [random]": "needs a name",
+    "grid: {env: [A]}\nsearch: {trials: 3}": "is a search",
     "- a": "must hold",
 }
 
