@@ -109,14 +109,14 @@ def task_panels(scores: Scores, means: pd.DataFrame, spread: str = "interval") -
 @drawn
 def profile_curves(profiles: pd.DataFrame, title: str, methods: Sequence[str]) -> Figure:
     """Performance profiles: share of runs above each score."""
-    figure = Figure(figsize=(5.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axis, style = figure.subplots(), looks(methods)
     for method, rows in profiles.groupby("method", sort=False):
         _curve(axis, rows["threshold"], rows.rename(columns={"share": "mean"}), method, style)
     axis.set_ylim(-0.02, 1.02)
     axis.set_xlabel(f"{title} τ")
     axis.set_ylabel("share of runs above τ")
-    axis.legend(fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     return figure
 
 

@@ -3,10 +3,15 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import yaml
+
+from rl_attn import report
 
 Values = Mapping[tuple[str, str], list[dict[str, float]]]  # (task, method) -> a summary a run
 
@@ -105,6 +110,29 @@ def write_known() -> Callable[[Path], Path]:
 @pytest.fixture
 def known(tmp_path: Path, write_known: Callable[[Path], Path]) -> Path:
     return write_known(tmp_path / "known")
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory, write_known: Callable[[Path], Path]) -> Path:
+    """The known study with one video and one failed cell, and its report: figures take a while."""
+    folder = write_known(tmp_path_factory.mktemp("reported") / "known")
+    write_video(folder / "cells" / "A-CAMAL-s1" / "evaluation.mp4")
+    states = json.loads((folder / "state.json").read_text())
+    states["B-Blind-s3"] = {"state": "failed", "attempts": 3, "message": "<i>x</i>"}
+    (folder / "state.json").write_text(json.dumps(states))
+    assert report.main([str(folder), "--resamples", "500"]) == 0
+    return folder
+
+
+def write_video(file: Path) -> None:
+    """One second of H.264."""
+    with av.open(str(file), "w") as out:
+        stream = out.add_stream("libx264", rate=Fraction(10))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(10):
+            picture = np.full((48, 64, 3), 20 * i, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
 
 
 @pytest.fixture

@@ -3,13 +3,8 @@
 import json
 import os
 import shutil
-from fractions import Fraction
 
-import av
-import numpy as np
 import pytest
-
-from rl_attn import report
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -40,31 +35,11 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def video(file):
-    """One second of H.264."""
-    with av.open(str(file), "w") as out:
-        stream = out.add_stream("libx264", rate=Fraction(10))
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(10):
-            picture = np.full((48, 64, 3), 20 * i, np.uint8)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        out.mux(stream.encode(None))
-
-
 @pytest.fixture(scope="module")
-def opened(browser, tmp_path_factory, write_known):
-    """The page of a finished study with one video and one failed cell."""
-    folder = write_known(tmp_path_factory.mktemp("studies") / "known")
-    video(folder / "cells" / "A-CAMAL-s1" / "evaluation.mp4")
-    states = json.loads((folder / "state.json").read_text())
-    states["B-Blind-s3"] = {"state": "failed", "attempts": 3, "message": "<i>x</i>"}
-    (folder / "state.json").write_text(json.dumps(states))
-    assert report.main([str(folder), "--resamples", "200"]) == 0
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": "light"}]},
-    )
-    browser.get((folder / "report" / "index.html").as_uri())
+def opened(browser, reported):
+    """The page of a study with one video and one failed cell."""
+    scheme(browser, "light")
+    browser.get((reported / "report" / "index.html").as_uri())
     return browser
 
 
