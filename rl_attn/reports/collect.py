@@ -11,8 +11,10 @@ from typing import Any
 
 from rl_attn.cli import UserError, load_yaml
 from rl_attn.reports.files import read_json, read_summary
-from rl_attn.reports.study import Cell, Metric, Study, label, slug
+from rl_attn.reports.study import Cell, Metric, Study
 from rl_attn.statistics import Interval
+from rl_attn.studies.plan import slug
+from rl_attn.studies.schema import label
 
 
 def collect(path: Path) -> Study:

@@ -1,11 +1,11 @@
 """What a report knows of a study: its tasks, methods, metrics, cells and references."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rl_attn.statistics import Interval
+from rl_attn.studies.cell import tail
 
 #: Lines of a failed cell's log that the report shows.
 LOG_LINES = 12
@@ -44,10 +44,7 @@ class Cell:
 
     def log_tail(self) -> str:
         """The last lines that its processes printed."""
-        log = self.path.with_name(self.path.name + ".log")
-        if not log.is_file():
-            return ""
-        return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-LOG_LINES:])
+        return "\n".join(tail(self.path.with_name(f"{self.path.name}.log"), LOG_LINES))
 
 
 @dataclass
@@ -74,15 +71,3 @@ class Study:
     @property
     def baseline(self) -> str:
         return self.methods[0]
-
-
-def label(value: object) -> str:
-    """A grid's value as a word: true, 0.1, Basic, a+b."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "+".join(map(label, value)) if isinstance(value, list) else str(value)
-
-
-def slug(*values: object) -> str:
-    """Values as the name of a folder."""
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", str(value)).strip("-") for value in values)
