@@ -1,33 +1,23 @@
 """A study becomes a report: which numbers, tables and figures, in which order."""
 
-from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
 
 from rl_attn.reports import analysis, content, figures
 from rl_attn.reports.analysis import Resampling
-from rl_attn.reports.curves import learning_curves
+from rl_attn.reports.comparison import (
+    Measured,
+    compare,
+    comparison_parts,
+    measure,
+    scale_note,
+    size,
+)
 from rl_attn.reports.parts import Plate, Report, Section
 from rl_attn.reports.provenance import configurations, version_notes, versions_of
-from rl_attn.reports.scores import Scores, normalised, scores
-from rl_attn.reports.study import Metric, Study
-
-#: Fewer runs a task than this, and percentile intervals are known to be too narrow.
-FEW_RUNS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """One metric with its normalised twin, where it has one, and its learning curves."""
-
-    raw: Scores
-    normalised: Scores | None
-    curves: pd.DataFrame
-
-    @property
-    def scales(self) -> list[Scores]:
-        return [self.normalised, self.raw] if self.normalised else [self.raw]
+from rl_attn.reports.scores import Scores
+from rl_attn.reports.study import Study
 
 
 def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plate]) -> Report:
@@ -37,145 +27,72 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
         smoothing: share of a run's rows that its learning curve is averaged over.
         gallery: pictures of attention.
     """
+    versions = versions_of(study)
     notes = list(study.problems)
-    measured = [_measure(study, metric, smoothing, notes) for metric in study.metrics]
+    measured = [measure(study, metric, smoothing, notes) for metric in study.metrics]
     shown = [one for one in measured if one.raw.present()]
-    notes += [
-        f"no run has a value of {one.raw.metric.label}" for one in measured if one not in shown
-    ]
-    runs = study.run_name == "seed"
-    summary, verdicts = _comparisons(study, shown, how, notes) if runs else ([], [])
-    sections = [Section("Comparison", summary)] if summary else []
-    for one in shown:
-        parts = _seed_parts(study, one, how) if runs else _fold_parts(one)
-        sections.append(
-            Section(one.raw.metric.label, [*parts, *_curve_parts(study, one, smoothing)])
-        )
+    missing = [one.raw.metric.label for one in measured if one not in shown]
+    notes += [f"no run has a value of {label}" for label in missing]
+    sections, verdicts = [], []
+    if shown and study.run_name == "seed":
+        compared = compare(study, shown, how, notes)
+        verdicts = content.verdict_lines(compared.pairs, compared.labels)
+        sections.append(Section("Comparison", comparison_parts(study, shown, compared)))
+        parts = [_seed_parts(study, one, compared.of(one.scales[0]), how) for one in shown]
+    else:
+        parts = [_fold_parts(one) for one in shown]
+    for one, some in zip(shown, parts, strict=True):
+        curves = _curve_parts(study, one, smoothing)
+        sections.append(Section(one.raw.metric.label, [*some, *curves]))
     if gallery:
         sections.append(Section("Attention", list(gallery)))
-    versions = versions_of(study)
     notes += version_notes(versions)
     sections.append(Section("Runs", _run_parts(study, versions)))
     return Report(sections, verdicts, list(dict.fromkeys(notes)))
 
 
-def _measure(study: Study, metric: Metric, smoothing: float, notes: list[str]) -> Measured:
-    raw = scores(study, metric)
-    scaled, remarks = normalised(raw)
-    curves, unread = learning_curves(study, metric, smoothing)
-    notes += [*remarks, *unread]
-    return Measured(raw, scaled, curves)
+def _seed_parts(study: Study, one: Measured, found: pd.DataFrame, how: Resampling) -> list:
+    """Tables and figures of one metric.
 
-
-def _comparisons(
-    study: Study, shown: list[Measured], how: Resampling, notes: list[str]
-) -> tuple[list, list[dict[str, str]]]:
-    """Figures 4 and 6 for each metric, the tables over all tasks, and the verdicts."""
-    scales = [scale for one in shown for scale in one.scales]
-    for one in shown:
-        notes += one.scales[0].left_out()
-    labels = {one.raw.metric.name: one.raw.metric.label for one in shown}
-    found = analysis.over(scales, partial(analysis.aggregates, how=how))
-    pairs = analysis.over([one.raw for one in shown], partial(analysis.improvements, how=how))
-    if found.empty:
-        return [], []
-    few = found["runs"].min()
-    if few < FEW_RUNS:
-        notes.append(
-            f"{few} run{'s' if few > 1 else ''} a task: bootstrap intervals of so few are too "
-            "narrow, read verdicts as provisional"
-        )
-    others = len(study.methods) - 1
-    if others > 1:
-        notes.append(
-            f"{others} methods are compared with {study.baseline}; the intervals are not corrected "
-            "for the number of comparisons"
-        )
-    parts: list = [_comparison(study, one, found, pairs) for one in shown if len(study.methods) > 1]
-    titles = {(s.metric.name, s.scale): s.title for s in scales}
-    parts.append(content.aggregate_table(found, titles))
-    if not pairs.empty:
-        parts.append(content.improvement_table(pairs, labels))
-    return parts, content.verdict_lines(pairs, labels)
-
-
-def _of(table: pd.DataFrame, scores: Scores) -> pd.DataFrame:
-    """Rows of one metric, and of its scale where the table tells scales apart."""
-    rows = table[table["metric"] == scores.metric.name]
-    return rows[rows["scale"] == scores.scale] if "scale" in rows else rows
-
-
-def _comparison(study: Study, one: Measured, found: pd.DataFrame, pairs: pd.DataFrame) -> Plate:
-    shown = one.scales[0]
-    means, chances = _of(found, shown), _of(pairs, one.raw)
-    said = "; ".join(
-        line["text"] + f", {line['verdict']}"
-        for line in content.verdict_lines(chances, {shown.metric.name: shown.metric.label})
-    )
-    return Plate(
-        name=f"comparison_{shown.metric.name}",
-        title=f"{shown.metric.label}: comparison over tasks",
-        caption=f"{shown.title}. Left: mean over tasks and runs. Right: probability that a run "
-        f"of a method beats one of {study.baseline}; 0.5 means no difference. Bars are 95 % "
-        f"stratified bootstrap intervals ({_size(means)}).{_scale(shown)}",
-        alt=f"Mean {shown.title} of each method, and {said or 'no comparison'}",
-        draw=partial(figures.comparison, means, chances, shown.title, study.methods),
-    )
-
-
-def _size(means: pd.DataFrame) -> str:
-    if means.empty:
-        return "no runs"
-    tasks, runs = means["tasks"].iloc[0], sorted(set(means["runs"]))
-    return f"{tasks} task{'s' if tasks > 1 else ''}, {' to '.join(map(str, runs))} runs each"
-
-
-def _scale(shown: Scores) -> str:
-    if shown.scale == "raw":
-        return ""
-    return (
-        f" Scores are normalised on each task: 0 is the mean of the {shown.metric.reference} "
-        "policy, 1 the best mean of any method here."
-    )
-
-
-def _seed_parts(study: Study, one: Measured, how: Resampling) -> list:
+    Args:
+        found: aggregates of the scale that is shown.
+    """
     means = {scale.scale: analysis.task_means(scale) for scale in one.scales}
     parts: list = [content.task_table(one.raw, means["raw"], "seed")]
     if one.normalised:
         parts.append(content.task_table(one.normalised, means["normalised"], "seed"))
     parts.append(_task_plate(one.raw, means["raw"], "interval"))
-    shown = one.scales[0]
-    found = analysis.aggregates(shown, how)
-    if found.empty:
-        return parts
-    parts.append(
-        Plate(
-            name=f"aggregates_{shown.metric.name}",
-            title=f"{shown.metric.label}: aggregates",
-            caption=f"{shown.title} over tasks and runs, with 95 % stratified bootstrap "
-            f"intervals ({_size(found)}).{_scale(shown)}",
-            alt=f"Aggregates of {shown.title} for each method; the numbers are in the table "
-            "Aggregates over tasks",
-            draw=partial(figures.aggregate_panels, found, shown.title, study.methods),
-        )
-    )
-    profiles = analysis.profiles(shown, how)
-    if profiles["threshold"].nunique() > 1:
-        parts.append(
-            Plate(
-                name=f"profile_{shown.metric.name}",
-                title=f"{shown.metric.label}: performance profile",
-                caption=f"Share of runs whose {shown.title} is above a threshold, with pointwise "
-                f"95 % bands ({_size(found)}). Higher is better."
-                if shown.metric.better == "higher"
-                else f"Share of runs whose {shown.title} is above a threshold. Lower is better.",
-                alt=f"Performance profiles of {shown.title}",
-                draw=partial(figures.profile_curves, profiles, shown.title, study.methods),
-                data=profiles,
-            )
-        )
+    if not found.empty:
+        shown = one.scales[0]
+        parts.append(_aggregate_plate(study, shown, found))
+        profiles = analysis.profiles(shown, how)
+        if profiles["threshold"].nunique() > 1:  # else all runs score the same
+            parts.append(_profile_plate(study, shown, profiles, size(found)))
     return parts
+
+
+def _aggregate_plate(study: Study, shown: Scores, found: pd.DataFrame) -> Plate:
+    return Plate(
+        name=f"aggregates_{shown.metric.name}",
+        title=f"{shown.metric.label}: aggregates",
+        caption=f"{shown.title} over tasks and runs, with 95 % stratified bootstrap intervals "
+        f"({size(found)}).{scale_note(shown)}",
+        alt=f"Aggregates of {shown.title} for each method; the numbers are in the table "
+        "Aggregates over tasks",
+        draw=partial(figures.aggregate_panels, found, shown.title, study.methods),
+    )
+
+
+def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: str) -> Plate:
+    return Plate(
+        name=f"profile_{shown.metric.name}",
+        title=f"{shown.metric.label}: performance profile",
+        caption=f"Share of runs whose {shown.title} is above a threshold, with pointwise 95 % "
+        f"bands ({size}). {shown.metric.better.capitalize()} is better.",
+        alt=f"Performance profiles of {shown.title}; the numbers are in the CSV below",
+        draw=partial(figures.profile_curves, profiles, shown.title, study.methods),
+        data=profiles,
+    )
 
 
 def _fold_parts(one: Measured) -> list:

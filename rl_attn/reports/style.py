@@ -94,7 +94,9 @@ def drawn(draw: Callable[P, Figure]) -> Callable[P, Picture]:
     return picture
 
 
-def panels(count: int, columns: int = 4, size: tuple[float, float] = (2.7, 2.1)) -> tuple:
+def panels(
+    count: int, columns: int = 4, size: tuple[float, float] = (2.7, 2.1)
+) -> tuple[Figure, list[Axes]]:
     """A figure with `count` axes in rows of at most `columns`, and those axes."""
     columns = min(count, columns)
     rows = -(-count // columns)
