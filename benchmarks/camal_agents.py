@@ -73,19 +73,21 @@ class Cell:
 
     def commands(self, args: Args) -> Iterator[list[str]]:
         """What is left to do for it."""
+        threads = str(max(1, (os.cpu_count() or 1) // args.workers))
         if runs.latest_checkpoint(self.folder) or (self.folder / "config.yaml").exists():
             yield ["rl_attn.ppo", "--resume", str(self.folder)]
         else:
-            threads = max(1, (os.cpu_count() or 1) // args.workers)
             yield [
                 *("rl_attn.ppo", "--env", self.env, *METHODS[self.method]),
                 *("--total-timesteps", self.steps, "--seed", str(self.seed)),
-                *("--device", args.device, "--threads", str(threads)),
+                *("--device", args.device, "--threads", threads),
                 *("--run-dir", str(self.folder)),
             ]
         if not (self.folder / "evaluation.json").exists():
-            episodes = ("--episodes", str(args.episodes), "--device", args.device)
-            yield ["rl_attn.evaluate", str(self.folder), *episodes, "--no-video"]
+            yield [
+                *("rl_attn.evaluate", str(self.folder), "--episodes", str(args.episodes)),
+                *("--device", args.device, "--threads", threads, "--no-video"),
+            ]
 
     def run(self, args: Args) -> None:
         for command in self.commands(args):

@@ -244,14 +244,14 @@ class _Launch:
     """`doom.init()` in a thread of its own, which can be left behind."""
 
     def __init__(self, doom: vizdoom.DoomGame) -> None:
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._init, args=(doom,), name="launch", daemon=True)
         self._thread.start()
 
     def _init(self, doom: vizdoom.DoomGame) -> None:
         try:
             doom.init()
-        except _ENGINE_ERRORS as error:
+        except BaseException as error:  # raised in `Game._launch`
             self.error = error
 
     def wait(self, process: GameProcess, give_up: threading.Event) -> str | None:

@@ -1,9 +1,12 @@
 """The CAMAL loss inside stable-baselines3: a PPO that looks at its targets.
 
+    from stable_baselines3.common.vec_env import VecFrameStack, VecMonitor
+
     from rl_attn.sb3 import CamalPPO, LanesVecEnv
 
-    env = VecFrameStack(LanesVecEnv("DefendCenter", 8), 4)
-    model = CamalPPO("CamalPolicy", env, camal=1.0).learn(100_000)
+    env = VecFrameStack(VecMonitor(LanesVecEnv("DefendCenter", num_envs=8)), 4)
+    model = CamalPPO("CamalPolicy", env, camal=1.0, n_steps=128, batch_size=256)
+    model.learn(100_000)
 
 Everything of `stable_baselines3.PPO` stays as it is: save, load, callbacks, `evaluate_policy`,
 wrappers. Observations are dicts of `frame` and `mask` (`make_vec_env("rl_attn/Basic-v0")` gives

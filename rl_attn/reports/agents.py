@@ -1,7 +1,7 @@
 """What trained agents attend to, on the same frames: frame | mask | attention of each method.
 
 The one part of a report that needs the networks and the games, so it is imported only for it. The
-frames are those that the baseline's agent meets; every method's agent sees the same ones.
+frames are those that the first method's agent meets; every method's agent sees the same ones.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def attention_plates(study: Study, frames: int) -> list[Plate]:
             rows += _rows(study, task, players, frames)
     if not rows:
         return []
-    first = f"frames that {study.baseline}'s agent meets, with a target in sight"
+    first = "frames with a target that the first of these agents meets"
     return [
         Plate(
             name="attention",

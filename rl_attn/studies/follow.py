@@ -44,7 +44,7 @@ def last_row(table: Path) -> dict[str, str]:
             header = file.readline().decode()
             file.seek(max(file.tell(), table.stat().st_size - 8192))
             lines = file.read().decode(errors="replace").split("\n")[:-1]
-    except FileNotFoundError:
+    except OSError:  # not there yet
         return {}
     if not lines:
         return {}

@@ -81,7 +81,7 @@ def summary(job: Job) -> dict[str, float]:
     try:
         content = json.loads(job.evaluation.read_text(encoding="utf-8"))
         return {str(k): _number(v["mean"]) for k, v in content["summary"].items()}
-    except FileNotFoundError:
+    except OSError:
         return {}
     except (ValueError, TypeError, KeyError, AttributeError):
         raise UserError(

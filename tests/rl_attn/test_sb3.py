@@ -1,7 +1,9 @@
 """CamalPPO: the loss is ours to the digit, and all of stable-baselines3 works around it."""
 
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import gymnasium
@@ -18,6 +20,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, Flatten
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor
 from torch import nn
 
+import rl_attn.sb3
 from agents import ActorCritic
 from envs.doom import DoomEnv
 from envs.vector import DoomVectorEnv
@@ -99,7 +102,7 @@ class Recorder(BaseCallback):
 
 def twins(**settings):
     """A CamalPPO, and our agent with its weights; a batch of observations and actions."""
-    theirs = model(**settings)
+    theirs = model(env=toys(4), **settings)
     with torch.no_grad():  # a fresh head's logits are so small that rounding shows in their maps
         theirs.policy.action_net.weight.mul_(100)
     ours = ActorCritic(4, (HEIGHT, WIDTH), 3)
@@ -118,9 +121,9 @@ def twins(**settings):
     env.seed(5)
     observation = env.reset()
     for _ in range(5):
-        observation, *_ = env.step(np.array([0, 1]))
+        observation, *_ = env.step(np.array([0, 1, 2, 0]))
     batch, _ = theirs.policy.obs_to_tensor(observation)
-    return theirs, ours, batch, torch.tensor([2, 1])
+    return theirs, ours, batch, torch.tensor([2, 1, 0, 1])
 
 
 @pytest.mark.parametrize("attention_target", ["value", "action"])
@@ -309,6 +312,18 @@ def test_doom_environments_of_every_kind_train(tmp_path):
         model(env=single, n_steps=8, batch_size=8, n_epochs=1).learn(8)
     finally:
         single.close()
+
+
+def test_the_documented_example_runs():
+    """As printed in the head of the module and in the README, with less of everything."""
+    example = re.search(r"\n\n((?:    .*\n|\n)+)", rl_attn.sb3.__doc__).group(1)
+    for many, few in (("100_000", "8"), ("num_envs=8", "num_envs=2"), ("128", "4"), ("256", "8")):
+        assert many in example
+        example = example.replace(many, few)
+    names: dict[str, object] = {}
+    exec(textwrap.dedent(example), names)
+    names["env"].close()
+    assert names["model"].num_timesteps == 8
 
 
 def test_lanes_are_the_games_of_our_vector_environment():

@@ -29,6 +29,13 @@ class Args:
     failures: int = 0
 
 
+def validate(args: Args) -> None:
+    from rl_attn.cli import UserError
+
+    if args.gain > 4:
+        raise UserError(f"gain must not be above 4, got {args.gain}")
+
+
 def read(argv: list[str]) -> Args:
     kinds = {field.name: field.type for field in fields(Args)}
     values = {}
