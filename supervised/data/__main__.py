@@ -3,8 +3,9 @@
     python -m supervised.data monsters --options split=shortcut --sheet monsters.png
     python -m supervised.data busi --data-root PATH
 
-prints the splits, what the masks mark and how much of the pictures they cover, and draws a contact
-sheet. `--options` takes those of the set, `name=value` each; a wrong one is answered by the choices.
+prints the splits, what the masks mark and how much of the pictures they cover, and draws a
+contact sheet. `--options` takes those of the set, `name=value` each; a wrong one is answered by
+the choices.
 """
 
 import sys
@@ -72,8 +73,9 @@ def as_options(words: tuple[str, ...]) -> dict[str, str]:
 def summary(dataset: DataSet) -> Table:
     """A row for each split."""
     height, width = dataset.size
+    shape = f"{dataset.channels}x{height}x{width}"
     table = Table(
-        title=f"{dataset.name}: {dataset.channels}x{height}x{width}, {len(dataset.classes)} classes",
+        title=f"{dataset.name}: {shape}, {len(dataset.classes)} classes",
         caption=f"masks: {dataset.mask_meaning}",
     )
     for column in ("split", "pictures", "fewest of a class", "covered by the mask", "empty masks"):

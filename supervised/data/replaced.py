@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.cli import UserError
 from supervised.data.dataset import DataSet, Split
 from supervised.data.pictures import Problem, is_picture, open_picture, report, white
 
