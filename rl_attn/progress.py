@@ -19,8 +19,7 @@ def return_and_iou(values: Mapping[str, float]) -> str:
 
 
 class Progress:
-    """`progress.update(step, values)` shows steps, steps/s, what `describe` makes of the values, and
-    the time left."""
+    """`progress.update(step, values)` shows steps, speed, `describe(values)` and the time left."""
 
     def __init__(
         self,

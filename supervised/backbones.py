@@ -1,7 +1,7 @@
 """Networks that classify, by name, each with the layer whose feature maps are its attention.
 
     lenet         Learning to Look (Yang et al. 2026): two convolutions, global average pooling and
-                  one linear layer; 3,042 parameters for three channels; tapped at conv2's raw output
+                  one linear layer; 3,042 parameters for RGB; tapped at conv2's raw output
     color-cnn     CDEP's for ColorMNIST (Rieger et al. 2020): 20 and 50 channels, 500 hidden units
     decoy-cnn     CDEP's for DecoyMNIST, which the XIL typology uses too: 256 hidden units
     rrr-mlp       RRR's (Ross et al. 2017): 50 and 30 hidden units, no feature maps
@@ -12,6 +12,7 @@ Letters: B pictures, C channels, K feature maps of h x w cells.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,7 @@ class MLP(nn.Module):
     def __init__(self, channels: int, classes: int, size: tuple[int, int]):
         super().__init__()
         widths = [channels * size[0] * size[1], 50, 30, classes]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:]))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.1)
 

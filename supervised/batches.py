@@ -82,13 +82,13 @@ class Batches:
     def __len__(self) -> int:
         return len(self.split)
 
-    def take(self, index: Tensor, draws: Draws | None = None, flip: bool = False) -> Batch:
-        """The pictures of `index` (B,); with draws, cropped at random and flipped if asked.
+    def take(
+        self, index: Tensor, crops: Tensor | None = None, flips: Tensor | None = None
+    ) -> Batch:
+        """The pictures of `index` (B,), which lies on the CPU as the others do.
 
-        index lies on the CPU.
+        crops: (B, 2) in [0, 1), see `cropped`. flips: (B,) bool, which are mirrored.
         """
-        crops = None if draws is None else draws.crops[index]
-        flips = draws.flips[index] if draws is not None and flip else None
         index = index.to(self.split.images.device)
         images, masks = self.split.images[index], self.split.masks
         masks = None if masks is None else masks[index]
@@ -107,10 +107,10 @@ class Batches:
             target = self.make_target(masks) if self.make_target and masks is not None else None
         return Batch(self.view.pictures(images), self.split.labels[index], masks, target, index)
 
-    def in_order(self, size: int) -> Iterator[Batch]:
-        """All pictures, once, as they stand."""
-        for index in torch.arange(len(self.split)).split(size):
-            yield self.take(index)
+    def in_order(self, size: int, copies: int = 1) -> Iterator[Batch]:
+        """All pictures as they stand; each batch `copies` times in a row, for as many networks."""
+        for index in torch.arange(len(self.split)).split(max(1, size // copies)):
+            yield self.take(index.repeat(copies))
 
 
 def cropped(

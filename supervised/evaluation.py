@@ -51,24 +51,34 @@ def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         pictures = batch.pictures.detach()
         if network.layer is None:
-            pictures.requires_grad_()
-        output = network(pictures)
-        if network.layer is None:
+            output = network.by_input(pictures)
             gradient = input_gradient(output.score(batch.labels), pictures, second_order=False)
             attention = as_map(gradient)
         else:
+            output = network(pictures)
             attention = output.grad_cam(batch.labels, second_order=False)
     return output.logits.detach(), attention.detach()
 
 
-def evaluate(network: Network, batches: Batches, size: int = 256) -> dict[str, float]:
-    """Means over the split."""
+def evaluate(network: Network, batches: Batches, size: int = 256) -> list[dict[str, float]]:
+    """Means over the split, of each of the network's copies."""
     with at_rest(network):
-        parts = [measured(network, batch) for batch in batches.in_order(size)]
-    columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        parts = [measured(network, b) for b in batches.in_order(size, network.copies)]
+    by_copy = [{name: per_copy(v, network.copies) for name, v in part.items()} for part in parts]
+    columns = {name: torch.cat([part[name] for part in by_copy], 1) for name in parts[0]}
+    each = [{name: v[copy] for name, v in columns.items()} for copy in range(network.copies)]
+    return [means(values, batches.split.groups) for values in each]
+
+
+def per_copy(values: Tensor, copies: int) -> Tensor:
+    """(S * B,) of S networks -> (S, B)."""
+    return values.view(copies, -1)
+
+
+def means(columns: dict[str, Tensor], groups: Tensor | None) -> dict[str, float]:
+    """Of one network's values (N,) on a split."""
     correct = columns["accuracy"]
     result = {"accuracy": correct.mean().item()}
-    groups = batches.split.groups
     if groups is not None:
         result["worst_group_accuracy"] = min(
             correct[groups == group].mean().item() for group in groups.unique()

@@ -4,17 +4,18 @@ Chance is a function of (seed, epoch) where data are concerned (`Draws`) and tor
 generator where layers are (dropout, stochastic depth), whose state is kept.
 """
 
-from collections import defaultdict
+from math import inf
+from statistics import fmean as mean
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from supervised.batches import Draws
-from supervised.evaluation import at_rest, evaluate
+from supervised.evaluation import at_rest, evaluate, per_copy
 from supervised.methods import Method
 from supervised.network import Network
-from supervised.settings import Args
+from supervised.settings import Args, seeds_of
 from supervised.setup import Data
 
 #: Optimiser steps between looks for a loss that is not finite: each look waits for the device.
@@ -68,11 +69,10 @@ class Trainer:
         """The rest of this epoch; False if it was asked to stop before its end."""
         if self.step == 0:
             self.begin_epoch()
-        draws = Draws.of(len(self.train), self.args.seed, self.epoch)
-        batches = draws.order.split(self.args.batch_size)[: self.steps]
+        draws = [Draws.of(len(self.train), seed, self.epoch) for seed in seeds_of(self.args)]
         self.network.model.train()
-        for index in batches[self.step :]:
-            self.update(index, draws)
+        while self.step < self.steps:
+            self.update(draws)
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self.look_for_nan()
@@ -97,40 +97,45 @@ class Trainer:
             return args.learning_rate * 0.5 * (1 + share.cos().item())
         return args.learning_rate
 
-    def update(self, index: Tensor, draws: Draws) -> None:
-        """One step on the pictures of `index` (B,)."""
-        augment = draws if self.args.crop == "random" or self.args.flip else None
-        batch = self.train.take(index, augment, self.args.flip)
+    def update(self, draws: list[Draws]) -> None:
+        """The next step: B pictures for each of S networks, those of the first one first."""
+        rows = slice(self.step * self.args.batch_size, (self.step + 1) * self.args.batch_size)
+        index = torch.cat([drawn.order[rows] for drawn in draws])  # (S * B,)
+        crops = flips = None
+        if self.args.crop == "random":
+            crops = torch.cat([drawn.crops[drawn.order[rows]] for drawn in draws])
+        if self.args.flip:
+            flips = torch.cat([drawn.flips[drawn.order[rows]] for drawn in draws])
+        batch = self.train.take(index, crops, flips)
         losses, logs = self.method.loss(self.network, batch, self.epoch)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.mean().backward()
+        losses = per_copy(losses, self.network.copies)  # (S, B)
+        losses.mean(1).sum().backward()
         self.optimizer.step()
         for name, values in {"losses/total": losses, **logs}.items():
-            total = values.detach().sum()
+            total = per_copy(values.detach(), self.network.copies).sum(1)
             self.sums[name] = self.sums[name] + total if name in self.sums else total
-        self.seen += len(index)
+        self.seen += losses.shape[1]
 
     def look_for_nan(self) -> None:
         for name, total in self.sums.items():
-            if not total.isfinite():
+            if not total.isfinite().all():
                 raise TrainingError(
-                    f"{name} became {total.item():g} in epoch {self.epoch + 1}, at step "
+                    f"{name} became {total.sum().item():g} in epoch {self.epoch + 1}, at step "
                     f"{self.global_step:,}: try a lower --learning-rate or --weight, or "
                     "--precision fp32"
                 )
 
     def finish_epoch(self) -> dict[str, float]:
-        """What is logged of the epoch; the network is kept if it is the best so far."""
+        """What is logged of the epoch; a network is kept if it is the best of its run so far."""
         self.look_for_nan()
-        logged = {name: total.item() / self.seen for name, total in self.sums.items()}
+        logged = {name: total.mean().item() / self.seen for name, total in self.sums.items()}
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        checked = self.data.splits[self.args.select_on]
-        validation = evaluate(self.network, checked) | self.method_means()
-        logged |= {f"validation/{name}": value for name, value in validation.items()}
-        score = self.score(validation)
-        if score is not None and score >= self.best.get("score", -torch.inf):
-            weights = {k: v.clone() for k, v in self.network.model.state_dict().items()}
-            self.best = {"score": score, "epoch": self.epoch, "model": weights}
+        checked = evaluate(self.network, self.data.splits[self.args.select_on])
+        validation = [a | b for a, b in zip(checked, self.method_means(), strict=True)]
+        for name in validation[0]:
+            logged[f"validation/{name}"] = mean(values[name] for values in validation)
+        self.keep_best([self.score(values) for values in validation])
         self.epoch, self.step = self.epoch + 1, 0
         return logged
 
@@ -141,16 +146,37 @@ class Trainer:
             return validation["accuracy"]
         return self.method.validation_score(self.epoch, validation)
 
-    def method_means(self) -> dict[str, float]:
-        """The method's own values on the validation split."""
-        sums: dict[str, float] = defaultdict(float)
+    def keep_best(self, scores: list[float | None]) -> None:
+        """Remember the networks whose score is the best so far; of equal ones the later."""
+        nothing = {"scores": [-inf] * len(scores), "epochs": [self.epoch] * len(scores)}
+        best, weights = self.best or nothing, self.network.model.state_dict()
+        kept = best.get("model", weights)
+        better = [s is not None and s >= old for s, old in zip(scores, best["scores"], strict=True)]
+        if not any(better):
+            return
+        if all(better):
+            kept = {name: value.clone() for name, value in weights.items()}
+        else:  # of several networks, whose parameters are stacked
+            rows = torch.tensor(better)
+            for name, value in kept.items():
+                value[rows] = weights[name][rows]
+        for i in [i for i, yes in enumerate(better) if yes]:
+            best["scores"][i], best["epochs"][i] = scores[i], self.epoch
+        self.best = {**best, "model": kept}
+
+    def method_means(self) -> list[dict[str, float]]:
+        """The method's own values on the validation split, of each network."""
+        copies = self.network.copies
+        sums: dict[str, Tensor] = {}
         with at_rest(self.network):
-            for batch in self.validation.in_order(256):
+            for batch in self.validation.in_order(256, copies):
                 with torch.enable_grad():
                     _, logs = self.method.loss(self.network, batch, self.epoch)
                 for name, values in logs.items():
-                    sums[name] += values.detach().sum().item()
-        return {name: total / len(self.validation) for name, total in sums.items()}
+                    total = per_copy(values.detach(), copies).sum(1)
+                    sums[name] = sums[name] + total if name in sums else total
+        number = len(self.validation)
+        return [{k: v[copy].item() / number for k, v in sums.items()} for copy in range(copies)]
 
     # ------------------------------------------------------------------ keep
 

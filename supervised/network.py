@@ -8,14 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rl_attn.attention import cam, grad_cam, tap
+from rl_attn.attention import cam, differentiable_attention, grad_cam, tap
 
 
 class Output(NamedTuple):
     """One forward."""
 
     logits: Tensor  # (B, classes) float32
-    features: Tensor | None  # (B, K, h, w); None where the network has no maps
+    features: Tensor | None = None  # (B, K, h, w); None where they were not asked for
     weight: Tensor | None = None  # (rows, K): of a linear head on averaged features
     first_row: Tensor | int = 0  # of each sample's classes in `weight`, (B,) or 0
 
@@ -35,20 +35,32 @@ class Output(NamedTuple):
 class Network:
     """One model and its tap; calling it is one forward."""
 
+    #: How many networks this is at once, see `ensemble.py`.
     copies = 1
 
     def __init__(self, model: nn.Module, layer: str | None, precision: str = "fp32"):
         self.model, self.layer, self.precision = model, layer, precision
 
     def __call__(self, pictures: Tensor) -> Output:
-        """pictures: (B, C, H, W), normalised."""
-        with torch.autocast(pictures.device.type, torch.bfloat16, self.precision == "bf16"):
-            if self.layer is None:
-                return Output(self.model(pictures).float(), None)
-            with tap(self.model, self.layer) as features:
-                logits = self.model(pictures)
+        """Logits and feature maps of pictures (B, C, H, W), normalised."""
+        with self.autocast(pictures), tap(self.model, self.layer) as features:
+            logits = self.model(pictures)
         maps = features()
         return Output(logits.float(), maps, head_weight(self.model, maps.shape[1]))
+
+    def plain(self, pictures: Tensor) -> Output:
+        """Logits alone, by the fastest kernels."""
+        with self.autocast(pictures):
+            return Output(self.model(pictures).float())
+
+    def by_input(self, pictures: Tensor) -> Output:
+        """Logits alone, that a loss on their gradient by the pictures can be trained through."""
+        pictures.requires_grad_()
+        with differentiable_attention():
+            return self.plain(pictures)
+
+    def autocast(self, pictures: Tensor) -> torch.autocast:
+        return torch.autocast(pictures.device.type, torch.bfloat16, self.precision == "bf16")
 
 
 def head_weight(model: nn.Module, channels: int) -> Tensor | None:

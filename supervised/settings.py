@@ -86,6 +86,9 @@ class Args:
 
     seed: int = 1
     """of everything random"""
+    ensemble: int = 1
+    """how many runs to train as one batched model, with this seed and the next ones (small
+    backbones only); results are means over them"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -135,7 +138,9 @@ def method_of(args: Args) -> Method:
 
 def validate(args: Args) -> None:
     """Refuse what cannot work, before data are loaded."""
-    positive = "folds epochs batch_size learning_rate step_epochs step_factor keep_checkpoints"
+    positive = (
+        "ensemble folds epochs batch_size learning_rate step_epochs step_factor keep_checkpoints"
+    )
     for name in positive.split():
         if getattr(args, name) <= 0:
             flag = name.replace("_", "-")
@@ -144,7 +149,17 @@ def validate(args: Args) -> None:
         if getattr(args, name) < 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be 0 or more, got {getattr(args, name)}")
-    method_of(args).check()
+    method = method_of(args)
+    if args.ensemble > 1 and not method.separable:
+        raise UserError(
+            f"--ensemble {args.ensemble} cannot train {method.name}, whose loss mixes the pictures "
+            "of a batch or whose masks differ by seed: run the seeds one by one"
+        )
+    method.check()
+
+
+def seeds_of(args: Args) -> list[int]:
+    return list(range(args.seed, args.seed + args.ensemble))
 
 
 def options(args: Args) -> dict[str, str]:

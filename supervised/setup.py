@@ -12,13 +12,14 @@ from rl_attn.attention import TapError, TapWarning, check_tap
 from rl_attn.cli import UserError, choose
 from rl_attn.device import pick_precision
 from supervised import backbones
-from supervised.batches import Batches, View, resized
+from supervised.batches import Batch, Batches, View, resized
 from supervised.data import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, fold, load
 from supervised.data.resize import resize
+from supervised.ensemble import Ensemble
 from supervised.evaluation import attention_of
 from supervised.methods import Method
 from supervised.network import Network
-from supervised.settings import Args, options
+from supervised.settings import Args, options, seeds_of
 
 
 class Data(NamedTuple):
@@ -102,10 +103,12 @@ def make_view(
 def make_network(args: Args, method: Method, data: Data, device: torch.device) -> Network:
     """The network and its tap, fresh from the seed."""
     shape = (data.channels, len(data.classes), data.size)
-    model = backbones.seeded(
-        args.seed, lambda: backbones.build(args.backbone, *shape, args.weights == "imagenet")
-    )
-    layer = backbones.tap_layer(model, args.layer)
+    imagenet = args.weights == "imagenet"
+    models = [
+        backbones.seeded(seed, lambda: backbones.build(args.backbone, *shape, imagenet))
+        for seed in seeds_of(args)
+    ]
+    layer = backbones.tap_layer(models[0], args.layer)
     if layer is None and method.needs_features:
         raise UserError(
             f"--method {method.name} needs feature maps and {args.backbone} has none: choose "
@@ -114,18 +117,21 @@ def make_network(args: Args, method: Method, data: Data, device: torch.device) -
     small = args.backbone in backbones.SMALL
     precision = "fp32" if small and args.precision == "auto" else args.precision
     layout = torch.contiguous_format if small else torch.channels_last
-    model = model.to(device, memory_format=layout)
-    return Network(model, layer, pick_precision(precision, device))
+    models = [model.to(device, memory_format=layout) for model in models]
+    precision = pick_precision(precision, device)
+    if len(models) > 1:
+        return Ensemble(models, layer, precision)
+    return Network(models[0], layer, precision)
 
 
 def fit_method(args: Args, method: Method, network: Network, data: Data) -> torch.nn.Module:
     """Check the tap, give batches their targets; returns the method's own parameters."""
     index = torch.arange(min(args.batch_size, len(data.train), 16))
-    batch = data.train.take(index)
+    batch = data.train.take(index.repeat(network.copies))
     grid = None
     if network.layer is not None:
         try:
-            if method.needs_features:
+            if method.needs_features and network.copies == 1:
                 check(network, batch)
             grid = tuple(attention_of(network, batch)[1].shape[1:])
         except RuntimeError as error:
@@ -142,7 +148,7 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
     return torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
 
 
-def check(network: Network, batch) -> None:
+def check(network: Network, batch: Batch) -> None:
     """`check_tap` on one batch: what is fatal is the user's to mend, the rest is printed."""
     rows = torch.arange(len(batch.labels), device=batch.labels.device)
     with warnings.catch_warnings(record=True) as said:

@@ -29,19 +29,21 @@ class Sample:
             for i, label in enumerate(labels.unique()):
                 marked = ((labels == label) & on).nonzero()
                 first[i] = int(marked[0]) if len(marked) else first[i]
-        self.batch = batches.take(torch.tensor(first[:count]))
-        view, x = batches.view, self.batch.pictures
+        self.batches, self.index = batches, torch.tensor(first[:count])
+        batch = batches.take(self.index)
+        view, x = batches.view, batch.pictures
         bytes_ = (x * view.std[:, None, None] + view.mean[:, None, None]).clamp(0, 1) * 255
         self.frames = bytes_.round().byte().permute(0, 2, 3, 1).cpu().numpy()  # (n, H, W, C)
         self.size = self.frames.shape[1:3]
         shape = (len(x), *self.size)
-        masks = torch.zeros(shape) if self.batch.masks is None else self.batch.masks.cpu()
+        masks = torch.zeros(shape) if batch.masks is None else batch.masks.cpu()
         self.masks = masks.numpy()
 
     def attention(self, network: Network) -> Tensor:
-        """(n, h, w) in [0, 1], on the CPU."""
+        """(n, h, w) in [0, 1], on the CPU; of several networks the first one's."""
         with at_rest(network):
-            return attention_of(network, self.batch)[1].cpu()
+            repeated = self.batches.take(self.index.repeat(network.copies))
+            return attention_of(network, repeated)[1][: len(self.index)].cpu()
 
     def picture(self, attention: Tensor) -> np.ndarray:
         """frame | mask | attention, a row a picture, RGB uint8."""

@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from rl_attn.progress import Progress, StopRequest, stop_requests
 from supervised.backbones import parameters_of
 from supervised.evaluation import evaluate
 from supervised.loop import Trainer, TrainingError
-from supervised.settings import Args, args_type, method_of, validate
+from supervised.settings import Args, args_type, method_of, seeds_of, validate
 from supervised.setup import fit_method, make_network, prepare_data, read_data
 from supervised.showing import Sample, save
 
@@ -74,27 +75,33 @@ def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
 
 def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict[str, Any]:
     """Take the best network, write evaluation.json and the pictures."""
-    if trainer.best:
-        trainer.network.model.load_state_dict(trainer.best["model"])
+    network, best = trainer.network, trainer.best
+    if best:
+        network.model.load_state_dict(best["model"])
+    after = sample.attention(network)
     save(sample.picture(before), path / "attention" / "before.png")
-    after = sample.attention(trainer.network)
     save(sample.picture(after), path / "attention" / "after.png")
     save(sample.before_and_after(before, after), path / "attention" / "before_after.png")
-    summary = {}
+    runs_: list[dict[str, float]] = [{} for _ in range(network.copies)]
     for name, batches in trainer.data.splits.items():
         if name.startswith(TEST):
             prefix = "" if name == TEST else f"{name}/"
-            measures = evaluate(trainer.network, batches)
-            summary |= {prefix + key: value for key, value in measures.items()}
-    epoch = trainer.best.get("epoch", trainer.epoch - 1) + 1
+            for found, values in zip(runs_, evaluate(network, batches), strict=True):
+                found |= {prefix + key: value for key, value in values.items()}
     result = {
-        "summary": {k: {"mean": v, "low": v, "high": v} for k, v in summary.items()},
-        "epoch": epoch,
+        "summary": {name: summary([run[name] for run in runs_]) for name in runs_[0]},
+        "runs": [{"seed": s, **run} for s, run in zip(seeds_of(trainer.args), runs_, strict=True)],
+        "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
         "selected": {"by": trainer.args.select, "on": trainer.args.select_on},
-        "parameters": parameters_of(trainer.network.model),
+        "parameters": parameters_of(network.model) // network.copies,
     }
     runs.write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")
     return result
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Mean, and the range of the seeds."""
+    return {"mean": fmean(values), "low": min(values), "high": max(values)}
 
 
 def describe(values: dict[str, float]) -> str:
@@ -182,7 +189,8 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
         return 128 + stop.signal
     result = finish(trainer, sample, before, path)
     values = "  ".join(f"{k} {v['mean']:.3f}" for k, v in result["summary"].items())
-    print(f"done: {path}, epoch {result['epoch']}: {values}")
+    epochs = ", ".join(map(str, result["epochs"]))
+    print(f"done: {path}, network of epoch {epochs}: {values}")
     return 0
 
 

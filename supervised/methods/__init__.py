@@ -12,9 +12,9 @@ def _discover() -> dict[str, type[Method]]:
     for module in pkgutil.iter_modules(__path__):
         content = vars(importlib.import_module(f"{__name__}.{module.name}")).values()
         for kind in content:
-            if isinstance(kind, type) and issubclass(kind, Method) and "name" in vars(kind):
-                if found.setdefault(kind.name, kind) is not kind:
-                    raise ImportError(f"two methods are called {kind.name}")
+            named = isinstance(kind, type) and issubclass(kind, Method) and "name" in vars(kind)
+            if named and found.setdefault(kind.name, kind) is not kind:
+                raise ImportError(f"two methods are called {kind.name}")
     return dict(sorted(found.items()))
 
 

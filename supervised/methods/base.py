@@ -66,8 +66,7 @@ class Method:
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """(B,), and what to log of it, each (B,). Epochs count from 0."""
-        output = network(batch.pictures)
-        return cross_entropy(output, batch), {}
+        return cross_entropy(network.plain(batch.pictures), batch), {}
 
     def restarts(self, epoch: int) -> bool:
         """Whether optimiser and scheduler begin anew with this epoch."""
