@@ -72,7 +72,7 @@ def color_mnist(
     def coloured(images: Tensor, labels: Tensor, colours: Tensor) -> Split:
         spread = noise * torch.randn(len(images), 3, generator=generator)
         rgb = paint(images, (palette[colours] + spread).clamp(0, 1), variant != "learning-to-look")
-        return resize_split(Split(rgb, labels, ink(images)), size)
+        return resize_split(Split(rgb, labels, ink(images, base)), size)
 
     x, y, test_x, test_y = (
         source.images, source.labels, source.test_images, source.test_labels,
@@ -87,7 +87,7 @@ def color_mnist(
     if variant == "repair":
         splits["test"] = coloured(test_x, test_y, test_y)
         grey = test_x[:, None].expand(-1, 3, -1, -1)
-        splits["test-grey"] = resize_split(Split(grey, test_y, ink(test_x)), size)
+        splits["test-grey"] = resize_split(Split(grey, test_y, ink(test_x, base)), size)
     else:
         splits["validation-shifted"] = coloured(v, w, 9 - w)
         splits["test"] = coloured(test_x, test_y, 9 - test_y)
@@ -97,7 +97,7 @@ def color_mnist(
         name="color-mnist",
         classes=source.classes,
         splits=splits,
-        mask_meaning=f"the ink: pixels that were brighter than {INK} of 255 before colouring",
+        mask_meaning=f"the ink: pixels that were brighter than {INK[base]} of 255 before colouring",
         mean=mean,
         std=std,
         pool=pool,

@@ -36,7 +36,7 @@ Shade = Literal["published", "25y", "random"]
 SIDE = 28  # of the pictures that patches are put into
 
 MASK_MEANINGS = {
-    "object": f"the ink: pixels brighter than {INK} of 255, without those under the patch",
+    "object": "the ink: pixels brighter than {ink} of 255, without those under the patch",
     "not-patch": "everything but the decoy patch of the picture (for RRR and others that name what "
     "is wrong)",
     "not-corners": "everything but all four corners that patches may lie in (CDEP's blob)",
@@ -90,7 +90,7 @@ def decoy_mnist(
     def decoyed(images: Tensor, labels: Tensor, corners: Tensor, rule: str) -> Split:
         patch = patch_masks(corners, recipe.patch)
         shaded = torch.where(patch, shade(labels, rule, shades)[:, None, None], images)
-        masks = _masks(images, patch, mask, recipe.patch)
+        masks = _masks(ink(images, base), patch, mask, recipe.patch)
         return resize_split(Split(shaded[:, None], labels, masks), size)
 
     x, y = source.images, source.labels
@@ -106,7 +106,7 @@ def decoy_mnist(
         name="decoy-mnist",
         classes=source.classes,
         splits=splits,
-        mask_meaning=MASK_MEANINGS[mask],
+        mask_meaning=MASK_MEANINGS[mask].format(ink=INK[base]),
         mean=(recipe.mean,),
         std=(recipe.std,),
         pool=("train", "validation"),
@@ -143,13 +143,13 @@ def patch_masks(corners: Tensor, patch: int) -> Tensor:
     return on[:, 0, :, None] & on[:, 1, None, :]
 
 
-def _masks(images: Tensor, patch: Tensor, mask: Mask, side: int) -> Tensor:
+def _masks(objects: Tensor, patch: Tensor, mask: Mask, side: int) -> Tensor:
     if mask == "object":
-        return ink(images).masked_fill(patch, 0)
+        return objects.masked_fill(patch, 0)
     if mask == "not-patch":
         return (~patch).to(torch.uint8) * 255
     allowed = torch.full((SIDE, SIDE), 255, dtype=torch.uint8)
     for rows in (slice(0, side), slice(SIDE - side, SIDE)):
         for columns in (slice(0, side), slice(SIDE - side, SIDE)):
             allowed[rows, columns] = 0
-    return allowed.repeat(len(images), 1, 1)
+    return allowed.repeat(len(patch), 1, 1)
