@@ -145,7 +145,9 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
         for batches in (data.train, data.validation):
             batches.give_target(lambda masks: method.target(masks, grid), once=still)
     extra = method.module(data.size, grid)
-    return torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
+    extra = torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
+    method.prepare(network, data.train)
+    return extra
 
 
 def check(network: Network, batch: Batch) -> None:
