@@ -61,7 +61,9 @@ def prepare_data(args: Args, method: Method, dataset: DataSet, device: torch.dev
 
 def training_masks(args: Args, method: Method, name: str, split: Split) -> Tensor | None:
     """uint8 (N, H, W): the data set's masks, or the user's, as the method annotates them."""
-    masks = split.masks if args.masks is None else read_masks(Path(args.masks), name, split)
+    masks = split.masks
+    if args.masks is not None:
+        masks = read_masks(Path(args.masks.replace("{data}", args.data)), name, split)
     if masks is None:
         if method.needs_masks:
             raise UserError(

@@ -60,6 +60,7 @@ class ConceptDistillation(Method):
             "weight_decay": 0.0,
             "batch_size": 44,
             "epochs": 50,
+            "select": "accuracy",
         },
         "color-mnist": {
             "backbone": "color-cnn",
