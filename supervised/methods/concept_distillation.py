@@ -44,6 +44,7 @@ from supervised.network import Network
 from supervised.regions import corners, ink_frequency, random_pixels
 
 DINO = "timm:vit_small_patch16_224.dino"
+_MOST = 4 * 2**30  # bytes of concept pictures, which are held in memory
 _KNOWN = 0.7  # a concept's accuracy, above which its direction is used
 
 
@@ -132,8 +133,14 @@ class ConceptDistillation(Method):
     def make_concepts(self) -> Tensor:
         """For each class the pictures that have its concept, and the same without."""
         labels = self.train.split.labels.cpu()
+        classes, picture = int(labels.max()) + 1, self.train.take(torch.arange(1)).pictures
+        if (size := classes * 2 * self.concept_pictures * picture.nbytes) > _MOST:
+            raise UserError(
+                f"concepts of {classes} classes would take {size / 2**30:.1f} GiB of pictures: "
+                "take fewer --concept-pictures, or a smaller --size"
+            )
         sets = []
-        for label in range(int(labels.max()) + 1):
+        for label in range(classes):
             shapes = self.some(torch.ones_like(labels, dtype=torch.bool))
             sides = [self.some(labels == label), self.some(labels != label)]
             sets.append(torch.stack([self.compose(shapes, others)[0] for others in sides]))

@@ -51,6 +51,11 @@ def test_teacher_that_knows_nothing_is_refused(trainer_of):
         trainer_of("concept-distillation", teacher_epochs=0)
 
 
+def test_more_pictures_than_memory_holds_are_refused(trainer_of):
+    with pytest.raises(UserError, match="concepts of 3 classes would take"):
+        trainer_of("concept-distillation", concept_pictures=10**7)
+
+
 def test_concepts_differ_in_the_stripe_and_share_the_object(trainer_of):
     method = trainer_of("concept-distillation", **SMALL).method
     stripe = method.pictures[..., :4, :].mean((3, 4, 5))  # (classes, 2, n)
