@@ -42,7 +42,7 @@ MONSTERS = {
 MAPS = tuple(f"map{number:02d}" for number in range(1, 33))
 
 _WAD = Path(vizdoom.__file__).resolve().parent / "freedoom2.wad"
-_ATTEMPTS = 200  # at one picture; each takes about 4 ms, and one in two succeeds
+_ATTEMPTS = 200  # at one picture; each takes a few ms, and one in two succeeds
 _STEP = 25.0  # map units a tic, backwards
 
 
@@ -127,32 +127,37 @@ class Gallery:
         """One try to see the monster; None if it did not fit there or shows too little."""
         try:
             place = self._go_somewhere(random)
+            if place is None:
+                return None
+            tics = int(random.integers(1, 11))
             self._doom.send_game_command(f"summon {monster}")
-            self._act()
-            for _ in range(random.integers(0, 10)):
-                self._act(forward=-_STEP)
-            self._act(turn=random.uniform(-25, 25))
+            self._act(turn=random.uniform(-25, 25) / tics, forward=-_STEP, tics=tics)
             state = self._doom.get_state()
+            if state is None:  # walked out of the level
+                self._prepare()
+                return None
             values = [label.value for label in state.labels if label.object_name == monster]
             mask = np.isin(state.labels_buffer, values).astype(np.uint8)
-            self._doom.send_game_command(f"remove {monster}")
-            self._act()
+            self._doom.send_game_command(f"remove {monster}")  # with the next action
         except _ENGINE_ERRORS as error:
             self.close()
             raise GameFault(f"the gallery of {self.level} has ended: {error}") from error
         low, high = coverage
         return Shot(state.screen_buffer, mask, place) if low <= mask.mean() <= high else None
 
-    def _go_somewhere(self, random: np.random.Generator) -> np.ndarray:
-        """Stand at a random spot, looking anywhere; returns the view (H, W, 3)."""
+    def _go_somewhere(self, random: np.random.Generator) -> np.ndarray | None:
+        """Stand at a random spot, looking anywhere; the view (H, W, 3), None if it was the exit."""
         x, y = self._spots[random.integers(len(self._spots))]
         self._doom.send_game_command(f"warp {x} {y}")
-        self._act(turn=random.uniform(0, 360))
-        self._act()  # lets the warp and the turn take effect
-        return self._doom.get_state().screen_buffer
+        self._act(turn=random.uniform(0, 180), tics=2)  # the warp shows from the second tic on
+        state = self._doom.get_state()
+        if state is None:
+            self._prepare()
+        return None if state is None else state.screen_buffer
 
-    def _act(self, turn: float = 0.0, forward: float = 0.0) -> None:
-        self._doom.make_action([turn, forward], 1)
+    def _act(self, turn: float = 0.0, forward: float = 0.0, tics: int = 1) -> None:
+        """Turn by degrees and move by map units, in each of so many tics: one call is quickest."""
+        self._doom.make_action([turn, forward], tics)
 
     def close(self) -> None:
         """End the engine. May be called again."""

@@ -6,6 +6,8 @@ monsters are in view, never where.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ WORDS = MONSTERS | {"MarineChainsawVzd": "marine", "DoomImpBall": "fireball"}
 SCENARIOS = ("Basic", "DefendLine", "DefendCenter", "TakeCover")
 HELD_OUT = MAPS[7::8]  # maps that no picture for training comes from
 
+_THREADS = 4
 _EVERY = 3  # of the places one in three is kept as an empty scene
 _HELD = 8  # decisions for which the random policy holds an action, so that it gets around
 
@@ -42,14 +45,15 @@ def render(
     report: Callable[[str], None] = lambda _: None,
 ) -> Pictures:
     """`each` pictures of every monster on every map, and `frames` frames of every scenario."""
+    sources = [(level, partial(of_map, level, each, seed)) for level in maps]
+    sources += [(name, partial(of_scenario, name, frames, seed)) for name in SCENARIOS if frames]
     images, scenes = [], []
-    sources = [(level, of_map(level, each, seed)) for level in maps]
-    sources += [(name, of_scenario(name, frames, seed)) for name in SCENARIOS if frames]
-    for name, source in sources:
-        for image, scene in source:
-            images.append(image)
-            scenes.append(scene)
-        report(f"{len(images):,} pictures, {name} done")
+    with ThreadPoolExecutor(_THREADS) as pool:  # the games are processes: the threads only wait
+        found = pool.map(lambda source: list(source[1]()), sources)
+        for (name, _), pictures in zip(sources, found, strict=True):
+            images += [image for image, _ in pictures]
+            scenes += [scene for _, scene in pictures]
+            report(f"{len(images):,} pictures, {name} done")
     return Pictures(torch.stack(images), scenes)
 
 

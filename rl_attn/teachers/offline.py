@@ -65,9 +65,9 @@ class Args:
     """its peak; a tenth of the steps warms up, then it falls by a cosine"""
     maps: int = 28
     """how many of Freedoom's maps to render; four more are held out"""
-    each: int = 10
+    each: int = 6
     """pictures of each of 14 monsters on each map"""
-    frames: int = 500
+    frames: int = 300
     """frames of each of the agents' scenarios"""
     seed: int = 0
     """of everything random"""
@@ -104,7 +104,9 @@ class Training:
         choice = np.random.default_rng([args.seed, self.step])
         chosen = choice.integers(len(pictures.scenes), size=args.batch_size)
         random = torch.Generator().manual_seed(int(choice.integers(2**31)))
-        images, gray = augmented(pictures.images[chosen], CONFIG["vision_cfg"]["image_size"], random)
+        images, gray = augmented(
+            pictures.images[chosen], CONFIG["vision_cfg"]["image_size"], random
+        )
         texts, holds = captions_of([pictures.scenes[i] for i in chosen], gray, choice)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
