@@ -84,7 +84,7 @@ class Gallery:
         doom.set_sound_enabled(False)
         doom.set_mode(vizdoom.Mode.PLAYER)
         doom.set_episode_timeout(0)
-        for part in "hud weapon crosshair decals particles screen_flashes".split():
+        for part in ["hud", "weapon", "crosshair", "decals", "particles", "screen_flashes"]:
             getattr(doom, f"set_render_{part}")(False)
         doom.add_available_button(vizdoom.Button.TURN_LEFT_RIGHT_DELTA, 360)
         doom.add_available_button(vizdoom.Button.MOVE_FORWARD_BACKWARD_DELTA, 100)

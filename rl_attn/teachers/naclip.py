@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rl_attn.attention import standard_layer, tap
+from rl_attn.attention import standard_layer
 from rl_attn.teachers.clip import Clip
 from rl_attn.teachers.vit import grid_of, keys_and_values, mixed, transformer_of
 
