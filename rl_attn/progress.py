@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,18 +13,28 @@ from rich.progress import Progress as Bar
 _SECONDS_BETWEEN_LINES = 10
 
 
-class Progress:
-    """`progress.update(step, values)` shows steps, steps/s, return, IoU and the time left."""
+def return_and_iou(values: Mapping[str, float]) -> str:
+    """What an agent's training has to say."""
+    return f"return {values['charts/mean_return_100']:.2f}  IoU {values['attention/iou']:.3f}"
 
-    def __init__(self, start: int, total: int):
-        self.start, self.total = start, total
+
+class Progress:
+    """`progress.update(step, values)` shows steps, speed, `describe(values)` and the time left."""
+
+    def __init__(
+        self,
+        start: int,
+        total: int,
+        describe: Callable[[Mapping[str, float]], str] = return_and_iou,
+    ):
+        self.start, self.total, self.describe = start, total, describe
         self.started = time.monotonic()
         self._next_line = 0.0
         self._bar: Bar | None = None
         console = Console(file=sys.stdout)
         if console.is_terminal:
             self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=console)
-            self._task = self._bar.add_task("waiting for the first rollout", total=total)
+            self._task = self._bar.add_task("waiting for the first steps", total=total)
 
     def __enter__(self) -> "Progress":
         if self._bar:
@@ -41,9 +51,7 @@ class Progress:
         speed = (step - self.start) / max(now - self.started, 1e-9)
         left = time.strftime("%H:%M:%S", time.gmtime((self.total - step) / speed))
         text = (
-            f"{step:,}/{self.total:,} steps  {speed:,.0f}/s  "
-            f"return {values['charts/mean_return_100']:.2f}  "
-            f"IoU {values['attention/iou']:.3f}  left {left}"
+            f"{step:,}/{self.total:,} steps  {speed:,.0f}/s  {self.describe(values)}  left {left}"
         )
         if self._bar:
             self._bar.update(self._task, completed=step, description=text)

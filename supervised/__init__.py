@@ -1,0 +1,1 @@
+"""Classifiers whose attention is supervised: data sets, backbones, methods, training, tables."""

@@ -1,0 +1,197 @@
+"""Networks that classify, by name, each with the layer whose feature maps are its attention.
+
+    lenet         Learning to Look (Yang et al. 2026): two convolutions, global average pooling and
+                  one linear layer; 3,042 parameters for RGB; tapped at conv2's raw output
+    color-cnn     CDEP's for ColorMNIST (Rieger et al. 2020): 20 and 50 channels, 500 hidden units
+    decoy-cnn     CDEP's for DecoyMNIST, which the XIL typology uses too: 256 hidden units
+    rrr-mlp       RRR's (Ross et al. 2017): 50 and 30 hidden units, no feature maps
+    resnet18 ...  the six of CAMAL, from torchvision
+    timm:NAME     any model of timm
+
+Letters: B pictures, C channels, K feature maps of h x w cells.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision import models
+
+from rl_attn.attention import standard_layer
+from rl_attn.attention.backbones import find_layer
+from rl_attn.cli import UserError, choose
+
+#: torchvision's names of CAMAL's six (Hundal et al. 2026, Appendix C).
+TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
+
+
+class LeNet(nn.Module):
+    """conv 6, pool, conv 16, pool, global average pool, linear."""
+
+    layer = "conv2"
+
+    def __init__(self, channels: int, classes: int, size: tuple[int, int]):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 6, 5)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.classifier = nn.Linear(16, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 16, h, w) before the ReLU."""
+        return self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2))
+
+    def head(self, features: Tensor) -> Tensor:
+        pooled = F.max_pool2d(F.relu(features), 2)
+        return self.classifier(pooled.mean(dim=(2, 3)))  # (B, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+class TwoConvolutions(nn.Module):
+    """conv 20, pool, conv 50, pool, one hidden layer: CDEP's networks."""
+
+    layer = "conv2"
+
+    def __init__(self, channels: int, classes: int, size: tuple[int, int], hidden: int = 256):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 20, 5)
+        self.conv2 = nn.Conv2d(20, 50, 5)
+        h, w = (((side - 4) // 2 - 4) // 2 for side in size)
+        if min(h, w) < 1:
+            raise UserError(f"pictures of {size} are too small for this network: 16x16 at least")
+        self.fc1 = nn.Linear(50 * h * w, hidden)
+        self.fc2 = nn.Linear(hidden, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 50, h, w) before the ReLU."""
+        return self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2))
+
+    def head(self, features: Tensor) -> Tensor:
+        pooled = F.max_pool2d(F.relu(features), 2)
+        return self.fc2(F.relu(self.fc1(pooled.flatten(1))))  # (B, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+class MLP(nn.Module):
+    """Two hidden layers on raw pixels, weights drawn from N(0, 0.1^2): RRR's."""
+
+    layer = None
+
+    def __init__(self, channels: int, classes: int, size: tuple[int, int]):
+        super().__init__()
+        widths = [channels * size[0] * size[1], 50, 30, classes]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
+
+
+def color_cnn(channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
+    return TwoConvolutions(channels, classes, size, hidden=500)
+
+
+#: Networks for small pictures: (channels, classes, (H, W)) -> model.
+SMALL: dict[str, Callable[[int, int, tuple[int, int]], nn.Module]] = {
+    "lenet": LeNet,
+    "color-cnn": color_cnn,
+    "decoy-cnn": TwoConvolutions,
+    "rrr-mlp": MLP,
+}
+
+
+def build(
+    name: str, channels: int, classes: int, size: tuple[int, int], imagenet: bool = False
+) -> nn.Module:
+    """A network with fresh weights from torch's global generator, or ImageNet's below a fresh head.
+
+    Raises:
+        UserError: an unknown name, pictures that do not fit, weights that cannot be had.
+    """
+    if name.startswith("timm:"):
+        return _timm(name.removeprefix("timm:"), classes, imagenet, size)
+    choose("backbone", name, [*SMALL, *TORCHVISION, "timm:NAME"])
+    if name in TORCHVISION:
+        return _torchvision(name, classes, imagenet)
+    if imagenet:
+        raise UserError(f"there are no ImageNet weights for {name}: leave out --weights imagenet")
+    return SMALL[name](channels, classes, size)
+
+
+def channels_of(name: str, channels: int) -> int:
+    """What the network takes: small ones what the data has, the others always three."""
+    return channels if name in SMALL else 3
+
+
+def tap_layer(model: nn.Module, layer: str) -> str | None:
+    """The layer to tap: the one asked for, else the standard one; None where there is none."""
+    if layer:
+        try:
+            find_layer(model, layer)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        return layer
+    if hasattr(model, "layer"):
+        return model.layer
+    try:
+        return standard_layer(model)
+    except ValueError as error:
+        raise UserError(f"{error} (--layer NAME)") from None
+
+
+def parameters_of(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _torchvision(name: str, classes: int, imagenet: bool) -> nn.Module:
+    try:
+        model = models.get_model(name, weights="DEFAULT" if imagenet else None)
+    except OSError as error:
+        raise UserError(
+            f"ImageNet weights of {name} could not be fetched ({error}): take --weights none, or "
+            "put torchvision's file into torch's hub folder"
+        ) from None
+    owner, last = _last_linear(model)
+    head = nn.Linear(last.in_features, classes)
+    if not imagenet:  # torchvision's fresh ViT has a head of zeros, which attends nowhere
+        nn.init.trunc_normal_(head.weight, std=0.02)
+        nn.init.zeros_(head.bias)
+    setattr(owner[0], owner[1], head)
+    return model
+
+
+def _last_linear(model: nn.Module) -> tuple[tuple[nn.Module, str], nn.Linear]:
+    name, layer = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
+    parent, _, attribute = name.rpartition(".")
+    return (model.get_submodule(parent), attribute), layer
+
+
+def _timm(name: str, classes: int, imagenet: bool, size: Sequence[int]) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise UserError("timm:NAME needs timm: pip install 'rl-attn[timm]'") from None
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "timm.list_models()"
+        raise UserError(f"timm has no model {name!r}: choose from {close}")
+    try:
+        return timm.create_model(name, pretrained=imagenet, num_classes=classes)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"timm could not make {name} ({reason}): take --weights none?") from None
+
+
+def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """The network that `make` gives right after torch.manual_seed(seed); the global state stays."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

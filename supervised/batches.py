@@ -1,0 +1,159 @@
+"""A split on the device as bytes, and batches of it: cropped, flipped, normalised there.
+
+What chance decides for a picture (its place in the epoch, its crop, its flip) is drawn for a whole
+epoch from a generator seeded by (seed, epoch): an interrupted epoch is drawn again, alike.
+
+Letters: N pictures of a split, B of a batch, C channels, H x W pixels.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_attn.cli import UserError
+from supervised.data import DataSet, Split
+from supervised.data.resize import resize_split
+
+Crop = Literal["none", "center", "random"]
+
+
+class Batch(NamedTuple):
+    pictures: Tensor  # (B, C, H, W) float32, normalised
+    labels: Tensor  # (B,)
+    masks: Tensor | None  # (B, H, W) float32 in [0, 1]
+    target: Any  # what the method makes of the masks, see `Method.target`
+    index: Tensor  # (B,) of the split
+
+
+class Draws(NamedTuple):
+    """Chance of one epoch, on the CPU."""
+
+    order: Tensor  # (N,) a permutation
+    crops: Tensor  # (N, 2) in [0, 1): where in its range a crop begins
+    flips: Tensor  # (N,) bool
+
+    @classmethod
+    def of(cls, number: int, seed: int, epoch: int) -> "Draws":
+        mixed = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+        order = torch.randperm(number, generator=generator)
+        crops = torch.rand(number, 2, generator=generator)
+        return cls(order, crops, torch.rand(number, generator=generator) < 0.5)
+
+
+@dataclass
+class View:
+    """How pictures of a split become input: size, crop, channels, statistics."""
+
+    crop: tuple[int, int] | None  # (H, W) cut out of the pictures; None: whole
+    channels: int  # the network takes; grey pictures are repeated
+    mean: Tensor  # (C,) of pictures in [0, 1]
+    std: Tensor  # (C,)
+
+    def pictures(self, images: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) -> float32, normalised."""
+        scale = (1 / (255 * self.std))[:, None, None]
+        shift = (-self.mean / self.std)[:, None, None]
+        x = torch.addcmul(shift, images.float(), scale)
+        return x.expand(-1, self.channels, -1, -1) if x.shape[1] != self.channels else x
+
+
+class Batches:
+    """Batches of one split."""
+
+    def __init__(self, split: Split, view: View):
+        self.split, self.view = split, view
+        self.make_target: Callable[[Tensor], Any] | None = None
+        self.targets: Any = None  # of the whole split, where they can be made once
+
+    def give_target(self, make: Callable[[Tensor], Any], once: bool) -> None:
+        """Have batches carry make(masks): made now for the whole split, or for each batch."""
+        self.make_target = make
+        if once and self.split.masks is not None:
+            parts = [make(part.float() / 255) for part in self.split.masks.split(4096)]
+            columns = zip(*parts, strict=True) if isinstance(parts[0], tuple) else [parts]
+            joined = [torch.cat(column) for column in columns]
+            self.targets = type(parts[0])(*joined) if isinstance(parts[0], tuple) else joined[0]
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def take(
+        self, index: Tensor, crops: Tensor | None = None, flips: Tensor | None = None
+    ) -> Batch:
+        """The pictures of `index` (B,), which lies on the CPU as the others do.
+
+        crops: (B, 2) in [0, 1), see `cropped`. flips: (B,) bool, which are mirrored.
+        """
+        index = index.to(self.split.images.device)
+        images, masks = self.split.images[index], self.split.masks
+        masks = None if masks is None else masks[index]
+        if self.view.crop is not None:
+            images, masks = cropped(images, masks, self.view.crop, crops)
+        if flips is not None:
+            chosen = flips.to(images.device)
+            images = torch.where(chosen[:, None, None, None], images.flip(-1), images)
+            masks = (
+                None if masks is None else torch.where(chosen[:, None, None], masks.flip(-1), masks)
+            )
+        masks = None if masks is None else masks.float() / 255
+        if self.targets is not None:
+            target = self.targets[index]
+        else:
+            target = self.make_target(masks) if self.make_target and masks is not None else None
+        return Batch(self.view.pictures(images), self.split.labels[index], masks, target, index)
+
+    def in_order(self, size: int, copies: int = 1) -> Iterator[Batch]:
+        """All pictures as they stand; each batch `copies` times in a row, for as many networks."""
+        for index in torch.arange(len(self.split)).split(max(1, size // copies)):
+            yield self.take(index.repeat(copies))
+
+
+def cropped(
+    images: Tensor, masks: Tensor | None, size: tuple[int, int], at: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The same window of pictures (B, C, H, W) and masks (B, H, W).
+
+    at: (B, 2) in [0, 1), rows and columns; None is the centre.
+    """
+    spare = [images.shape[2] - size[0], images.shape[3] - size[1]]
+    if at is None:
+        top, left = spare[0] // 2, spare[1] // 2
+        rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
+        masks = None if masks is None else masks[:, rows, columns]
+        return images[:, :, rows, columns], masks
+    first = (at * (torch.tensor(spare) + 1)).long().to(images.device)  # (B, 2)
+    rows = first[:, :1] + torch.arange(size[0], device=images.device)  # (B, h)
+    columns = first[:, 1:] + torch.arange(size[1], device=images.device)
+    sample = torch.arange(len(images), device=images.device)[:, None, None]
+    where = (sample, rows[:, :, None], columns[:, None, :])
+    masks = None if masks is None else masks[where]
+    images = images.movedim(1, -1)[where].movedim(-1, 1)  # (B, C, h, w)
+    return images, masks
+
+
+def resized(dataset: DataSet, size: int, crop: Crop) -> tuple[DataSet, tuple[int, int] | None]:
+    """The set at the size asked for, and the window that is cut out of it.
+
+    CAMAL resizes to 256 and crops 224: a crop of `size` is cut from pictures of 8/7 of it. 0 keeps
+    the pictures' size.
+    """
+    if size == 0 and crop == "none":
+        return dataset, None
+    side = size or min(dataset.size)
+    if side < 0:
+        raise UserError(f"--size must be positive, or 0 for the data's own, got {size}")
+    if crop == "none":
+        return _at(dataset, side), None
+    return _at(dataset, round(side * 256 / 224)), (side, side)
+
+
+def _at(dataset: DataSet, side: int) -> DataSet:
+    if dataset.size == (side, side):
+        return dataset
+    splits = {name: resize_split(split, side) for name, split in dataset.splits.items()}
+    return DataSet(**{**vars(dataset), "splits": splits})

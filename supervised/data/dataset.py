@@ -1,0 +1,133 @@
+"""What every data set here is: a few splits of pictures, labels and masks, whole in memory.
+
+One convention for masks: they say where attention belongs, 255 there and 0 elsewhere, whatever the
+set or the method. What is to be ignored is the rest of the picture; a set that can also mark just
+a known distractor (the patch of DecoyMNIST) offers that as another `mask` option, inverted to the
+same convention. `mask_meaning` says in words what the masks of a loaded set mark.
+
+Letters in shapes: N pictures, C channels (1 or 3), H, W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rl_attn.cli import UserError
+
+#: Per channel, of pictures in [0, 1]: what torchvision's ImageNet weights were trained with.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures that are used together. Everything lies on one device."""
+
+    images: Tensor  # uint8 (N, C, H, W), C is 1 or 3
+    labels: Tensor  # int64 (N,)
+    masks: Tensor | None = None  # uint8 (N, H, W), 255 = where attention belongs, soft in between
+    groups: Tensor | None = None  # int64 (N,), for the accuracy of the worst group
+
+    def __post_init__(self) -> None:
+        images, n = self.images, len(self.images)
+        if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be uint8 (N, 1 or 3, H, W), got {images.dtype} {tuple(images.shape)}"
+            )
+        masks = self.masks
+        if masks is not None and (
+            masks.shape != (n, *images.shape[2:]) or masks.dtype != torch.uint8
+        ):
+            raise ValueError(
+                f"masks must be uint8 {(n, *images.shape[2:])} for these images, got "
+                f"{masks.dtype} {tuple(masks.shape)}"
+            )
+        for name, values in (("labels", self.labels), ("groups", self.groups)):
+            if values is not None and (values.shape != (n,) or values.dtype != torch.int64):
+                raise ValueError(f"{name} must be int64 ({n},), got {values.dtype} {values.shape}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> Split:
+        """The samples of a tensor of indices (or of bools), or of a slice."""
+        return Split(*(None if field is None else field[index] for field in self._fields()))
+
+    def to(self, device: torch.device | str) -> Split:
+        return Split(*(None if field is None else field.to(device) for field in self._fields()))
+
+    def _fields(self) -> tuple[Tensor | None, ...]:
+        return self.images, self.labels, self.masks, self.groups
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A loaded data set.
+
+    `splits` always has "train", "validation" and "test", the last being what a benchmark is judged
+    on. Others say what differs: "validation-unbiased", "test-shifted", ... Those named in `pool`
+    are drawn from one distribution, and `fold` deals them anew.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    mask_meaning: str
+    mean: tuple[float, ...]  # per channel, of pictures in [0, 1]: x = (image / 255 - mean) / std
+    std: tuple[float, ...]
+    pool: tuple[str, ...] = ("train", "validation", "test")
+    views: tuple[str, ...] = ()  # splits with other versions of pictures that are in the pool
+    group_names: tuple[str, ...] = ()  # what the numbers in `groups` stand for
+
+    @property
+    def channels(self) -> int:
+        return self.splits["train"].images.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of every picture."""
+        return tuple(self.splits["train"].images.shape[2:])
+
+    @property
+    def has_masks(self) -> bool:
+        return self.splits["train"].masks is not None
+
+    def to(self, device: torch.device | str) -> DataSet:
+        return replace(self, splits={k: split.to(device) for k, split in self.splits.items()})
+
+
+def concatenated(splits: Iterable[Split]) -> Split:
+    """The samples of several splits, one after the other."""
+    columns = zip(*(split._fields() for split in splits), strict=True)
+    return Split(*(None if column[0] is None else torch.cat(column) for column in columns))
+
+
+def check(dataset: DataSet) -> DataSet:
+    """Refuse, before any training, a set that no classifier can learn from.
+
+    UserError: an empty split, a class of which the pool holds fewer than two pictures.
+    """
+    empty = [name for name, split in dataset.splits.items() if len(split) == 0]
+    if empty:
+        raise UserError(f"{dataset.name}: no picture in {', '.join(empty)}: ask for more pictures")
+    counts = sum(
+        torch.bincount(dataset.splits[name].labels, minlength=len(dataset.classes))
+        for name in dataset.pool
+    )
+    rare = [f"{dataset.classes[i]} ({int(n)})" for i, n in enumerate(counts) if n < 2]
+    if rare:
+        raise UserError(
+            f"{dataset.name}: every class needs at least 2 pictures, one to learn from and one to "
+            f"test on; too few of {', '.join(rare)}"
+        )
+    return dataset
+
+
+def missing(name: str, looked_for: Iterable[Path | str], remedy: str) -> UserError:
+    """The error for a data set that is not where it should be."""
+    places = ", ".join(str(place) for place in looked_for)
+    return UserError(f"{name} was not found; looked for {places}. {remedy}")

@@ -1,0 +1,73 @@
+"""Cross-validation: the same folds for every method, stratified, as CAMAL's tables need them.
+
+The splits in the set's `pool` are put together and dealt into `folds` parts with the classes (and
+groups, where there are any) in equal shares. Fold k is tested on part k, validated on the next one
+and trained on the rest, so over all folds every picture is tested on exactly once.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold
+
+from rl_attn.cli import UserError
+from supervised.data.dataset import DataSet, Split, concatenated
+
+
+def fold(dataset: DataSet, k: int, folds: int, seed: int) -> DataSet:
+    """Fold `k` (0 to folds - 1) of the set; depends on the data, `folds` and `seed` alone.
+
+    Splits outside of the pool stay as they are. Where "test" is one of them (DecoyMNIST and
+    ColorMNIST, whose test pictures are of another distribution), the part held out is "test-iid".
+    The set's `views` are left out: they show pictures that the fold may train on.
+
+    UserError: k or folds out of range; a class or group with fewer pictures than folds, which
+    would be absent from some of them.
+    """
+    if folds < 3:
+        raise UserError(
+            f"folds is {folds}: 3 is the least, one to train on, one to validate and one to test"
+        )
+    if not 0 <= k < folds:
+        raise UserError(f"fold is {k}: choose from 0 to {folds - 1}")
+    pooled = concatenated(dataset.splits[name] for name in dataset.pool)
+    strata = _strata(dataset, pooled, folds)
+    dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    parts = [torch.from_numpy(part) for _, part in dealer.split(np.zeros(len(strata)), strata)]
+    validation = (k + 1) % folds
+    train = torch.cat([part for i, part in enumerate(parts) if i not in (k, validation)])
+    held_out = "test" if "test" in dataset.pool else "test-iid"
+    dealt = {
+        "train": pooled[train.sort().values],
+        "validation": pooled[parts[validation]],
+        held_out: pooled[parts[k]],
+    }
+    gone = (*dataset.pool, *dataset.views)
+    others = {name: part for name, part in dataset.splits.items() if name not in gone}
+    return replace(dataset, splits=dealt | others, pool=tuple(dealt), views=())
+
+
+def _strata(dataset: DataSet, pooled: Split, folds: int) -> np.ndarray:
+    """(N,) int: the class, or class and group, of each picture."""
+    labels = pooled.labels.cpu().numpy()
+    counts = np.bincount(labels, minlength=len(dataset.classes))
+    few = [f"{dataset.classes[i]} ({n})" for i, n in enumerate(counts) if n < folds]
+    if few:
+        raise UserError(
+            f"{dataset.name}: {folds} folds need at least {folds} pictures of every class, else "
+            f"one is absent from a fold; too few of {', '.join(few)}"
+        )
+    if pooled.groups is None:
+        return labels
+    groups = pooled.groups.cpu().numpy()
+    strata = labels * (groups.max() + 1) + groups
+    found, of = np.unique(strata, return_counts=True)
+    if of.min() < folds:
+        group = int(found[of.argmin()] % (groups.max() + 1))
+        name = dataset.group_names[group] if dataset.group_names else str(group)
+        raise UserError(
+            f"{dataset.name}: {folds} folds need at least {folds} pictures of every group, "
+            f"{name} has {of.min()}: take fewer folds or more pictures"
+        )
+    return strata

@@ -1,0 +1,75 @@
+"""`load("decoy-mnist", base="mnist", mask="not-patch")`: every data set by its name.
+
+A set is a function of the folder that holds the user's data and of its own options, which are
+its keyword arguments; their names, choices and types are checked here, for all of them alike.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from rl_attn.cli import UserError, choose
+from supervised.data.color_mnist import color_mnist
+from supervised.data.dataset import DataSet, check
+from supervised.data.decoy_mnist import decoy_mnist
+from supervised.data.grey import grey
+
+LOADERS: dict[str, Callable[..., DataSet]] = {
+    "digits": partial(grey, "digits"),
+    "mnist": partial(grey, "mnist"),
+    "fashion-mnist": partial(grey, "fashion-mnist"),
+    "color-mnist": color_mnist,
+    "decoy-mnist": decoy_mnist,
+}
+
+
+def load(name: str, root: Path | None = None, **options: Any) -> DataSet:
+    """Load a data set by name; the same options give the same tensors.
+
+    Args:
+        name: see LOADERS.
+        root: the folder with data that does not come with a package; default "data".
+        options: of that set, see `options_of`; text is turned into numbers where numbers belong.
+
+    UserError: an unknown name or option (with the choices), a value of the wrong kind, a set that
+    is not there (with what was looked for), damaged files, a set that nothing can be learned from.
+    """
+    loader = LOADERS[choose("data set", name, list(LOADERS))]
+    known = options_of(name)
+    for option in options:
+        choose(f"option of {name}", option, list(known))
+    values = {key: _converted(name, key, value, known[key]) for key, value in options.items()}
+    return check(loader(None if root is None else Path(root), **values))
+
+
+def options_of(name: str) -> Mapping[str, Any]:
+    """The options of a data set and their types."""
+    loader = LOADERS[choose("data set", name, list(LOADERS))]
+    function = loader.func if isinstance(loader, partial) else loader
+    hints = get_type_hints(function)
+    parameters = inspect.signature(loader).parameters.values()
+    return {p.name: hints[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _converted(name: str, key: str, value: Any, kind: Any) -> Any:
+    """The value as what the option takes: numbers may come as text, from a command line."""
+    if get_origin(kind) in (Union, UnionType):
+        inner = [one for one in get_args(kind) if one is not NoneType]
+        return None if value is None else _converted(name, key, value, inner[0])
+    if get_origin(kind) is Literal:
+        return choose(f"{key} of {name}", str(value), get_args(kind))
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if kind is int and float(value) != int(float(value)):
+            raise ValueError
+        return kind(value)
+    except (ValueError, TypeError, KeyError):
+        raise UserError(f"{key} of {name} is {value!r}: it must be a {kind.__name__}") from None

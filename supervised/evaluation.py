@@ -1,0 +1,111 @@
+"""How well a network classifies and where it looks, on one split.
+
+Attention is one protocol for all methods: the Grad-CAM of the true class at the tapped layer,
+divided by its maximum, upsampled to the pictures; for networks without feature maps the absolute
+input gradient. Pictures with an empty mask count for accuracy alone.
+
+    accuracy, worst_group_accuracy         in [0, 1]
+    iou, iou_ceiling                       at 0.7 (CAMAL, Eq. 8), and what the map's grid allows
+    energy_inside, pointing_game           share of attention in the mask; share of peaks in it
+    alpha, beta                            mean attention inside and outside (CAMAL, Eq. 1)
+    dead_maps                              share of maps that are zero everywhere
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from rl_attn.attention import (
+    alpha_beta,
+    as_map,
+    energy_inside,
+    input_gradient,
+    iou,
+    iou_ceiling,
+    mask_weights,
+    pointing_game,
+    upsample,
+)
+from supervised.batches import Batch, Batches
+from supervised.network import Network
+
+
+@contextmanager
+def at_rest(network: Network) -> Iterator[None]:
+    """Evaluation mode, no gradient for parameters; everything as it was afterwards."""
+    model, training = network.model, network.model.training
+    wanted = [(p, p.requires_grad) for p in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        model.train(training)
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
+
+
+def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Logits (B, classes) and attention (B, h, w) of the true classes, without a graph."""
+    with torch.enable_grad():
+        pictures = batch.pictures.detach()
+        if network.layer is None:
+            output = network.by_input(pictures)
+            gradient = input_gradient(output.score(batch.labels), pictures, second_order=False)
+            attention = as_map(gradient)
+        else:
+            output = network(pictures)
+            attention = output.grad_cam(batch.labels, second_order=False)
+    return output.logits.detach(), attention.detach()
+
+
+def evaluate(network: Network, batches: Batches, size: int = 256) -> list[dict[str, float]]:
+    """Means over the split, of each of the network's copies."""
+    with at_rest(network):
+        parts = [measured(network, b) for b in batches.in_order(size, network.copies)]
+    by_copy = [{name: per_copy(v, network.copies) for name, v in part.items()} for part in parts]
+    columns = {name: torch.cat([part[name] for part in by_copy], 1) for name in parts[0]}
+    each = [{name: v[copy] for name, v in columns.items()} for copy in range(network.copies)]
+    return [means(values, batches.split.groups) for values in each]
+
+
+def per_copy(values: Tensor, copies: int) -> Tensor:
+    """(S * B,) of S networks -> (S, B)."""
+    return values.view(copies, -1)
+
+
+def means(columns: dict[str, Tensor], groups: Tensor | None) -> dict[str, float]:
+    """Of one network's values (N,) on a split."""
+    correct = columns["accuracy"]
+    result = {"accuracy": correct.mean().item()}
+    if groups is not None:
+        result["worst_group_accuracy"] = min(
+            correct[groups == group].mean().item() for group in groups.unique()
+        )
+    present = columns.pop("present", None)
+    if present is not None and present.any():
+        names = [name for name in columns if name != "accuracy"]
+        result |= {name: columns[name][present].mean().item() for name in names}
+    return result
+
+
+def measured(network: Network, batch: Batch) -> dict[str, Tensor]:
+    """Each picture's values, (B,)."""
+    logits, attention = attention_of(network, batch)
+    found = {"accuracy": (logits.argmax(1) == batch.labels).float()}
+    if batch.masks is None:
+        return found
+    weights = mask_weights(batch.masks, tuple(attention.shape[1:]))
+    alpha, beta = alpha_beta(attention, weights)
+    full = upsample(attention, tuple(batch.masks.shape[1:]))
+    return found | {
+        "iou": iou(full, batch.masks),
+        "iou_ceiling": iou_ceiling(batch.masks, tuple(attention.shape[1:])),
+        "energy_inside": energy_inside(full, batch.masks),
+        "pointing_game": pointing_game(full, batch.masks),
+        "alpha": alpha,
+        "beta": beta,
+        "dead_maps": (attention.amax(dim=(1, 2)) == 0).float(),
+        "present": weights.present,
+    }

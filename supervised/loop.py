@@ -1,0 +1,205 @@
+"""The training loop: steps, epochs, the best network so far, and a state that resumes exactly.
+
+Chance is a function of (seed, epoch) where data are concerned (`Draws`) and torch's global
+generator where layers are (dropout, stochastic depth), whose state is kept.
+"""
+
+from math import inf
+from statistics import fmean as mean
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from supervised.batches import Draws
+from supervised.evaluation import at_rest, evaluate, per_copy
+from supervised.methods import Method
+from supervised.network import Network
+from supervised.settings import Args, seeds_of
+from supervised.setup import Data
+
+#: Optimiser steps between looks for a loss that is not finite: each look waits for the device.
+CHECK_EVERY = 50
+
+
+class TrainingError(Exception):
+    """Training cannot go on; the message says where it broke."""
+
+
+class Trainer:
+    """The network, its optimiser, its data and its place in the run."""
+
+    def __init__(self, args: Args, method: Method, network: Network, extra: nn.Module, data: Data):
+        self.args, self.method, self.network, self.extra = args, method, network, extra
+        self.data, self.train, self.validation = data, data.train, data.validation
+        self.epoch, self.step, self.restarted = 0, 0, 0  # step: of this epoch
+        self.sums: dict[str, Tensor] = {}
+        self.seen = 0
+        self.best: dict[str, Any] = {}
+        self.optimizer = self.new_optimizer()
+
+    # ------------------------------------------------------------------ train
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch; a last batch of a single picture is left out, BatchNorm cannot take it."""
+        full, rest = divmod(len(self.train), self.args.batch_size)
+        return full + (rest > 1) or 1
+
+    @property
+    def global_step(self) -> int:
+        return self.epoch * self.steps + self.step
+
+    @property
+    def end(self) -> int:
+        return self.args.epochs * self.steps
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [*self.network.model.parameters(), *self.extra.parameters()]
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        args = self.args
+        options = {"lr": args.learning_rate, "weight_decay": args.weight_decay, "fused": True}
+        if args.optimizer == "sgd":
+            return torch.optim.SGD(self.parameters(), momentum=args.momentum, **options)
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+        return kinds[args.optimizer](self.parameters(), **options)
+
+    def run_epoch(self, stop: Any = False) -> bool:
+        """The rest of this epoch; False if it was asked to stop before its end."""
+        if self.step == 0:
+            self.begin_epoch()
+        draws = [Draws.of(len(self.train), seed, self.epoch) for seed in seeds_of(self.args)]
+        self.network.model.train()
+        while self.step < self.steps:
+            self.update(draws)
+            self.step += 1
+            if self.step % CHECK_EVERY == 0:
+                self.look_for_nan()
+            if stop and self.step < self.steps:
+                return False
+        return True
+
+    def begin_epoch(self) -> None:
+        self.sums, self.seen = {}, 0
+        if self.method.restarts(self.epoch):
+            self.optimizer, self.restarted = self.new_optimizer(), self.epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+
+    def learning_rate(self) -> float:
+        """Of this epoch, counted from where the schedule began last."""
+        args, since = self.args, self.epoch - self.restarted
+        if args.schedule == "step":
+            return args.learning_rate * args.step_factor ** (since // args.step_epochs)
+        if args.schedule == "cosine":
+            share = torch.tensor(since / (args.epochs - self.restarted) * torch.pi)
+            return args.learning_rate * 0.5 * (1 + share.cos().item())
+        return args.learning_rate
+
+    def update(self, draws: list[Draws]) -> None:
+        """The next step: B pictures for each of S networks, those of the first one first."""
+        rows = slice(self.step * self.args.batch_size, (self.step + 1) * self.args.batch_size)
+        index = torch.cat([drawn.order[rows] for drawn in draws])  # (S * B,)
+        crops = flips = None
+        if self.args.crop == "random":
+            crops = torch.cat([drawn.crops[drawn.order[rows]] for drawn in draws])
+        if self.args.flip:
+            flips = torch.cat([drawn.flips[drawn.order[rows]] for drawn in draws])
+        batch = self.train.take(index, crops, flips)
+        losses, logs = self.method.loss(self.network, batch, self.epoch)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = per_copy(losses, self.network.copies)  # (S, B)
+        losses.mean(1).sum().backward()
+        self.optimizer.step()
+        for name, values in {"losses/total": losses, **logs}.items():
+            total = per_copy(values.detach(), self.network.copies).sum(1)
+            self.sums[name] = self.sums[name] + total if name in self.sums else total
+        self.seen += losses.shape[1]
+
+    def look_for_nan(self) -> None:
+        for name, total in self.sums.items():
+            if not total.isfinite().all():
+                raise TrainingError(
+                    f"{name} became {total.sum().item():g} in epoch {self.epoch + 1}, at step "
+                    f"{self.global_step:,}: try a lower --learning-rate or --weight, or "
+                    "--precision fp32"
+                )
+
+    def finish_epoch(self) -> dict[str, float]:
+        """What is logged of the epoch; a network is kept if it is the best of its run so far."""
+        self.look_for_nan()
+        logged = {name: total.mean().item() / self.seen for name, total in self.sums.items()}
+        logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        checked = evaluate(self.network, self.data.splits[self.args.select_on])
+        validation = [a | b for a, b in zip(checked, self.method_means(), strict=True)]
+        for name in validation[0]:
+            logged[f"validation/{name}"] = mean(values[name] for values in validation)
+        self.keep_best([self.score(values) for values in validation])
+        self.epoch, self.step = self.epoch + 1, 0
+        return logged
+
+    def score(self, validation: dict[str, float]) -> float | None:
+        if self.args.select == "last":
+            return float(self.epoch)
+        if self.args.select == "accuracy":
+            return validation["accuracy"]
+        return self.method.validation_score(self.epoch, validation)
+
+    def keep_best(self, scores: list[float | None]) -> None:
+        """Remember the networks whose score is the best so far; of equal ones the later."""
+        nothing = {"scores": [-inf] * len(scores), "epochs": [self.epoch] * len(scores)}
+        best, weights = self.best or nothing, self.network.model.state_dict()
+        kept = best.get("model", weights)
+        better = [s is not None and s >= old for s, old in zip(scores, best["scores"], strict=True)]
+        if not any(better):
+            return
+        if all(better):
+            kept = {name: value.clone() for name, value in weights.items()}
+        else:  # of several networks, whose parameters are stacked
+            rows = torch.tensor(better)
+            for name, value in kept.items():
+                value[rows] = weights[name][rows]
+        for i in [i for i, yes in enumerate(better) if yes]:
+            best["scores"][i], best["epochs"][i] = scores[i], self.epoch
+        self.best = {**best, "model": kept}
+
+    def method_means(self) -> list[dict[str, float]]:
+        """The method's own values on the validation split, of each network."""
+        copies = self.network.copies
+        sums: dict[str, Tensor] = {}
+        with at_rest(self.network):
+            for batch in self.validation.in_order(256, copies):
+                with torch.enable_grad():
+                    _, logs = self.method.loss(self.network, batch, self.epoch)
+                for name, values in logs.items():
+                    total = per_copy(values.detach(), copies).sum(1)
+                    sums[name] = sums[name] + total if name in sums else total
+        number = len(self.validation)
+        return [{k: v[copy].item() / number for k, v in sums.items()} for copy in range(copies)]
+
+    # ------------------------------------------------------------------ keep
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "model": self.network.model.state_dict(),
+            "extra": self.extra.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "restarted": self.restarted,
+            "sums": self.sums,
+            "seen": self.seen,
+            "best": self.best,
+            "random": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.model.load_state_dict(state["model"])
+        self.extra.load_state_dict(state["extra"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.restarted, self.best = state["restarted"], state["best"]
+        self.sums, self.seen = state["sums"], state["seen"]
+        torch.set_rng_state(state["random"].cpu())

@@ -1,0 +1,85 @@
+"""A method is a dataclass: its fields are its hyper-parameters, its hooks are what it does.
+
+    @dataclass
+    class MyMethod(Method):
+        \"\"\"One line, the paper.\"\"\"
+
+        weight: float = 1.0
+        \"\"\"help text of --weight\"\"\"
+
+        def loss(self, network, batch, epoch):
+            output = network(batch.pictures)
+            attention = output.grad_cam(batch.labels)
+            ...
+            return task + self.weight * penalty, {"attention/penalty": penalty}
+
+A file in this folder that defines one is all it takes; its name on the command line is the class's
+`name`. Losses and what is logged are one value a sample, (B,): the mean is the loop's, which may
+be training several seeds at once.
+
+Letters: B samples, C channels, H x W pixels, h x w cells of the maps.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from supervised.batches import Batch
+from supervised.network import Network, Output
+
+
+@dataclass
+class Method:
+    """Defaults of every hook: cross-entropy alone."""
+
+    name: ClassVar[str]
+    #: Needs masks on the training pictures.
+    needs_masks: ClassVar[bool] = True
+    #: Needs feature maps; methods on input gradients do without.
+    needs_features: ClassVar[bool] = True
+    #: The loss of a sample depends on that sample alone, so that seeds can be trained together.
+    separable: ClassVar[bool] = True
+    #: Values of the training command's flags, or of its own, in the paper: for any data set (""),
+    #: or for one by name.
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def check(self) -> None:
+        """Refuse hyper-parameters that cannot work (UserError)."""
+
+    def annotations(self, masks: Tensor, seed: int) -> Tensor:
+        """The masks (N, H, W) uint8 to train with; controls put others in their place."""
+        return masks
+
+    def target(self, masks: Tensor, grid: tuple[int, int] | None) -> Any:
+        """What `batch.target` is made of masks (N, H, W) in [0, 1]: to be indexed by samples.
+
+        Called once for the whole set where pictures are not augmented, else for every batch.
+        grid: (h, w) of the feature maps.
+        """
+        return None
+
+    def module(self, size: tuple[int, int], grid: tuple[int, int] | None) -> nn.Module | None:
+        """Parameters of its own that are trained with the network's."""
+        return None
+
+    def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """(B,), and what to log of it, each (B,). Epochs count from 0."""
+        return cross_entropy(network.plain(batch.pictures), batch), {}
+
+    def restarts(self, epoch: int) -> bool:
+        """Whether optimiser and scheduler begin anew with this epoch."""
+        return False
+
+    def validation_score(self, epoch: int, validation: dict[str, float]) -> float | None:
+        """How good the network is after this epoch; the best one is kept. None: not to be kept.
+
+        The base keeps the last epoch's: most papers do not say what they select by.
+        """
+        return float(epoch)
+
+
+def cross_entropy(output: Output, batch: Batch) -> Tensor:
+    """(B,)."""
+    return F.cross_entropy(output.logits, batch.labels, reduction="none")

@@ -1,0 +1,21 @@
+"""Entropy: peaked attention, wherever it is; the control that a review of CAMAL asks for."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from rl_attn.attention import entropy
+from supervised.batches import Batch
+from supervised.methods.grad_cam import GradCamMethod
+
+
+@dataclass
+class Entropy(GradCamMethod):
+    """Cross-entropy + weight * the map's entropy, without a mask."""
+
+    name: ClassVar[str] = "entropy"
+    needs_masks: ClassVar[bool] = False
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        return entropy(attention)

@@ -1,0 +1,54 @@
+"""What methods on Grad-CAM share: the map of the true class from the task's own forward.
+
+L = CE + weight * mean(penalty(attention, batch)).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from supervised.batches import Batch
+from supervised.methods.base import Method, cross_entropy
+from supervised.network import Network
+
+
+@dataclass
+class GradCamMethod(Method):
+    """Cross-entropy + weight * a penalty on Grad-CAM; a subclass says which."""
+
+    #: Whether negative evidence is cut, and how the map is brought to [0, 1].
+    relu: ClassVar[bool] = True
+    normalization: ClassVar[str] = "max"
+
+    weight: float = 1.0
+    """of the attention loss"""
+    second_order: bool = True
+    """let the loss reach the layers above the feature maps"""
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        """(B,) of attention (B, h, w) in [0, 1]."""
+        raise NotImplementedError
+
+    def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        output = network(batch.pictures)
+        attention = output.grad_cam(
+            batch.labels,
+            normalization=self.normalization,
+            relu=self.relu,
+            second_order=self.second_order,
+        )
+        task, penalty = cross_entropy(output, batch), self.penalty(attention, batch)
+        logs = {"losses/cross_entropy": task, "attention/loss": penalty}
+        return task + self.weight * penalty, logs
+
+
+@dataclass
+class HalfGradientMethod(GradCamMethod):
+    """As much published code has it: no ReLU, min-max, and channel weights that are constants."""
+
+    relu: ClassVar[bool] = False
+    normalization: ClassVar[str] = "minmax"
+
+    second_order: bool = False
+    """let the loss reach the layers above the feature maps; the released code does not"""

@@ -1,0 +1,27 @@
+"""GRADIA: L1 between Grad-CAM and the mask (Gao et al. 2022, "Aligning Eyes").
+
+As in the code of RES, which holds it as a baseline: ResNet-50 at 224, Adam with 1e-4.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from rl_attn.attention import gradia
+from supervised.batches import Batch
+from supervised.methods.grad_cam import HalfGradientMethod
+
+#: Of the one file that holds GRADIA, HAICS and RES.
+RES_RECIPE: dict[str, Any] = {"optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 0.0}
+
+
+@dataclass
+class Gradia(HalfGradientMethod):
+    """Cross-entropy + weight * mean |map - mask|."""
+
+    name: ClassVar[str] = "gradia"
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {"": RES_RECIPE}
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        return gradia(attention, batch.masks)

@@ -1,0 +1,28 @@
+"""HAICS: cross-entropy of Grad-CAM on labelled cells (Shen et al. 2021).
+
+Masks here are complete, so every cell is labelled: on or off.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from rl_attn.attention import haics, signed_labels
+from supervised.batches import Batch
+from supervised.methods.grad_cam import HalfGradientMethod
+from supervised.methods.gradia import RES_RECIPE
+
+
+@dataclass
+class Haics(HalfGradientMethod):
+    """Cross-entropy + weight * the map's binary cross-entropy with the mask."""
+
+    name: ClassVar[str] = "haics"
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {"": RES_RECIPE}
+
+    formula: Literal["intended", "released"] = "intended"
+    """the mean over labelled cells, or as the code of RES has it"""
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        return haics(attention, signed_labels(batch.masks), self.formula)

@@ -1,0 +1,76 @@
+"""RES: supervision by imperfect annotations (Gao et al. 2022, KDD).
+
+The map is compared with the labels through a threshold and some slack, and with an imputed map: a
+blur of the labels (RES-G) or a learned convolution of them (RES-L). The threshold is searched in
+each batch, so a sample's loss depends on its batch.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from rl_attn.attention import LearnedImputation, res_g, res_l, resize_mask, signed_labels
+from rl_attn.cli import UserError
+from supervised.batches import Batch
+from supervised.methods.grad_cam import HalfGradientMethod
+from supervised.methods.gradia import RES_RECIPE
+
+
+@dataclass
+class Res(HalfGradientMethod):
+    """What RES-G and RES-L share."""
+
+    separable: ClassVar[bool] = False
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {"": RES_RECIPE}
+
+    slack: float = 0.1
+    """disagreement with the labels that costs nothing"""
+
+    def check(self) -> None:
+        if self.slack < 0:
+            raise UserError(f"--slack must be 0 or more, got {self.slack}")
+
+
+@dataclass
+class ResG(Res):
+    """Cross-entropy + weight * (disagreement beyond the slack + distance to the blurred mask)."""
+
+    name: ClassVar[str] = "res-g"
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        return res_g(attention, signed_labels(batch.masks), slack=self.slack)
+
+
+@dataclass
+class ResL(Res):
+    """Cross-entropy + weight * (disagreement beyond the slack + distance to a learned map)."""
+
+    name: ClassVar[str] = "res-l"
+
+    def module(self, size: tuple[int, int], grid: tuple[int, int]) -> nn.Module:
+        self.imputation = FittedImputation(size, grid)
+        return self.imputation
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        labels = signed_labels(batch.masks)
+        return res_l(attention, labels, self.imputation, slack=self.slack)
+
+
+class FittedImputation(nn.Module):
+    """`LearnedImputation` for any map: labels are first brought to a multiple of its grid.
+
+    Args:
+        size: (H, W) of the pictures.
+        grid: (h, w) of the maps.
+    """
+
+    def __init__(self, size: tuple[int, int], grid: tuple[int, int]):
+        super().__init__()
+        stride = max(2, 2 * round(size[0] / grid[0] / 2))  # even
+        self.size = (grid[0] * stride, grid[1] * stride)
+        self.learned = LearnedImputation(stride)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Positive labels (B, H, W) -> (B, h, w) in [0, 1]."""
+        return self.learned(resize_mask(labels, self.size, "nearest"))

@@ -1,0 +1,26 @@
+"""Suppress-only: no attention outside the mask, and no word on what is inside.
+
+What CAMAL (Hundal et al. 2026, section 3.1) says earlier methods come down to.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from rl_attn.attention import suppress_only
+from supervised.batches import Batch
+from supervised.methods.grad_cam import GradCamMethod
+
+
+@dataclass
+class SuppressOnly(GradCamMethod):
+    """Cross-entropy + weight * attention outside the mask."""
+
+    name: ClassVar[str] = "suppress-only"
+
+    norm: Literal["l1", "l2"] = "l1"
+    """mean attention outside, or mean squared attention"""
+
+    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        return suppress_only(attention, batch.masks, self.norm)

@@ -1,0 +1,69 @@
+"""What methods see of a network: logits and the feature maps behind them, of one forward.
+
+Letters: B samples, K feature maps of h x w cells.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rl_attn.attention import cam, differentiable_attention, grad_cam, tap
+
+
+class Output(NamedTuple):
+    """One forward."""
+
+    logits: Tensor  # (B, classes) float32
+    features: Tensor | None = None  # (B, K, h, w); None where they were not asked for
+    weight: Tensor | None = None  # (rows, K): of a linear head on averaged features
+    first_row: Tensor | int = 0  # of each sample's classes in `weight`, (B,) or 0
+
+    def score(self, labels: Tensor) -> Tensor:
+        """Each sample's logit of its label, (B,)."""
+        return self.logits.gather(1, labels[:, None])[:, 0]
+
+    def grad_cam(self, labels: Tensor, **options) -> Tensor:
+        """The labels' Grad-CAM (B, h, w); options as of `rl_attn.attention.grad_cam`."""
+        return grad_cam(self.score(labels), self.features, **options)
+
+    def cam(self, labels: Tensor, **options) -> Tensor:
+        """The labels' CAM (B, h, w), where the head is linear on averaged features."""
+        return cam(self.features, self.weight, labels + self.first_row, **options)
+
+
+class Network:
+    """One model and its tap; calling it is one forward."""
+
+    #: How many networks this is at once, see `ensemble.py`.
+    copies = 1
+
+    def __init__(self, model: nn.Module, layer: str | None, precision: str = "fp32"):
+        self.model, self.layer, self.precision = model, layer, precision
+
+    def __call__(self, pictures: Tensor) -> Output:
+        """Logits and feature maps of pictures (B, C, H, W), normalised."""
+        with self.autocast(pictures), tap(self.model, self.layer) as features:
+            logits = self.model(pictures)
+        maps = features()
+        return Output(logits.float(), maps, head_weight(self.model, maps.shape[1]))
+
+    def plain(self, pictures: Tensor) -> Output:
+        """Logits alone, by the fastest kernels."""
+        with self.autocast(pictures):
+            return Output(self.model(pictures).float())
+
+    def by_input(self, pictures: Tensor) -> Output:
+        """Logits alone, that a loss on their gradient by the pictures can be trained through."""
+        pictures.requires_grad_()
+        with differentiable_attention():
+            return self.plain(pictures)
+
+    def autocast(self, pictures: Tensor) -> torch.autocast:
+        return torch.autocast(pictures.device.type, torch.bfloat16, self.precision == "bf16")
+
+
+def head_weight(model: nn.Module, channels: int) -> Tensor | None:
+    """Weight (classes, K) of the linear layer `classifier`, if it takes the maps' averages."""
+    head = getattr(model, "classifier", None)
+    return head.weight if isinstance(head, nn.Linear) and head.in_features == channels else None

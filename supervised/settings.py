@@ -1,0 +1,191 @@
+"""Every setting of a supervised run: those of training here, those of a method in its own file.
+
+The command line is both together: `args_type` builds it once the method and the data set are known,
+whose paper then gives the defaults (`Method.recipes`).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rl_attn.cli import UserError, choose, load_yaml
+from supervised.batches import Crop
+from supervised.data import LOADERS
+from supervised.methods import Method, method_class
+
+
+@dataclass
+class Args:
+    """Train a classifier that looks where the masks say."""
+
+    config: str | None = None
+    """YAML file with values for these flags; flags override it"""
+    resume: str | None = None
+    """folder of an interrupted run to continue; everything else is taken from it"""
+    run_dir: str | None = None
+    """folder of this run (default: runs/<data>/<method>-<backbone>-s<seed>-<time>)"""
+
+    data: str = "decoy-mnist"
+    """the data set by name"""
+    data_root: str = "data"
+    """folder with the data sets that do not come with a package"""
+    data_options: tuple[str, ...] = ()
+    """of the data set: key=value ..."""
+    masks: str | None = None
+    """folder of masks to train with in place of the data set's own: <split>.pt or <split>.npy,
+    uint8 (N, H, W); the metrics still use the data set's"""
+    fold: int | None = None
+    """which fold of a cross-validation, from 0"""
+    folds: int = 10
+    """how many folds there are"""
+    fold_seed: int = 0
+    """of the division into folds"""
+    size: int = 0
+    """side of the pictures in pixels (0: the data's own)"""
+    crop: Crop = "none"
+    """cut that size out of pictures 8/7 as large (CAMAL: 224 of 256): in the centre, or at random
+    in training"""
+    flip: bool = False
+    """mirror training pictures at random"""
+
+    method: str = "camal"
+    """how attention is supervised"""
+    backbone: str = "decoy-cnn"
+    """lenet, color-cnn, decoy-cnn, rrr-mlp, resnet18, convnext_tiny, efficientnet_b0,
+    vit_b_16, swin_v2_t, maxvit_t, or timm:NAME"""
+    layer: str = ""
+    """whose feature maps are the attention (empty: the backbone's standard tap)"""
+    weights: Literal["none", "imagenet"] = "none"
+    """what the backbone starts from"""
+
+    epochs: int = 30
+    """passes over the training pictures"""
+    batch_size: int = 32
+    """pictures a step"""
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    """which one, with torch's defaults but for what is said here"""
+    learning_rate: float = 1e-3
+    """at the start"""
+    weight_decay: float = 0.01
+    """of the optimiser"""
+    momentum: float = 0.0
+    """of sgd"""
+    schedule: Literal["none", "step", "cosine"] = "none"
+    """of the learning rate, epoch by epoch"""
+    step_epochs: int = 7
+    """epochs between steps of the step schedule"""
+    step_factor: float = 0.1
+    """by which each of them multiplies"""
+    select: Literal["method", "last", "accuracy"] = "method"
+    """which epoch's network is kept: as the method's paper has it, the last, or the best validation
+    accuracy"""
+    select_on: str = "validation"
+    """the split that decides it"""
+
+    seed: int = 1
+    """of everything random"""
+    ensemble: int = 1
+    """how many runs to train as one batched model, with this seed and the next ones (small
+    backbones only); results are means over them"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N"""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 for large backbones where the hardware is fast at it"""
+    threads: int = 0
+    """CPU threads of torch (0: its own choice)"""
+    checkpoint_interval: int = 300
+    """seconds between checkpoints; one is always written at the end"""
+    keep_checkpoints: int = 1
+    """how many of the last checkpoints stay"""
+    picture_interval: int = 10
+    """epochs between pictures of attention in TensorBoard (0: only the first and the last)"""
+
+
+def args_type(argv: Sequence[str]) -> type[Args]:
+    """The command line for the method and data set that `argv` or its --config names."""
+    flat = {**_from_config(argv), **_from_flags(argv)}
+    method = method_class(flat.get("method", Args.method))
+    data = choose("data set", flat.get("data", Args.data), list(LOADERS))
+    return with_method(method, data)
+
+
+def with_method(method: type[Method], data: str) -> type[Args]:
+    """Args and the method's fields in one dataclass, with the paper's values as defaults.
+
+    It inherits from both, since the help of a flag is read from the source of its class.
+    """
+    recipe = {**method.recipes.get("", {}), **method.recipes.get(data, {})}
+    defaults = {"method": method.name, "data": data, **recipe}
+    kinds = {
+        field.name: field.type for kind in (Args, method) for field in dataclasses.fields(kind)
+    }
+    unknown = set(defaults) - set(kinds)
+    if unknown:
+        raise TypeError(f"recipe of {method.name} sets unknown fields {sorted(unknown)}")
+    changed = [(name, kinds[name], dataclasses.field(default=v)) for name, v in defaults.items()]
+    made = dataclasses.make_dataclass("TrainingArgs", changed, bases=(Args, method))
+    made.__doc__ = f"{method.__doc__.strip().splitlines()[0]} ({method.name})"
+    return made
+
+
+def method_of(args: Args) -> Method:
+    """The method with the hyper-parameters of `args`."""
+    kind = method_class(args.method)
+    return kind(**{field.name: getattr(args, field.name) for field in dataclasses.fields(kind)})
+
+
+def validate(args: Args) -> None:
+    """Refuse what cannot work, before data are loaded."""
+    positive = (
+        "ensemble folds epochs batch_size learning_rate step_epochs step_factor keep_checkpoints"
+    )
+    for name in positive.split():
+        if getattr(args, name) <= 0:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
+    for name in ("weight_decay", "momentum", "picture_interval", "size", "threads", "seed"):
+        if getattr(args, name) < 0:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} must be 0 or more, got {getattr(args, name)}")
+    method = method_of(args)
+    if args.ensemble > 1 and not method.separable:
+        raise UserError(
+            f"--ensemble {args.ensemble} cannot train {method.name}, whose loss mixes the pictures "
+            "of a batch or whose masks differ by seed: run the seeds one by one"
+        )
+    method.check()
+
+
+def seeds_of(args: Args) -> list[int]:
+    return list(range(args.seed, args.seed + args.ensemble))
+
+
+def options(args: Args) -> dict[str, str]:
+    """--data-options as a mapping."""
+    found = {}
+    for word in args.data_options:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"--data-options takes key=value, got {word!r}")
+        found[key.replace("-", "_")] = value
+    return found
+
+
+def _from_flags(argv: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for i, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if flag in ("--method", "--data"):
+            found[flag[2:]] = value if equals else argv[i + 1] if i + 1 < len(argv) else ""
+    return found
+
+
+def _from_config(argv: Sequence[str]) -> dict[str, Any]:
+    for i, word in enumerate(argv):
+        flag, equals, value = word.partition("=")
+        if flag == "--config" and (equals or i + 1 < len(argv)):
+            values = load_yaml(Path(value if equals else argv[i + 1]))
+            return {key: str(values[key]) for key in ("method", "data") if key in values}
+    return {}

@@ -1,0 +1,166 @@
+"""From settings to everything that training needs, with every check that can be made before it."""
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_attn.attention import TapError, TapWarning, check_tap
+from rl_attn.cli import UserError, choose
+from rl_attn.device import pick_precision
+from supervised import backbones
+from supervised.batches import Batch, Batches, View, resized
+from supervised.data import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, fold, load
+from supervised.data.resize import resize
+from supervised.ensemble import Ensemble
+from supervised.evaluation import attention_of
+from supervised.methods import Method
+from supervised.network import Network
+from supervised.settings import Args, options, seeds_of
+
+
+class Data(NamedTuple):
+    """The data of a run, on its device."""
+
+    train: Batches  # with the masks that the method trains on
+    validation: Batches  # the split that selects, with the same kind of masks
+    splits: dict[str, Batches]  # every split with the data set's own masks, for the metrics
+    channels: int
+    size: tuple[int, int]  # of what the network sees
+    classes: tuple[str, ...]
+
+
+def read_data(args: Args) -> DataSet:
+    """The data set, or its fold; UserError for what is not there or does not fit."""
+    dataset = load(args.data, Path(args.data_root), **options(args))
+    if args.fold is not None:
+        dataset = fold(dataset, args.fold, args.folds, args.fold_seed)
+    choose("--select-on split", args.select_on, list(dataset.splits))
+    return dataset
+
+
+def prepare_data(args: Args, method: Method, dataset: DataSet, device: torch.device) -> Data:
+    """Everything on the device, at the size asked for."""
+    sized, crop = resized(dataset, args.size, args.crop)
+    view = make_view(args, sized, crop, device)
+    splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
+    trained = {}
+    for name in ("train", args.select_on):
+        masks = training_masks(args, method, name, dataset.splits[name])
+        if masks is not None:
+            masks = resize(masks, sized.size[0]) if masks.shape[1:] != sized.size else masks
+            masks = masks.to(device)
+        own = splits[name].split
+        trained[name] = Batches(Split(own.images, own.labels, masks, own.groups), view)
+    train, validation = trained["train"], trained[args.select_on]
+    return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
+
+
+def training_masks(args: Args, method: Method, name: str, split: Split) -> Tensor | None:
+    """uint8 (N, H, W): the data set's masks, or the user's, as the method annotates them."""
+    masks = split.masks if args.masks is None else read_masks(Path(args.masks), name, split)
+    if masks is None:
+        if method.needs_masks:
+            raise UserError(
+                f"--method {method.name} needs masks and {args.data} has none on its {name} "
+                "pictures: take vanilla, another data set, or --masks FOLDER"
+            )
+        return None
+    if method.needs_masks and not masks.any():
+        raise UserError(f"every mask of the {name} pictures of {args.data} is empty")
+    return method.annotations(masks, args.seed)
+
+
+def read_masks(folder: Path, name: str, split: Split) -> Tensor:
+    """Masks of a split from <folder>/<name>.npy."""
+    file = folder / f"{name}.npy"
+    try:
+        masks = torch.from_numpy(np.load(file, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"masks {file} cannot be read: {error}") from None
+    expected = (len(split), *split.images.shape[2:])
+    if masks.dtype != torch.uint8 or masks.shape != expected:
+        raise UserError(
+            f"masks {file} must be uint8 {expected}, 255 where attention belongs, got "
+            f"{masks.dtype} {tuple(masks.shape)}"
+        )
+    return masks
+
+
+def make_view(
+    args: Args, dataset: DataSet, crop: tuple[int, int] | None, device: torch.device
+) -> View:
+    channels = backbones.channels_of(args.backbone, dataset.channels)
+    mean, std = dataset.mean, dataset.std
+    if args.weights == "imagenet":
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+    return View(crop, channels, torch.tensor(mean, device=device), torch.tensor(std, device=device))
+
+
+def make_network(args: Args, method: Method, data: Data, device: torch.device) -> Network:
+    """The network and its tap, fresh from the seed."""
+    shape = (data.channels, len(data.classes), data.size)
+    imagenet = args.weights == "imagenet"
+    models = [
+        backbones.seeded(seed, lambda: backbones.build(args.backbone, *shape, imagenet))
+        for seed in seeds_of(args)
+    ]
+    layer = backbones.tap_layer(models[0], args.layer)
+    if layer is None and method.needs_features:
+        raise UserError(
+            f"--method {method.name} needs feature maps and {args.backbone} has none: choose "
+            "another backbone, or name a layer with --layer"
+        )
+    small = args.backbone in backbones.SMALL
+    precision = "fp32" if small and args.precision == "auto" else args.precision
+    layout = torch.contiguous_format if small else torch.channels_last
+    models = [model.to(device, memory_format=layout) for model in models]
+    precision = pick_precision(precision, device)
+    if len(models) > 1:
+        return Ensemble(models, layer, precision)
+    return Network(models[0], layer, precision)
+
+
+def fit_method(args: Args, method: Method, network: Network, data: Data) -> torch.nn.Module:
+    """Check the tap, give batches their targets; returns the method's own parameters."""
+    index = torch.arange(min(args.batch_size, len(data.train), 16))
+    batch = data.train.take(index.repeat(network.copies))
+    grid = None
+    if network.layer is not None:
+        try:
+            if method.needs_features and network.copies == 1:
+                check(network, batch)
+            grid = tuple(attention_of(network, batch)[1].shape[1:])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{args.backbone} does not take pictures {tuple(batch.pictures.shape[1:])} with "
+                f"its tap at {network.layer!r}: {reason}"
+            ) from None
+    if type(method).target is not Method.target:
+        still = args.crop == "none" and not args.flip
+        for batches in (data.train, data.validation):
+            batches.give_target(lambda masks: method.target(masks, grid), once=still)
+    extra = method.module(data.size, grid)
+    return torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
+
+
+def check(network: Network, batch: Batch) -> None:
+    """`check_tap` on one batch: what is fatal is the user's to mend, the rest is printed."""
+    rows = torch.arange(len(batch.labels), device=batch.labels.device)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", TapWarning)
+        try:
+            check_tap(
+                network.model,
+                batch.pictures,
+                layer=network.layer,
+                score=lambda logits: logits[rows, batch.labels],
+            )
+        except TapError as error:
+            raise UserError(f"attention at {network.layer!r} cannot be trained: {error}") from None
+    for warning in said:
+        print(f"note: {warning.message}", flush=True)

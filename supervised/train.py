@@ -1,0 +1,198 @@
+"""Train a classifier that looks where masks say, and measure where it looks.
+
+    python -m supervised.train                       # offline: digits with a decoy, CAMAL, a minute
+    python -m supervised.train --data decoy-mnist --method learning-to-look
+    python -m supervised.train --method rrr --help   # the method's own flags are among them
+    python -m supervised.train --resume runs/decoy-mnist/...
+    tensorboard --logdir runs
+
+The run's folder holds config.yaml, metrics.csv (a row an epoch), TensorBoard events, checkpoints,
+evaluation.json with every test split's measures, and attention/*.png: where the network looked
+before and after.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rl_attn import runs
+from rl_attn.cli import UserError, parse, run_command
+from rl_attn.device import keep_freed_memory, pick_device
+from rl_attn.progress import Progress, StopRequest, stop_requests
+from supervised.backbones import parameters_of
+from supervised.evaluation import evaluate
+from supervised.loop import Trainer, TrainingError
+from supervised.settings import Args, args_type, method_of, seeds_of, validate
+from supervised.setup import fit_method, make_network, prepare_data, read_data
+from supervised.showing import Sample, save
+
+#: What a test split is judged by; its name begins with "test".
+TEST = "test"
+
+
+def train(
+    trainer: Trainer,
+    sample: Sample,
+    before: Tensor,
+    log: runs.RunLog,
+    progress: Progress,
+    stop: StopRequest,
+) -> None:
+    """Epoch after epoch to the end of the run, or until asked to stop."""
+    args, saved = trainer.args, time.monotonic()
+    while trainer.global_step < trainer.end and not stop:
+        started = time.perf_counter()
+        if not trainer.run_epoch(stop):
+            break
+        logged = trainer.finish_epoch()
+        logged["times/epoch"] = time.perf_counter() - started
+        step = trainer.global_step
+        log.row(logged, step)
+        every = args.picture_interval
+        if step >= trainer.end or (every and trainer.epoch % every == 0):
+            log.picture(
+                "attention/frame_mask_map", sample.picture(sample.attention(trainer.network)), step
+            )
+        progress.update(step, logged)
+        if time.monotonic() - saved >= args.checkpoint_interval:
+            checkpoint(trainer, before, log.path)
+            saved = time.monotonic()
+    checkpoint(trainer, before, log.path)
+
+
+def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
+    state = {**trainer.state_dict(), "before": before, "global_step": trainer.global_step}
+    runs.save_checkpoint(
+        path, state, trainer.global_step, trainer.args.keep_checkpoints, best=False
+    )
+
+
+def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict[str, Any]:
+    """Take the best network, write evaluation.json and the pictures."""
+    network, best = trainer.network, trainer.best
+    if best:
+        network.model.load_state_dict(best["model"])
+    after = sample.attention(network)
+    save(sample.picture(before), path / "attention" / "before.png")
+    save(sample.picture(after), path / "attention" / "after.png")
+    save(sample.before_and_after(before, after), path / "attention" / "before_after.png")
+    runs_: list[dict[str, float]] = [{} for _ in range(network.copies)]
+    for name, batches in trainer.data.splits.items():
+        if name.startswith(TEST):
+            prefix = "" if name == TEST else f"{name}/"
+            for found, values in zip(runs_, evaluate(network, batches), strict=True):
+                found |= {prefix + key: value for key, value in values.items()}
+    result = {
+        "summary": {name: summary([run[name] for run in runs_]) for name in runs_[0]},
+        "runs": [{"seed": s, **run} for s, run in zip(seeds_of(trainer.args), runs_, strict=True)],
+        "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
+        "selected": {"by": trainer.args.select, "on": trainer.args.select_on},
+        "parameters": parameters_of(network.model) // network.copies,
+    }
+    runs.write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    """Mean, and the range of the seeds."""
+    return {"mean": fmean(values), "low": min(values), "high": max(values)}
+
+
+def describe(values: dict[str, float]) -> str:
+    """One line of progress."""
+    words = [f"loss {values['losses/total']:.3f}", f"accuracy {values['validation/accuracy']:.3f}"]
+    if "validation/iou" in values:
+        words.append(f"IoU {values['validation/iou']:.3f}")
+    return "  ".join(words)
+
+
+def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
+    """The run's settings, checked; its folder; and whether it goes on from there."""
+    resume = [word for word in argv if word.split("=")[0] == "--resume"]
+    if not resume:
+        args = parse(args_type(argv), argv, "python -m supervised.train")
+        validate(args)
+        name = f"{args.method}-{args.backbone.replace(':', '-')}-s{args.seed}"
+        name += time.strftime("-%Y%m%d-%H%M%S")
+        return args, Path(args.run_dir or Path("runs") / args.data / name), False
+    others = [word for word in argv if word.startswith("--") and word not in resume]
+    if others:
+        raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
+    path = Path(parse(Args, argv, "python -m supervised.train").resume)
+    config = path / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"{path} is not a run: it has no config.yaml")
+    args = runs.load_args(path, args_type(["--config", str(config)]))
+    validate(args)
+    return args, path, True
+
+
+def build(args: Args, device: torch.device) -> Trainer:
+    """Data, network and method, checked; a trainer at its start."""
+    method = method_of(args)
+    data = prepare_data(args, method, read_data(args), device)
+    network = make_network(args, method, data, device)
+    torch.manual_seed(args.seed)
+    extra = fit_method(args, method, network, data)
+    return Trainer(args, method, network, extra, data)
+
+
+def main(argv: list[str]) -> int:
+    args, path, resumed = prepare(argv)
+    if resumed and (path / "evaluation.json").exists():
+        print(f"{path} is finished")
+        return 0
+    device = pick_device(args.device)
+    latest = runs.latest_checkpoint(path) if resumed else None
+    state = runs.load_checkpoint(latest, device) if latest else None
+    keep_freed_memory()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    trainer = build(args, device)
+    if not resumed:
+        runs.create(path, args)
+    return run(trainer, path, state, resumed)
+
+
+def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: bool) -> int:
+    """Train from `state` (None: from the start) to the end; returns the exit status."""
+    args, network = trainer.args, trainer.network
+    sample = Sample(trainer.data.splits[TEST])
+    before = sample.attention(network) if state is None else state["before"].cpu()
+    if state is not None:
+        trainer.load_state_dict(state)
+    print(
+        f"{args.method} on {args.data}: {args.backbone} ({parameters_of(network.model):,} "
+        f"parameters, weights: {args.weights}, attention at {network.layer or 'the input'}), "
+        f"{len(trainer.train):,} pictures {trainer.data.size}, {trainer.train.split.images.device} "
+        f"in {network.precision}; tensorboard --logdir {path}",
+        flush=True,
+    )
+    log = runs.RunLog(path, trainer.global_step if resumed else None)
+    try:
+        with stop_requests() as stop, log:
+            if state is None:
+                log.picture("attention/frame_mask_map", sample.picture(before), 0)
+            with Progress(trainer.global_step, trainer.end, describe) as progress:
+                train(trainer, sample, before, log, progress, stop)
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if trainer.global_step < trainer.end:
+        print(f"stopped at step {trainer.global_step:,}; continue with --resume {path}")
+        return 128 + stop.signal
+    result = finish(trainer, sample, before, path)
+    values = "  ".join(f"{k} {v['mean']:.3f}" for k, v in result["summary"].items())
+    epochs = ", ".join(map(str, result["epochs"]))
+    print(f"done: {path}, network of epoch {epochs}: {values}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
