@@ -3,7 +3,7 @@
     clip = load_clip("ViT-B-16", "openai", device)
     logits = clip.logits(clip.embed(clip.prepare(images)), clip.texts(prompts))   # (B, P)
 
-Letters: B pictures, P words, T templates, D the width of the common space, S the model's input size.
+Letters: B pictures, P words, T templates, D the width of the common space, S the input size.
 """
 
 import logging

@@ -19,11 +19,10 @@ from envs.gallery import MAPS, MONSTERS, Gallery
 from envs.game import Game
 from envs.scenarios import resolve
 from rl_attn.teachers.captions import Scene, colour_of
+from rl_attn.teachers.doom_prompts import WORDS
 
 #: (H, W) at which pictures are kept: Doom's proportions, a little more than the network sees.
 SIZE = (72, 96)
-#: Words for targets; scenarios have some that the maps have not.
-WORDS = MONSTERS | {"MarineChainsawVzd": "marine", "DoomImpBall": "fireball"}
 SCENARIOS = ("Basic", "DefendLine", "DefendCenter", "TakeCover")
 HELD_OUT = MAPS[7::8]  # maps that no picture for training comes from
 

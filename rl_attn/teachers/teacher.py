@@ -3,7 +3,7 @@
     teacher = Teacher(load_clip("ViT-B-16", "openai"), Prompts(("dog", "cat")))
     taught = teacher(images, labels)          # masks (B, H, W) in [0, 1], confidence (B,)
 
-Three ways to read a CLIP: `clip-es` (Grad-CAM spread by attention; the best where it is known what a
+Three ways to read a CLIP: `clip-es` (Grad-CAM spread by attention; best where it is known what a
 picture shows), `naclip` (one forward, no gradient), `cam` (plain Grad-CAM, any model).
 """
 
