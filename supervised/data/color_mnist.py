@@ -26,7 +26,8 @@ import torch
 from torch import Tensor
 
 from supervised.data.dataset import DataSet, Split
-from supervised.data.grey import INK, Base, grey_pictures, ink, stratified_indices
+from supervised.data.deal import stratified_indices
+from supervised.data.grey import INK, Base, grey_pictures, ink
 from supervised.data.resize import resize_split
 
 Variant = Literal["learning-to-look", "cdep", "repair"]

@@ -22,12 +22,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torchvision.datasets import MNIST, FashionMNIST
 
 from rl_attn.cli import UserError
 from supervised.data.dataset import DataSet, Split, missing
+from supervised.data.deal import stratified_indices
 from supervised.data.resize import resize, resize_split
 
 Base = Literal["digits", "mnist", "fashion-mnist"]
@@ -95,16 +95,6 @@ def grey(
         mean=(0.5,),
         std=(0.5,),
     )
-
-
-def stratified_indices(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Sorted indices of a training and a validation part, stratified."""
-    if not 0 < share < 1:
-        raise UserError(f"validation is {share}: it must be a share between 0 and 1")
-    train, held_out = train_test_split(
-        torch.arange(len(labels)).numpy(), test_size=share, random_state=seed, stratify=labels
-    )
-    return torch.from_numpy(train).sort().values, torch.from_numpy(held_out).sort().values
 
 
 def _digits() -> GreyPictures:

@@ -14,10 +14,15 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rl_attn.cli import UserError, choose
+from supervised.data.busi import busi
 from supervised.data.color_mnist import color_mnist
 from supervised.data.dataset import DataSet, check
 from supervised.data.decoy_mnist import decoy_mnist
+from supervised.data.folder import masked_folder
 from supervised.data.grey import grey
+from supervised.data.monsters import monsters
+from supervised.data.oxford import oxford_flowers, oxford_pets
+from supervised.data.replaced import with_masks
 
 LOADERS: dict[str, Callable[..., DataSet]] = {
     "digits": partial(grey, "digits"),
@@ -25,15 +30,23 @@ LOADERS: dict[str, Callable[..., DataSet]] = {
     "fashion-mnist": partial(grey, "fashion-mnist"),
     "color-mnist": color_mnist,
     "decoy-mnist": decoy_mnist,
+    "monsters": monsters,
+    "busi": busi,
+    "oxford-pets": oxford_pets,
+    "oxford-flowers": oxford_flowers,
+    "masked-folder": masked_folder,
 }
 
 
-def load(name: str, root: Path | None = None, **options: Any) -> DataSet:
+def load(
+    name: str, root: Path | None = None, *, masks: Path | str | None = None, **options: Any
+) -> DataSet:
     """Load a data set by name; the same options give the same tensors.
 
     Args:
         name: see LOADERS.
         root: the folder with data that does not come with a package; default "data".
+        masks: a folder of masks to use instead of the set's own, see `replaced`.
         options: of that set, see `options_of`; text is turned into numbers where numbers belong.
 
     UserError: an unknown name or option (with the choices), a value of the wrong kind, a set that
@@ -44,7 +57,8 @@ def load(name: str, root: Path | None = None, **options: Any) -> DataSet:
     for option in options:
         choose(f"option of {name}", option, list(known))
     values = {key: _converted(name, key, value, known[key]) for key, value in options.items()}
-    return check(loader(None if root is None else Path(root), **values))
+    dataset = check(loader(None if root is None else Path(root), **values))
+    return dataset if masks is None else with_masks(dataset, Path(masks))
 
 
 def options_of(name: str) -> Mapping[str, Any]:

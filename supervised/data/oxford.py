@@ -1,0 +1,138 @@
+"""Oxford-IIIT Pet (37 breeds, trimaps) and Oxford Flowers 102 (with its segmentations).
+
+O. Parkhi et al., Cats and dogs, CVPR 2012; M.-E. Nilsback and A. Zisserman, Automated flower
+classification over a large number of classes, ICVGIP 2008. Read or downloaded by torchvision
+(`root/oxford-iiit-pet`, `root/flowers-102`); the segmentations of the flowers, which torchvision
+leaves out, come from the set's own page.
+
+Pets: the official trainval part is divided into train and validation, test is the official one. A
+trimap is 1 on the pet, 2 on the background, 3 on its border: the mask is the pet, with its border
+(`border=True`, which is fur, whiskers and ears) or without.
+Flowers: the official parts. Their segmentations paint the background blue, (0, 0, 254); the mask is
+the rest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.datasets import Flowers102, OxfordIIITPet
+from torchvision.datasets.utils import download_and_extract_archive
+
+from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
+from supervised.data.deal import stratified_indices
+from supervised.data.pictures import Picture, read_pictures
+
+SEGMENTATIONS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102segmentations.tgz"
+_BLUE = (0, 0, 254)
+
+
+def oxford_pets(
+    root: Path | None = None,
+    *,
+    size: int = 256,
+    border: bool = True,
+    validation: float = 0.15,
+    seed: int = 0,
+) -> DataSet:
+    """Load the pets; `validation` is the share of trainval that validates."""
+    root = Path("data") if root is None else root
+    folder = root / "oxford-iiit-pet"
+    parts = [_official(OxfordIIITPet, root, folder, part) for part in ("trainval", "test")]
+    pet = (1, 3) if border else (1,)
+
+    def decode(trimap: Image.Image) -> Image.Image:
+        return Image.fromarray(np.isin(np.asarray(trimap), pet).astype(np.uint8) * 255)
+
+    learned, test = (
+        _split(
+            [
+                Picture(path, (folder / "annotations/trimaps" / f"{path.stem}.png",), label)
+                for path, label in zip(part._images, part._labels, strict=True)
+            ],
+            size,
+            decode,
+        )
+        for part in parts
+    )
+    train, held_out = stratified_indices(learned.labels, validation, seed)
+    splits = {"train": learned[train], "validation": learned[held_out], "test": test}
+    meaning = "the pet" + (" with its border" if border else " without its border")
+    return _set("oxford-pets", tuple(parts[0].classes), splits, meaning)
+
+
+def oxford_flowers(root: Path | None = None, *, size: int = 256) -> DataSet:
+    """Load the flowers, 1,020 to train, 1,020 to validate and 6,149 to test."""
+    root = Path("data") if root is None else root
+    folder = root / "flowers-102"
+    parts = {
+        "train": _official(Flowers102, root, folder, "train"),
+        "validation": _official(Flowers102, root, folder, "val"),
+        "test": _official(Flowers102, root, folder, "test"),
+    }
+    if not (folder / "segmim").is_dir():
+        _download_segmentations(folder)
+    splits = {
+        name: _split(
+            [
+                Picture(path, (folder / "segmim" / path.name.replace("image", "segmim"),), label)
+                for path, label in zip(part._image_files, part._labels, strict=True)
+            ],
+            size,
+            not_blue,
+        )
+        for name, part in parts.items()
+    }
+    return _set("oxford-flowers", tuple(map(str, parts["train"].classes)), splits, "the flower")
+
+
+def not_blue(segmentation: Image.Image) -> Image.Image:
+    """The mask of a flower: 255 wherever its segmentation is not the blue of the background.
+
+    The files are JPEGs, so blue is a neighbourhood of it.
+    """
+    distance = np.abs(np.asarray(segmentation.convert("RGB"), np.int16) - _BLUE).max(-1)
+    return Image.fromarray((distance > 48).astype(np.uint8) * 255)
+
+
+def _official(
+    source: type[OxfordIIITPet] | type[Flowers102], root: Path, folder: Path, part: str
+) -> OxfordIIITPet | Flowers102:
+    """One part of a set as torchvision knows it: names and labels, no pixels yet."""
+    try:
+        return source(str(root), part, download=True)
+    except (RuntimeError, URLError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise missing(
+            source.__name__,
+            [folder],
+            f"The download failed too ({reason}): get it from "
+            "https://www.robots.ox.ac.uk/~vgg/data and unpack it there",
+        ) from None
+
+
+def _download_segmentations(folder: Path) -> None:
+    try:
+        download_and_extract_archive(SEGMENTATIONS, str(folder), remove_finished=True)
+    except (RuntimeError, URLError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise missing(
+            "The segmentations of oxford-flowers",
+            [folder / "segmim"],
+            f"The download of {SEGMENTATIONS} failed too ({reason}): unpack it there",
+        ) from None
+
+
+def _split(pictures: list[Picture], size: int, decode) -> Split:
+    images, masks = read_pictures(pictures, size, decode)
+    return Split(images, torch.tensor([picture.label for picture in pictures]), masks)
+
+
+def _set(
+    name: str, classes: tuple[str, ...], splits: dict[str, Split], mask_meaning: str
+) -> DataSet:
+    return DataSet(name, classes, splits, mask_meaning, IMAGENET_MEAN, IMAGENET_STD)
