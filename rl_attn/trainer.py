@@ -39,6 +39,11 @@ class Trainer:
 
     def __init__(self, args: Args, device: torch.device, precision: str):
         self.args, self.device, self.precision = args, device, precision
+        self.prior = None
+        if args.masks == "teacher" and args.camal:
+            from rl_attn.prior import Prior  # takes seconds, which other runs need not wait
+
+            self.prior = Prior(args, device)
         torch.manual_seed(args.seed)
         self.lanes = Lanes(
             args.env,
@@ -139,23 +144,26 @@ class Trainer:
             "returns": returns.flatten(),
         }
         rows = storage.rows(slice(0, args.num_steps), slice(None)).flatten(0, 1).to(self.device)
-        weights = self._mask_weights() if args.camal else None
+        masks, taught = self._masks() if args.camal else (None, {})
+        weights = None if masks is None else self._mask_weights(masks)
+        # CAMAL's mean is to be over the frames that have been labelled.
+        camal = args.camal / (taught.get("teacher/labelled", 1.0) or 1.0)
         terms: list[dict[str, Tensor]] = []
         for _ in range(args.update_epochs):
             order = torch.randperm(args.batch_size, generator=self.random, device=self.device)
             for chosen in order.view(args.num_minibatches, -1):
                 batch = {name: tensor[chosen] for name, tensor in flat.items()}
                 stacks = storage.stacks(rows[chosen])
-                terms.append(self._step(stacks, batch, weights and weights[chosen]))
+                terms.append(self._step(stacks, batch, weights and weights[chosen], camal))
             if args.target_kl is not None and terms[-1]["losses/approx_kl"] > args.target_kl:
                 break
-        logged = self._means(terms)
+        logged = self._means(terms) | taught
         logged["losses/explained_variance"] = explained_variance(flat["values"], flat["returns"])
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         return logged
 
     def _step(
-        self, stacks: Tensor, batch: dict[str, Tensor], weights: MaskWeights | None
+        self, stacks: Tensor, batch: dict[str, Tensor], weights: MaskWeights | None, camal: float
     ) -> dict[str, Tensor]:
         """One mini-batch: losses, gradients, clipping, Adam."""
         args = self.args
@@ -165,7 +173,7 @@ class Trainer:
         losses = [loss]
         if weights is not None:
             extra = attention_loss(output, batch["actions"], weights, args)
-            losses.append(args.camal * extra["attention/camal"])
+            losses.append(camal * extra["attention/camal"])
             logged |= extra
         if not args.separate_clipping:
             losses = [sum(losses)]
@@ -210,9 +218,14 @@ class Trainer:
         advantages = gae(rewards, values, dones, last_value, args.gamma, args.gae_lambda)
         return advantages, advantages + values
 
-    def _mask_weights(self) -> MaskWeights:
+    def _masks(self) -> tuple[Tensor, dict[str, float]]:
+        """The game's masks of the rollout, or a teacher's, (T, N, H, W); and what to log of it."""
+        if self.prior is not None:
+            return self.prior.masks(self.storage)
+        return self.storage.masks[: self.args.num_steps], {}
+
+    def _mask_weights(self, masks: Tensor) -> MaskWeights:
         """Every mask of the rollout on the grid of the feature maps, a few steps at a time."""
-        masks = self.storage.masks[: self.args.num_steps]
         parts = [mask_weights(some.flatten(0, 1), self.agent.grid) for some in masks.split(16)]
         return MaskWeights(*(torch.cat(field) for field in zip(*parts, strict=True)))
 

@@ -104,7 +104,8 @@ def label(teacher: Teacher, args: Args, split: Split, file: MaskFile) -> Iterato
     done = len(split)
     for rows in (missing := list(file.missing())):
         done -= rows.stop - rows.start
-    yield done
+    if done:
+        yield done
     for rows in missing:
         taught = teacher(split.images[rows], split.labels[rows])
         file.write(rows, as_bytes(postprocessed(taught.masks, args)))

@@ -7,6 +7,7 @@ Letters: B pictures, P words, T templates, D the width of the common space, S th
 """
 
 import logging
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from rl_attn.teachers.prompts import Prompts
 RANDOM = "random"  # weights for tests; whatever is written with them says so
 QUICK = "-quickgelu"
 _FORMAT = "local-dir:"
+#: What open_clip and torch raise for weights that are not there or are something else.
+_UNREADABLE = (RuntimeError, OSError, ValueError, LookupError, EOFError, pickle.PickleError)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def load_clip(
                 require_pretrained=weights != RANDOM,
             )
             tokens = open_clip.get_tokenizer(source)
-        except (RuntimeError, OSError, ValueError) as error:
+        except _UNREADABLE as error:
             raise _unavailable(name, weights, error) from None
     return Clip(model.eval().requires_grad_(False), tokens, name, weights)
 

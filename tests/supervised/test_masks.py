@@ -11,21 +11,14 @@ from supervised import masks
 from supervised.data import load
 from supervised.mask_folder import MaskFile, read
 from supervised.mask_report import held_out_iou
-from tests.rl_attn.teachers.conftest import small_clip_folder
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_clip_folder(tmp_path_factory.mktemp("clip"))
+def command(clip_folder, out, *more):
+    flags = f"--data digits --splits test --foreground digit --model {clip_folder} --out {out}"
+    return [*flags.split(), "--batch-size", "200", *more]
 
 
-def command(folder, out, *more):
-    return ["--data", "digits", "--model", str(folder), "--out", str(out), "--splits", "test"] + [
-        *("--foreground", "digit", "--batch-size", "200", *more)
-    ]
-
-
-def test_masks_are_made_measured_resumed_and_repaired(folder, tmp_path, monkeypatch, capsys):
+def test_masks_are_made_measured_resumed_and_repaired(clip_folder, tmp_path, monkeypatch, capsys):
     out = tmp_path / "masks"
     split = load("digits").splits["test"]
     # Interrupted after the first chunk:
@@ -39,7 +32,7 @@ def test_masks_are_made_measured_resumed_and_repaired(folder, tmp_path, monkeypa
 
     monkeypatch.setattr(masks.Teacher, "__call__", once)
     with pytest.raises(KeyboardInterrupt):
-        masks.main(command(folder, out))
+        masks.main(command(clip_folder, out))
     assert not (out / "test.npy").exists()  # nothing that training would take for whole
     # Resumed: only the rest is made.
     made = []
@@ -49,7 +42,7 @@ def test_masks_are_made_measured_resumed_and_repaired(folder, tmp_path, monkeypa
         return real(self, images, labels)
 
     monkeypatch.setattr(masks.Teacher, "__call__", counted)
-    assert masks.main(command(folder, out)) == 0
+    assert masks.main(command(clip_folder, out)) == 0
     assert sum(made) == len(split) - 200
     first = np.array(read(out, "test", (len(split), *split.images.shape[2:])))
     assert first.max() > 0
@@ -61,15 +54,15 @@ def test_masks_are_made_measured_resumed_and_repaired(folder, tmp_path, monkeypa
     damaged[-1] ^= 0xFF
     damaged.flush()
     made.clear()
-    assert masks.main(command(folder, out)) == 0
+    assert masks.main(command(clip_folder, out)) == 0
     assert made == [len(split) % 200]
     assert (np.array(read(out, "test", first.shape)) == first).all()
     # Another maker's masks do not mix with these.
-    with pytest.raises(UserError, match="made otherwise .teacher"):
-        masks.main(command(folder, out, "--teacher", "cam"))
+    with pytest.raises(UserError, match=r"made otherwise .teacher"):
+        masks.main(command(clip_folder, out, "--teacher", "cam"))
 
 
-def test_mistakes_are_told_before_work(folder, tmp_path):
+def test_mistakes_are_told_before_work(clip_folder, tmp_path):
     for more, said in (
         (["--splits", "tests"], "no split 'tests'"),
         (["--foreground", "a", "b"], "2 words"),
@@ -77,7 +70,7 @@ def test_mistakes_are_told_before_work(folder, tmp_path):
         (["--batch-size", "0"], "--batch-size"),
     ):
         with pytest.raises(UserError, match=said):
-            masks.main(command(folder, tmp_path / "out", *more))
+            masks.main(command(clip_folder, tmp_path / "out", *more))
 
 
 def test_a_mask_file_knows_what_is_missing(tmp_path):

@@ -8,7 +8,7 @@ from rl_attn.teachers import pamr
 
 def slow(picture, mask, iterations, distances):
     """One picture (C, H, W), one mask (H, W), pixel by pixel."""
-    channels, height, width = picture.shape
+    height, width = picture.shape[1:]
 
     def at(values, y, x):
         return values[..., min(max(y, 0), height - 1), min(max(x, 0), width - 1)]
