@@ -1,4 +1,4 @@
-"""Masks made while training goes on, each picture's once: what Learning to Look leaves to the future.
+"""Masks made while training goes on, each picture's once: left to the future by Learning to Look.
 
     masks = MaskCache(teacher, capacity=100_000)
     for images, labels in batches:

@@ -46,6 +46,7 @@ CONFIG = {
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 96, "heads": 2, "layers": 2},
 }
 _RECORD = "teacher.json"  # written last: a folder that has it is complete
+_SETTINGS = "settings.json"  # of the training under way
 _SAVE_EVERY = 50  # steps
 
 
@@ -209,9 +210,28 @@ def finish(training: Training, folder: Path) -> float:
         "training_seconds": round(training.seconds, 1),
     }
     runs.write_text(folder / _RECORD, json.dumps(record, indent=2))
-    for scaffold in ("pictures.pt", "training.pt"):
+    for scaffold in ("pictures.pt", "training.pt", _SETTINGS):
         (folder / scaffold).unlink(missing_ok=True)
     return accuracy
+
+
+def claim(folder: Path, args: Args) -> None:
+    """Start a folder for a training of these settings, or go on with one; UserError if others."""
+    free = ("config", "out", "device", "threads")
+    wanted = {k: v for k, v in dataclasses.asdict(args).items() if k not in free}
+    file = folder / _SETTINGS
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        runs.write_text(file, json.dumps(wanted, indent=2))
+        return
+    found = json.loads(file.read_text(encoding="utf-8"))
+    differ = [key for key in wanted if found.get(key) != wanted[key]]
+    if differ:
+        flag = differ[0].replace("_", "-")
+        raise UserError(
+            f"{folder} holds an unfinished training with --{flag} {found.get(differ[0])}: go on with "
+            "that, delete the folder, or take another --out"
+        )
 
 
 def main(argv: list[str]) -> int:
@@ -224,7 +244,7 @@ def main(argv: list[str]) -> int:
     if is_complete(folder):
         print(f"{folder} is complete; delete it to train another")
         return 0
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, args)
     if args.threads:
         torch.set_num_threads(args.threads)
     keep_freed_memory()

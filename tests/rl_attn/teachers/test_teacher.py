@@ -162,7 +162,7 @@ def test_one_word_serves_every_label(clip, images):
     torch.testing.assert_close(masks, teacher(images).masks)
 
 
-@pytest.mark.parametrize("name", ["ViT-B-16", "ViT-B-16-quickgelu", "RN50", "MobileCLIP2-S0"])
+@pytest.mark.parametrize("name", ["ViT-B-16-quickgelu", "RN50", "MobileCLIP2-S0"])
 def test_models_by_name_answer_or_say_why_not(name):
     """Random weights: that shapes and gradients work with what is in open_clip's list."""
     size = None if name == "MobileCLIP2-S0" else 64
