@@ -229,8 +229,8 @@ def claim(folder: Path, args: Args) -> None:
     if differ:
         flag = differ[0].replace("_", "-")
         raise UserError(
-            f"{folder} holds an unfinished training with --{flag} {found.get(differ[0])}: go on with "
-            "that, delete the folder, or take another --out"
+            f"{folder} holds an unfinished training with --{flag} {found.get(differ[0])}: go on "
+            "with that, delete the folder, or take another --out"
         )
 
 
