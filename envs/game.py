@@ -92,6 +92,7 @@ class Game:
         # The last frame seen. ViZDoom hands out new arrays for each frame, so keeping is enough.
         self._screen = np.zeros(self.frame_shape, np.uint8)  # (H, W, C)
         self._labels = np.zeros(self.mask_shape, np.uint8)  # (H, W)
+        self._objects: list[vizdoom.Label] = []  # in _labels
         self._values: list[int] = []  # of the targets in _labels
         self._other = np.empty(self.mask_shape, dtype=bool)
         self._process: GameProcess | None = None
@@ -171,6 +172,11 @@ class Game:
             np.equal(self._labels, value, out=self._other)
             np.logical_or(mask, self._other, out=mask)
 
+    def visible(self) -> set[str]:
+        """Names of the objects of which the last frame shows at least one pixel."""
+        shown = set(np.unique(self._labels).tolist())
+        return {label.object_name for label in self._objects if label.value in shown}
+
     def kill(self) -> None:
         """SIGKILL the engine. Safe from any thread; a call that waits for it raises GameFault.
 
@@ -228,7 +234,8 @@ class Game:
         self._screen = state.screen_buffer.reshape(self.frame_shape)
         self._labels = state.labels_buffer
         # A label's value changes with every frame, so the targets' are looked up each time.
-        self._values = [label.value for label in state.labels if self._targets(label)]
+        self._objects = state.labels
+        self._values = [label.value for label in self._objects if self._targets(label)]
         return True
 
     def _targets(self, label: vizdoom.Label) -> bool:

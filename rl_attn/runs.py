@@ -75,14 +75,19 @@ def checkpoints(path: Path) -> list[Path]:
 def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, best: bool) -> Path:
     """Write a checkpoint atomically, refresh best.pt if asked, and drop all but the last `keep`."""
     target = path / "checkpoints" / f"step_{step:09d}.pt"
-    with replacing(target) as scratch:
-        torch.save({"format": FORMAT, **state}, scratch)
+    save_state(target, state)
     if best:
         with replacing(target.with_name("best.pt")) as scratch:
             shutil.copyfile(target, scratch)
     for old in checkpoints(path)[:-keep]:
         old.unlink()
     return target
+
+
+def save_state(file: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values atomically, as `load_checkpoint` reads them."""
+    with replacing(file) as scratch:
+        torch.save({"format": FORMAT, **state}, scratch)
 
 
 def load_checkpoint(file: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -59,6 +59,26 @@ class Args:
     """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
     map's, the mask averaged over each cell"""
 
+    masks: Literal["true", "teacher"] = "true"
+    """what CAMAL learns from: the game's own masks, or those that a vision-language model makes
+    of some frames (CAMAL's baseline Prior); the IoU is always measured against the true ones"""
+    teacher: Literal["clip-es", "naclip", "cam"] = "clip-es"
+    """how masks are read off the model, see supervised.masks"""
+    teacher_model: str = "doom"
+    """a model of open_clip, or the one that python -m rl_attn.teachers.offline trains"""
+    teacher_weights: str = "openai"
+    """tag of open_clip's or a file"""
+    teacher_words: tuple[str, ...] = ()
+    """what to ask for (default: the targets' names)"""
+    teacher_budget: float = 0.2
+    """largest share of the training time that labelling may take"""
+    teacher_every: int = 0
+    """label every k-th frame whatever it costs, which repeats exactly; 0: what the budget allows"""
+    teacher_threshold: float = 0.5
+    """a mask is where the teacher's map is above this"""
+    teacher_confidence: float = 0.5
+    """frames whose share of the softmax is lower have an empty mask"""
+
     total_timesteps: int = 100_000
     """agent steps of the whole run, over all lanes"""
     num_envs: int = 8
@@ -143,6 +163,13 @@ def validate(args: Args) -> None:
             raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
     if args.camal < 0:
         raise UserError(f"--camal must be 0 (Vanilla) or more, got {args.camal}")
+    if not 0 < args.teacher_budget < 1:
+        raise UserError(f"--teacher-budget must be between 0 and 1, got {args.teacher_budget}")
+    if args.masks == "teacher" and args.empty_mask == "suppress":
+        raise UserError(
+            "--empty-mask suppress would take the frames that a teacher has not labelled for empty "
+            "ones: leave it at skip with --masks teacher"
+        )
     if args.batch_size % args.num_minibatches:
         raise UserError(
             f"--num-envs {args.num_envs} x --num-steps {args.num_steps} = {args.batch_size} steps "

@@ -51,6 +51,11 @@ class Trainer:
         self.args, self.device, self.precision, self.ranks = args, device, precision, ranks
         num_lanes = args.num_envs // ranks.size
         self.first_lane = ranks.rank * num_lanes
+        self.prior = None
+        if args.masks == "teacher" and args.camal:
+            from rl_attn.prior import Prior  # takes seconds, which other runs need not wait
+
+            self.prior = Prior(args, device)
         torch.manual_seed(args.seed)
         self.lanes = Lanes(
             args.env,
@@ -156,7 +161,10 @@ class Trainer:
         }  # (T, N) each
         flat = {name: self.ranks.all_lanes(tensor).flatten() for name, tensor in flat.items()}
         rows = storage.rows(slice(0, args.num_steps), slice(None)).flatten(0, 1).to(self.device)
-        weights = self._mask_weights() if args.camal else None
+        masks, taught = self._masks() if args.camal else (None, {})
+        weights = None if masks is None else self._mask_weights(masks)
+        # CAMAL's mean is to be over the frames that have been labelled.
+        camal = args.camal / (taught.get("teacher/labelled", 1.0) or 1.0)
         terms: list[dict[str, Tensor]] = []
         for _ in range(args.update_epochs):
             order = torch.randperm(args.batch_size, generator=self.random, device=self.device)
@@ -164,11 +172,11 @@ class Trainer:
                 mine, local, share = self.ranks.own(chosen, args.num_envs)
                 batch = {name: tensor[mine] for name, tensor in flat.items()}
                 batch["all_advantages"] = flat["advantages"][chosen]
-                stacks = storage.stacks(rows[local])
-                terms.append(self._step(stacks, batch, weights and weights[local], share))
+                stacks, seen = storage.stacks(rows[local]), weights and weights[local]
+                terms.append(self._step(stacks, batch, seen, camal, share))
             if args.target_kl is not None and terms[-1]["losses/approx_kl"] > args.target_kl:
                 break
-        logged = self._means(terms)
+        logged = self._means(terms) | taught
         logged["losses/explained_variance"] = explained_variance(flat["values"], flat["returns"])
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         return logged
@@ -178,6 +186,7 @@ class Trainer:
         stacks: Tensor,
         batch: dict[str, Tensor],
         weights: MaskWeights | None,
+        camal: float,
         share: float = 1.0,
     ) -> dict[str, Tensor]:
         """One mini-batch, or this rank's share of it: losses, gradients, clipping, Adam."""
@@ -188,7 +197,7 @@ class Trainer:
         losses = [loss]
         if weights is not None:
             extra = attention_loss(output, batch["actions"], weights, args)
-            losses.append(args.camal * extra["attention/camal"])
+            losses.append(camal * extra["attention/camal"])
             logged |= extra
         if not args.separate_clipping:
             losses = [sum(losses)]
@@ -234,10 +243,15 @@ class Trainer:
         advantages = gae(rewards, values, dones, last_value, args.gamma, args.gae_lambda)
         return advantages, advantages + values
 
-    def _mask_weights(self) -> MaskWeights:
+    def _masks(self) -> tuple[Tensor, dict[str, float]]:
+        """The game's masks of the rollout, or a teacher's, (T, N, H, W); and what to log of it."""
+        if self.prior is not None:
+            return self.prior.masks(self.storage)
+        return self.storage.masks[: self.args.num_steps], {}
+
+    def _mask_weights(self, masks: Tensor) -> MaskWeights:
         """Every mask of the rollout on the grid of the feature maps, a few steps at a time."""
-        masks, grid = self.storage.masks[: self.args.num_steps], self.agent.grid
-        down = self.args.compare == "mask-down"
+        grid, down = self.agent.grid, self.args.compare == "mask-down"
         parts = [
             mask_weights(resize_mask(some, grid) if down else some, grid)
             for some in (part.flatten(0, 1) for part in masks.split(16))

@@ -1,5 +1,44 @@
-"""One thread a test process: the suite shares two cores with the games that it plays."""
+"""One thread a test process: the suite shares two cores with the games that it plays.
 
+And a CLIP of random weights, small enough for tests, as a folder that open_clip loads.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
 import torch
 
 torch.set_num_threads(1)
+
+CLIP_CONFIG = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "image_size": 32,
+        "patch_size": 8,
+        "width": 32,
+        "layers": 3,
+        "head_width": 16,
+    },
+    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+def small_clip_folder(folder: Path) -> Path:
+    from open_clip.model import CLIP
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    model = CLIP(**CLIP_CONFIG)
+    with torch.no_grad():  # fresh weights hardly tell words or patches apart
+        model.token_embedding.weight.mul_(40)
+        for block in model.visual.transformer.resblocks:
+            block.attn.in_proj_weight.mul_(3)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CLIP_CONFIG}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory) -> Path:
+    return small_clip_folder(tmp_path_factory.mktemp("clip"))

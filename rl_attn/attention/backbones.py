@@ -43,6 +43,9 @@ STANDARD: dict[tuple[str, str], Callable[[nn.Module], str]] = {
     ("timm", "SwinTransformer"): lambda model: "norm",
     ("timm", "SwinTransformerV2"): lambda model: "norm",
     ("timm", "MaxxVit"): _last("stages"),
+    ("timm", "FastVit"): lambda model: "final_conv",
+    ("open_clip", "ModifiedResNet"): lambda model: "layer4",
+    ("open_clip", "VisionTransformer"): _transformer("transformer.resblocks", "ln_1"),
 }
 
 

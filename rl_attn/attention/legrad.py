@@ -8,7 +8,7 @@ A patch matters where more attention to it would raise the score (Bousselham et 
 2404.03214). Letters: L recorded layers, M heads, N tokens.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from unittest.mock import patch
@@ -55,24 +55,39 @@ def le_grad(
 
 
 @contextmanager
-def record_attention() -> Iterator[list[Tensor]]:
+def record_attention(
+    keep: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[list[Tensor]]:
     """Collect the attention probabilities (B, M, N, N) of every layer that runs inside.
 
     `torch.nn.functional.scaled_dot_product_attention` is replaced, for this block of code and the
     whole process, by its definition with an explicit softmax, which also has the double backward
-    that the fused kernels lack. It serves nn.MultiheadAttention, torchvision, timm and open_clip.
+    that the fused kernels lack. It serves nn.MultiheadAttention (whose fast path, which would go
+    round it, is off inside), torchvision, timm and open_clip.
+
+    Args:
+        keep: what is recorded of each layer's probabilities, without a gradient, where all of
+            them would take too much memory: e.g. `lambda p: p.mean(1)`, the mean over heads.
     """
     recorded: list[Tensor] = []
 
     def attend(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
         probabilities = _probabilities(query, key, attn_mask, is_causal, **options)
-        if torch.is_grad_enabled() and not probabilities.requires_grad:
-            probabilities.requires_grad_()  # nothing below is trained, the map still needs it
-        recorded.append(probabilities)
+        if keep is not None:
+            recorded.append(keep(probabilities.detach()))
+        else:
+            if torch.is_grad_enabled() and not probabilities.requires_grad:
+                probabilities.requires_grad_()  # nothing below is trained, the map still needs it
+            recorded.append(probabilities)
         return F.dropout(probabilities, dropout_p) @ value
 
-    with patch.object(F, "scaled_dot_product_attention", attend):
-        yield recorded
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with patch.object(F, "scaled_dot_product_attention", attend):
+            yield recorded
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _probabilities(query, key, attn_mask, is_causal, scale=None, enable_gqa=False) -> Tensor:

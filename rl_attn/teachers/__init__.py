@@ -1,0 +1,17 @@
+"""Masks from words: vision-language models as teachers, through open_clip."""
+
+from rl_attn.teachers.clip import Clip, load_clip
+from rl_attn.teachers.pamr import pamr
+from rl_attn.teachers.prompts import LEARNING_TO_LOOK, Prompts
+from rl_attn.teachers.teacher import Method, Taught, Teacher
+
+__all__ = [
+    "LEARNING_TO_LOOK",
+    "Clip",
+    "Method",
+    "Prompts",
+    "Taught",
+    "Teacher",
+    "load_clip",
+    "pamr",
+]

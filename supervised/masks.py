@@ -1,0 +1,201 @@
+"""Make masks for a data set from words, and measure them where true masks exist.
+
+    python -m supervised.masks --data monsters --model doom
+    python -m supervised.masks --data color-mnist --model ViT-B-16 --weights openai \\
+        --foreground digit --background Background dark black
+    python -m supervised.train --data color-mnist --masks runs/masks/color-mnist/...
+
+The folder holds <split>.npy (see `mask_folder`), contact.png, and evaluation.json with the masks'
+IoU: the pilot study of CAMAL (its Figure 8) as a command. The same command goes on after an
+interruption, and redoes masks that have been damaged. Memory is bounded by --batch-size.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_attn import runs
+from rl_attn.attention import dilate, edge_band
+from rl_attn.cli import UserError, parse, run_command
+from rl_attn.device import pick_device
+from rl_attn.progress import Progress, stop_requests
+from rl_attn.teachers import LEARNING_TO_LOOK, Prompts, Teacher, load_clip
+from rl_attn.teachers.doom_prompts import DOOM, doom_words
+from supervised.data import DataSet, Split, load
+from supervised.mask_folder import MaskFile, claim
+from supervised.mask_report import contact_sheet, evaluate
+
+
+@dataclass
+class Args:
+    """Make masks for a data set by asking a vision-language model."""
+
+    config: str | None = None
+    """YAML file with values for these flags; flags override it"""
+    data: str = "digits"
+    """data set, see supervised.train"""
+    data_root: str = "data"
+    """folder with data that does not come with a package"""
+    data_options: tuple[str, ...] = ()
+    """of the data set: key=value ..."""
+    splits: tuple[str, ...] = ()
+    """which splits; none: all"""
+    out: str | None = None
+    """folder of the masks (default: runs/masks/<data>/<model>-<teacher>)"""
+
+    teacher: Literal["clip-es", "naclip", "cam"] = "clip-es"
+    """Grad-CAM with attention affinity; dense and without gradient; plain Grad-CAM"""
+    model: str = "doom"
+    """a model of open_clip (ViT-B-16), a folder that it can load, or doom: the one that
+    python -m rl_attn.teachers.offline trains"""
+    weights: str = "openai"
+    """tag of open_clip's or a file; `random` is for tests"""
+    input_size: int | None = None
+    """side of the model's input (default: the model's own); larger gives finer masks"""
+    foreground: tuple[str, ...] = ()
+    """words for the classes, in their order, or one for all (default: the classes' names)"""
+    background: tuple[str, ...] = ()
+    """words for what else there is (default: the data set's of Learning to Look, the offline
+    teacher's, or CLIP-ES's 25)"""
+    templates: tuple[str, ...] = ()
+    """sentences with {} for the word"""
+    refine: bool = False
+    """draw the masks to the pictures' edges (PAMR)"""
+    threshold: float = 0.0
+    """make masks binary at this value; 0: leave them soft"""
+    dilate: int = 0
+    """then widen them by a square of this radius, in pixels"""
+    edge: int = 0
+    """then keep a band of this radius along their edge (Learning to Look)"""
+
+    batch_size: int = 32
+    """pictures at a time"""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N"""
+    threads: int = 0
+    """CPU threads of torch (0: its own choice)"""
+
+
+def prompts_of(args: Args, dataset: DataSet) -> Prompts:
+    """The words: the user's, else those of the paper, of the offline teacher, or CLIP-ES's."""
+    usual = LEARNING_TO_LOOK.get(args.data)
+    if usual is None:
+        usual = DOOM if args.model == "doom" else Prompts(("class",))
+        usual = Prompts(doom_words(dataset.classes), usual.background, usual.templates)
+    foreground = args.foreground or usual.foreground
+    if len(foreground) not in (1, len(dataset.classes)):
+        raise UserError(
+            f"--foreground has {len(foreground)} words: give one for all, or one for each of the "
+            f"{len(dataset.classes)} classes {', '.join(dataset.classes)}"
+        )
+    background = args.background or usual.background
+    return Prompts(tuple(foreground), tuple(background), args.templates or usual.templates)
+
+
+def label(teacher: Teacher, args: Args, split: Split, file: MaskFile) -> Iterator[int]:
+    """Make what is missing of a split, chunk by chunk; yields how many pictures are done."""
+    done = len(split)
+    for rows in (missing := list(file.missing())):
+        done -= rows.stop - rows.start
+    if done:
+        yield done
+    for rows in missing:
+        taught = teacher(split.images[rows], split.labels[rows])
+        file.write(rows, as_bytes(postprocessed(taught.masks, args)))
+        done += rows.stop - rows.start
+        yield done
+    file.finish()
+
+
+def postprocessed(masks: Tensor, args: Args) -> Tensor:
+    """Threshold, dilation and edge band, (B, H, W)."""
+    if args.threshold:
+        masks = (masks > args.threshold).float()
+    if args.dilate:
+        masks = dilate(masks, args.dilate)
+    return edge_band(masks, cover=0, edge=args.edge) if args.edge else masks
+
+
+def as_bytes(masks: Tensor) -> np.ndarray:
+    return (masks * 255).round().byte().cpu().numpy()
+
+
+def maker_of(args: Args, prompts: Prompts, teacher: Teacher, dataset: DataSet) -> dict[str, Any]:
+    """What the masks depend on; a folder holds the masks of one such maker."""
+    makes = ("data", "data_options", "teacher", "model", "input_size", "refine")
+    shaped = ("threshold", "dilate", "edge", "batch_size")
+    maker = {name: getattr(args, name) for name in (*makes, *shaped)}
+    maker |= {"weights": teacher.clip.weights, "prompts": asdict(prompts)}
+    maker["pictures"] = {
+        name: hashlib.sha256(split.images.numpy().tobytes()).hexdigest()[:16]
+        for name, split in dataset.splits.items()
+    }
+    return json.loads(json.dumps(maker))  # as it will be read
+
+
+def prepare(args: Args) -> DataSet:
+    """The data set with the splits asked for; UserError for what cannot work."""
+    if args.batch_size <= 0:
+        raise UserError(f"--batch-size must be positive, got {args.batch_size}")
+    if not 0 <= args.threshold < 1:
+        raise UserError(f"--threshold must be in [0, 1), got {args.threshold}")
+    if args.dilate < 0 or args.edge < 0:
+        raise UserError(f"--dilate and --edge are radii, got {args.dilate} and {args.edge}")
+    wrong = [option for option in args.data_options if "=" not in option]
+    if wrong:
+        raise UserError(f"--data-options are key=value, got {wrong[0]!r}")
+    options = dict(option.split("=", 1) for option in args.data_options)
+    return load(args.data, Path(args.data_root), **options)
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python -m supervised.masks")
+    dataset = prepare(args)
+    unknown = [name for name in args.splits if name not in dataset.splits]
+    if unknown:
+        raise UserError(
+            f"{args.data} has no split {unknown[0]!r}: choose from {', '.join(dataset.splits)}"
+        )
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    prompts = prompts_of(args, dataset)
+    clip = load_clip(args.model, args.weights, pick_device(args.device), args.input_size)
+    teacher = Teacher(clip, prompts, args.teacher, args.refine, args.batch_size)
+    model = Path(args.model).name
+    folder = Path(args.out or Path("runs") / "masks" / args.data / f"{model}-{args.teacher}")
+    claim(folder, maker_of(args, prompts, teacher, dataset))
+    names = args.splits or tuple(dataset.splits)
+    return run(args, teacher, {name: dataset.splits[name] for name in names}, folder)
+
+
+def run(args: Args, teacher: Teacher, splits: dict[str, Split], folder: Path) -> int:
+    """Label what is missing, then measure; returns the exit status."""
+    before, total = 0, sum(len(split) for split in splits.values())
+    with stop_requests() as stop, Progress(0, total, lambda values: "") as progress:
+        for name, split in splits.items():
+            shape = (len(split), *split.images.shape[2:])
+            for done in label(teacher, args, split, MaskFile(folder, name, shape, args.batch_size)):
+                progress.update(before + done, {})
+                if stop:
+                    print("stopped; the same command goes on from there")
+                    return 128 + stop.signal
+            before += len(split)
+    contact_sheet(splits, folder)
+    result = evaluate(splits, folder)
+    if result:
+        runs.write_text(folder / "evaluation.json", json.dumps(result, indent=2))
+        summary = {name: value["mean"] for name, value in result["summary"].items()}
+        print("  ".join(f"{name} {value:.3f}" for name, value in summary.items()))
+    print(f"done: {folder}; train on them with python -m supervised.train --masks {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
