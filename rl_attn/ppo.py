@@ -176,6 +176,9 @@ def start(argv: list[str], ranks: Ranks) -> int:
     parsed = parse(Args, argv, "python -m rl_attn.ppo")
     args, path = ranks.once(lambda: prepare(parsed, argv))
     check_lanes(args.num_envs, ranks)
+    if args.masks == "teacher" and ranks.size > 1:
+        # Each rank would label another share of its frames, and weigh the loss by it.
+        raise UserError(f"--masks teacher works in one process, not in {ranks.size} ranks")
     device = pick_device(own_device(args.device, ranks))
     precision = pick_precision(args.precision, device)
     state = last_state(path, device) if parsed.resume else None
