@@ -68,9 +68,9 @@ class Split:
 class DataSet:
     """A loaded data set.
 
-    `splits` always has "train", "validation" and "test", the last being what a benchmark is judged
-    on. Others say what differs: "validation-unbiased", "test-shifted", ... Those named in `pool`
-    are drawn from one distribution, and `fold` deals them anew.
+    `splits` always has "train", "validation" and "test"; where a set was published, they are the
+    published ones. Others say what differs: "validation-unbiased", "test-shifted", ... Those named
+    in `pool` are drawn from one distribution, and `fold` deals them anew.
     """
 
     name: str

@@ -29,8 +29,7 @@ from torch import Tensor
 
 from rl_attn.cli import UserError
 from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
-from supervised.data.monsters import plans
-from supervised.data.monsters.gallery import gather
+from supervised.data.monsters import gallery, plans
 from supervised.data.monsters.scene import HEIGHTS, MONSTERS, Photographs
 
 Kind = Literal["iid", "shortcut", "waterbirds", "background-shift"]
@@ -53,7 +52,7 @@ def monsters(
     bias: float = 0.95,
     seed: int = 0,
 ) -> DataSet:
-    """Load the set, from the cache or by rendering it (about 200 pictures a second and core).
+    """Load the set, from the cache or by rendering it.
 
     Args:
         root: of no use here.
@@ -70,16 +69,11 @@ def monsters(
     _check(split, classes, maps, size, pictures, extra, bias)
     rng = np.random.default_rng([seed, 2])
     plan = _plan(split, len(names), maps, pictures, extra, bias, rng)
-    needed = {(MAPS[m], names[c]): count for (m, c), count in plan.taken.items() if count}
-    if split == "background-shift":
-        new = MAPS[_seen(maps) : maps]
-        per_map = -(-len(plan.splits["test-original"]) // len(new))
-        needed |= {(map_name, None): per_map for map_name in new}
-    taken = gather(needed, size, seed)
+    taken = _taken(plan, names, split, maps, size, seed)
     splits = {name: _collect(rows, taken, names) for name, rows in plan.splits.items()}
     if split == "background-shift":
         rows = plan.splits["test-original"]
-        empty = torch.cat([taken[map_name, None].images[:per_map] for map_name in new])
+        empty = torch.cat([taken[map_name, None].images for map_name in MAPS[_seen(maps) : maps]])
         order = torch.from_numpy(rng.permutation(len(empty))[: len(rows)])
         splits["test-swapped"] = _swapped(rows, taken, names, empty[order])
     group_names: tuple[str, ...] = ()
@@ -144,8 +138,26 @@ def _plan(
     return plans.groups(places, kinds, pictures, extra, bias, rng)
 
 
+def _taken(
+    plan: plans.Plan, names: tuple[str, ...], split: Kind, maps: int, size: int, seed: int
+) -> dict[gallery.Pair, Photographs]:
+    """Exactly the pictures that a plan counts on, and for "test-swapped" the empty new maps."""
+    needed: dict[gallery.Pair, int] = {
+        (MAPS[m], names[c]): count for (m, c), count in plan.taken.items() if count
+    }
+    if split == "background-shift":
+        new = MAPS[_seen(maps) : maps]
+        each = -(-len(plan.splits["test-original"]) // len(new))  # rounded up
+        needed |= {(map_name, None): each for map_name in new}
+    found = gallery.gather(needed, size, seed)
+    return {
+        pair: Photographs(*(part[: needed[pair]] for part in (p.images, p.masks, p.foregrounds)))
+        for pair, p in found.items()
+    }
+
+
 def _collect(
-    rows: np.ndarray, taken: dict[tuple[str, str | None], Photographs], names: tuple[str, ...]
+    rows: np.ndarray, taken: dict[gallery.Pair, Photographs], names: tuple[str, ...]
 ) -> Split:
     """The pictures that a plan's rows (M, 3) name, in that order."""
     chosen = [(taken[MAPS[m], names[c]], number) for m, c, number in rows]
@@ -158,7 +170,7 @@ def _collect(
 
 def _swapped(
     rows: np.ndarray,
-    taken: dict[tuple[str, str | None], Photographs],
+    taken: dict[gallery.Pair, Photographs],
     names: tuple[str, ...],
     backgrounds: Tensor,
 ) -> Split:

@@ -11,7 +11,7 @@ from rl_attn.cli import UserError
 from supervised.data import DataSet, Split, fold, load
 from supervised.data.monsters import MAPS, _swapped, gallery
 from supervised.data.monsters.places import places
-from supervised.data.monsters.scene import NoRoom, Photographs, Scene
+from supervised.data.monsters.scene import MONSTERS, NoRoom, Photographs, Scene
 
 TINY = {"classes": 2, "maps": 2, "pictures": 8, "extra": 1, "size": 32, "bias": 0.75}
 
@@ -105,6 +105,62 @@ def test_a_map_without_room_is_named(cache, monkeypatch):
     with pytest.raises(UserError, match=r"no picture of a \w+ on MAP\d\d: leave out"):
         rendered(cache, seed=5)
     assert engines() == []
+
+
+@pytest.fixture
+def painted(monkeypatch):
+    """Pictures without Doom: a pixel says the map, the monster and the number."""
+
+    def gather(needed, size, seed):
+        found = {}
+        for (map_name, monster), count in needed.items():
+            images = torch.zeros(count + 2, 3, size, size, dtype=torch.uint8)  # two too many
+            images[:, 0] = MAPS.index(map_name)
+            images[:, 1] = 255 if monster is None else list(MONSTERS).index(monster)
+            images[:, 2] = torch.arange(count + 2)[:, None, None]
+            masks = torch.zeros(count + 2, size, size, dtype=torch.uint8)
+            masks[:, : size // 2] = 255
+            found[map_name, monster] = Photographs(images, masks, images * (masks[:, None] > 0))
+        return found
+
+    monkeypatch.setattr(gallery, "gather", gather)
+
+
+def test_shortcut_splits_hold_what_they_say(painted):
+    data = load("monsters", split="shortcut", classes=3, maps=4, pictures=20, extra=2, size=8)
+    for name in ("train", "test-shifted"):
+        part = data.splits[name]
+        where, which = part.images[:, 0, 0, 0], part.images[:, 1, 0, 0]
+        assert torch.equal(which.long(), part.labels)
+        own = (where == which).float().mean()
+        assert own > 0.9 if name == "train" else own == 0
+
+
+def test_groups_of_waterbirds(painted):
+    data = load("monsters", split="waterbirds", maps=4, pictures=20, extra=2, size=8, bias=0.9)
+    assert data.classes == ("soldier", "beast")
+    assert data.group_names[1] == "soldier in hell" and data.group_names[2] == "beast in a base"
+    for part in data.splits.values():
+        hell = part.images[:, 0, 0, 0].long() % 2
+        assert torch.equal(part.groups, 2 * part.labels + hell)
+    assert torch.bincount(data.splits["test-unbiased"].groups).tolist() == [12] * 4
+    pool = torch.cat([data.splits[name].groups for name in data.pool])
+    assert torch.bincount(pool).tolist() == [54, 6, 6, 54]
+
+
+def test_background_shift_shows_the_same_monsters_elsewhere(painted):
+    data = load(
+        "monsters", split="background-shift", classes=3, maps=4, pictures=9, extra=2, size=8
+    )
+    original, swapped, new = (
+        data.splits[f"test-{name}"] for name in ("original", "swapped", "new-maps")
+    )
+    assert torch.equal(original.labels, swapped.labels)
+    assert torch.equal(original.images[:, :, :4], swapped.images[:, :, :4])
+    assert (swapped.images[:, 0, 4:] == 3).all() and (swapped.images[:, 1, 4:] == 255).all()
+    assert (new.images[:, 0] == 3).all() and (original.images[:, 0] < 3).all()
+    backgrounds = swapped.images[:, 2, 7, 0]
+    assert len(backgrounds.unique()) == len(swapped)  # none twice
 
 
 def test_swapping_by_hand():
