@@ -69,7 +69,7 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, without an exponent where that is short; - for none."""
+    """Three significant digits, four after a leading 1, at most three decimals; - for none."""
     if not math.isfinite(value):
         return "-"
     if value == 0 or 1e-3 <= abs(value) < 1e7:
@@ -106,7 +106,7 @@ def _key(value: float) -> float:
 
 
 def _digits(*values: float) -> int:
-    """Decimals that show three figures of the largest value, but never more than three."""
+    """Decimals that show three figures of the largest value, four after a leading 1; at most 3."""
     largest = max(abs(value) for value in values)
     if largest < 2:
         return 3

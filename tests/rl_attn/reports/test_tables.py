@@ -27,7 +27,8 @@ def table():
         (0.12345, "0.123"),
         (1.0, "1.000"),
         (12.345, "12.35"),
-        (-119.0, "-119"),
+        (-119.0, "-119.0"),
+        (251.4, "251"),
         (123456.7, "123457"),
         (3e-5, "3.00e-05"),
         (2.5e9, "2.50e+09"),
@@ -35,7 +36,7 @@ def table():
         (math.inf, "-"),
     ],
 )
-def test_numbers_show_three_figures(value, text):
+def test_numbers_show_three_figures_and_four_after_a_leading_one(value, text):
     assert number(value) == text
 
 
