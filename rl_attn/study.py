@@ -119,7 +119,8 @@ def run(study: Study, out: Path, args: Args, stop: StopRequest) -> int:
     if stop:
         print(f"stopped; the same command continues it ({out})")
         return 128 + stop.signal
-    return 1 if record.in_state("failed") else 0
+    # Something is left to do as well where a cluster has lost all its nodes.
+    return 1 if record.in_state("failed", "pending") else 0
 
 
 def all_jobs(study: Study, out: Path) -> list[Job]:

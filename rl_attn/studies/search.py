@@ -92,29 +92,36 @@ class SearchSource(Source):
             return
         trial, state = self.trials.pop(job.name), self.record.entries[job.name].state
         if state == "finished":
+            self._report(trial, job)
             self._finish(trial, job)
             self._open(trial)
         else:
             self._close(trial, "PRUNED" if state == "pruned" else "FAIL")
 
     def unpromising(self, job: Job) -> bool:
-        """Report what the run has shown since the last look; whether the trial is hopeless."""
+        """Whether the run's trial is hopeless, after what the run has shown by now."""
         if not (job.is_cell and self.search.prune):
             return False
-        trial, hopeless, now = self.trials[job.name], False, time.monotonic()
+        trial, now = self.trials[job.name], time.monotonic()
         if now < trial.next_look:
             return False
         trial.next_look = now + _SECONDS_BETWEEN_LOOKS
+        return self._report(trial, job) and trial.handle.should_prune()
+
+    def _report(self, trial: Trial, job: Job) -> bool:
+        """Tell Optuna of the run's rows that it has not seen; whether there were any."""
+        news = False
         for step, value in watched(job.folder, self.search.watch):
             if trial.offset + step not in trial.reported:
                 trial.handle.report(fmean([*trial.last, value]), trial.offset + step)
                 trial.reported.add(trial.offset + step)
-                hopeless = trial.handle.should_prune()
-        return hopeless
+                news = True
+        return news
 
     def best(self) -> str:
         """The best trial in words; its flags are left in best.yaml, to be used with --config."""
-        done = [t for t in self.memory.get_trials(deepcopy=False) if t.value is not None]
+        complete = (self.optuna.trial.TrialState.COMPLETE,)
+        done = self.memory.get_trials(deepcopy=False, states=complete)
         if not done:
             return "no trial has finished"
         best = self.memory.best_trial

@@ -60,18 +60,17 @@ def test_a_killed_search_goes_on_with_its_trial_and_may_be_prolonged(lab, wait_f
 
 def test_a_trial_below_the_median_is_stopped(lab, monkeypatch):
     """The sixth run's sequence dies out, where the five before it (MedianPruner's start) do not."""
-    draws = iter([3.0] * 5 + [0.5])
+    draws = iter([3.0, 0.0] * 5 + [0.5, 0.3])
     monkeypatch.setattr(optuna.samplers.TPESampler, "sample_independent", lambda *_: next(draws))
     monkeypatch.setattr(optuna.samplers.TPESampler, "sample_relative", lambda *_: {})
+    space = {"gain": {"choices": [3.0, 0.5]}, "pause": {"choices": [0.0, 0.3]}}
     lab.write(
-        search=search(
-            trials=6, space={"gain": {"choices": [3.0, 0.5]}}, prune=True, watch="quick/value"
-        ),
-        arguments={"total_timesteps": 30, "pause": 0.05},
+        search=search(trials=6, space=space, prune=True, watch="quick/value"),
+        arguments={"total_timesteps": 30},
         grid=None,
         seeds=[1],
     )
-    assert lab.run("--workers", "5") == 0
+    assert lab.run() == 0
     ended = {trial.number: trial.state.name for trial in trials(lab)}
     assert ended == {**dict.fromkeys(range(5), "COMPLETE"), 5: "PRUNED"}
     assert lab.states()["t005-s1"]["state"] == "pruned"
