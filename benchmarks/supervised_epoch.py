@@ -1,6 +1,6 @@
 """How fast LeNet learns with its attention supervised, against the loop that one writes first.
 
-    python benchmarks/supervised_epoch.py                     # a few minutes on 2 cores
+    python benchmarks/supervised_epoch.py                     # ours against the other
     python benchmarks/supervised_epoch.py --profile           # where our time goes, instead
     python benchmarks/supervised_epoch.py --seeds --device cuda
 

@@ -34,8 +34,9 @@ class Args:
     data_options: tuple[str, ...] = ()
     """of the data set: key=value ..."""
     masks: str | None = None
-    """folder of masks to train with in place of the data set's own: <split>.pt or <split>.npy,
-    uint8 (N, H, W); {data} stands for the data set's name; the metrics still use its own"""
+    """folder of masks to train with in place of the data set's own: <split>.npy, uint8
+    (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
+    still use the data set's own"""
     fold: int | None = None
     """which fold of a cross-validation, from 0"""
     folds: int = 10

@@ -6,11 +6,12 @@ import pytest
 import torch
 from training import run, trainer_of
 
-from rl_attn.attention import input_gradient, rrr, rrr_score
+from rl_attn.attention import input_gradient, learning_to_look_mask, rrr, rrr_score
 from rl_attn.cli import UserError
+from supervised.data.resize import resize
 from supervised.evaluation import evaluate
 from supervised.loop import Trainer
-from supervised.methods import METHODS, method_class
+from supervised.methods import method_class
 
 #: Own settings at this size: (flags, by how much the method's loss must fall).
 SETTINGS = {
@@ -132,9 +133,6 @@ def test_learning_to_look_keeps_the_best_optim_value_of_phase_two():
 
 def test_learning_to_look_masks_are_the_core_s_pipeline():
     """annotate, resize, target: the same ring as `learning_to_look_mask` makes in one go."""
-    from rl_attn.attention import learning_to_look_mask
-    from supervised.data.resize import resize
-
     masks = torch.zeros(2, 28, 28, dtype=torch.uint8)
     masks[0, 8:20, 12:16] = 255
     masks[1, 10:14, 5:22] = 255
@@ -169,15 +167,6 @@ def test_half_gradients_leave_the_head_to_the_task(toy, method):
     above = trainer.network.model.classifier.weight
     (gradient,) = torch.autograd.grad(logs["attention/loss"].sum(), above, allow_unused=True)
     assert (gradient is None) == (method == "hint")
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_recipes_name_flags_that_exist(method):
-    from supervised.data import LOADERS
-    from supervised.settings import with_method
-
-    for data in LOADERS:
-        assert with_method(METHODS[method], data)().method == method
 
 
 def test_values_that_cannot_work_are_refused(toy):

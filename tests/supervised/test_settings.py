@@ -1,0 +1,64 @@
+import dataclasses
+
+import pytest
+import yaml
+
+from rl_attn.cli import UserError, parse
+from supervised.data import LOADERS
+from supervised.methods import METHODS
+from supervised.settings import Args, args_type, method_of, options, validate
+
+
+def parsed(*argv: str) -> Args:
+    return parse(args_type(argv), argv, "train")
+
+
+def test_defaults_are_those_of_the_method_s_paper_on_that_data():
+    args = parsed("--method", "learning-to-look", "--data", "color-mnist")
+    assert (args.learning_rate, args.momentum, args.epochs, args.size) == (1e-3, 0.98, 30, 32)
+    assert (args.weight, args.attention_epochs, args.region) == (160, 11, "ring")
+    args = parsed("--method=learning-to-look", "--data=decoy-mnist")
+    assert (args.learning_rate, args.weight, args.attention_epochs) == (1e-2, 8, 13)
+    args = parsed()
+    assert (args.method, args.optimizer, args.weight_decay, args.weight) == (
+        "camal",
+        "adamw",
+        0.01,
+        1,
+    )
+
+
+def test_flags_override_a_file_and_the_file_the_paper(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("method: hint\nweight: 7\nepochs: 9\n")
+    args = parsed("--config", str(file), "--epochs", "2")
+    assert (args.method, args.weight, args.epochs, args.batch_size) == ("hint", 7, 2, 256)
+    args = parsed("--config", str(file), "--method", "camal")
+    assert args.method == "camal" and args.weight == 7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_its_flags(method):
+    """All fields reach the method, none hides a flag of training, each recipe works."""
+    kind = METHODS[method]
+    own = {field.name for field in dataclasses.fields(kind)}
+    assert not own & {field.name for field in dataclasses.fields(Args)}
+    for data in LOADERS:
+        args = parsed("--method", method, "--data", data)
+        validate(args)
+        assert method_of(args) == kind(**{name: getattr(args, name) for name in own})
+        yaml.safe_dump(dataclasses.asdict(args))
+
+
+def test_a_method_of_another_flag_is_refused():
+    with pytest.raises(UserError, match="attention-epochs"):
+        parsed("--method", "camal", "--attention-epochs", "3")
+
+
+def test_data_options_are_pairs():
+    assert options(parsed("--data-options", "variant=cdep", "test-shade=25y")) == {
+        "variant": "cdep",
+        "test_shade": "25y",
+    }
+    with pytest.raises(UserError, match="key=value"):
+        options(parsed("--data-options", "cdep"))
