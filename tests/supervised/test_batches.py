@@ -45,7 +45,7 @@ def test_normalised_as_torchvision_does():
 def test_grey_pictures_are_repeated_for_networks_that_take_colour():
     view = View(None, 3, torch.tensor([0.5]), torch.tensor([0.5]))
     pictures = view.pictures(torch.full((1, 1, 2, 2), 255).byte())
-    assert pictures.shape == (1, 3, 2, 2) and (pictures == 1).all()
+    torch.testing.assert_close(pictures, torch.ones(1, 3, 2, 2))
 
 
 def test_chance_is_a_function_of_seed_and_epoch():

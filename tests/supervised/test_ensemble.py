@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from training import trainer_of
+from training import flags_of, trainer_of
 
-from rl_attn.cli import UserError
+from rl_attn.cli import UserError, parse
+from supervised.settings import args_type, validate
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,7 @@ def test_five_seeds_together_lose_what_they_lose_alone(toy, method, backbone):
             torch.testing.assert_close(sums / 48, expected / 48, rtol=1e-4, atol=1e-4)
         for trainer in (together, *alone):
             trainer.finish_epoch()
-    names = [f"validation {i}" for i in range(5)]
-    assert len(together.best["scores"]) == len(names)
+    assert len(together.best["scores"]) == 5
     for i, trainer in enumerate(alone):
         assert together.best["scores"][i] == pytest.approx(trainer.best["scores"][0], abs=1e-3)
 
@@ -40,13 +40,9 @@ def test_seeds_differ(toy):
 
 
 def test_what_mixes_samples_or_has_no_halves_is_refused(toy):
+    flags = flags_of("res-g", ensemble=2)
     with pytest.raises(UserError, match="res-g"):
-        from supervised.settings import method_of, validate  # noqa: F401
-
-        trainer = trainer_of("vanilla")
-        trainer.args.ensemble, trainer.args.method = 2, "res-g"
-        trainer.args.slack, trainer.args.weight, trainer.args.second_order = 0.1, 1.0, False
-        validate(trainer.args)
+        validate(parse(args_type(flags), flags, "train"))
     with pytest.raises(UserError, match="small backbone"):
         trainer_of("vanilla", backbone="resnet18", ensemble=2)
 

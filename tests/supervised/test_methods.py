@@ -18,7 +18,7 @@ SETTINGS = {
     "camal-random": ({}, 0.005),
     "camal-shifted": ({}, 0.1),
     "camal-swapped": ({}, 0.2),
-    "entropy": ({"weight": 0.1}, 0.03),
+    "entropy": ({"weight": 0.02}, 0.1),
     "gradia": ({}, 0.3),
     "haics": ({}, 0.5),
     "hint": ({"weight": 5}, 0.2),
@@ -95,7 +95,7 @@ def test_rrr_makes_gradients_off_the_mask_small(toy):
         gradient = input_gradient(score, batch.pictures, second_order=False)
         return rrr(gradient, batch.masks).mean().item()
 
-    penalised = run(trainer_of("rrr", weight=0.1))
+    penalised = run(trainer_of("rrr", weight=1, epochs=25))
     assert gradients(penalised) < 0.1 * gradients(outcome("vanilla")[0])
     assert evaluate(penalised.network, penalised.data.splits["train"])[0]["accuracy"] > 0.9
 

@@ -15,7 +15,8 @@ FLAGS |= {"learning_rate": 0.005, "weight_decay": 0.0, "momentum": 0.0, "schedul
 def flags_of(method: str, **flags: object) -> list[str]:
     argv = ["--method", method, "--data", "toy", "--device", "cpu"]
     for name, value in {**FLAGS, **flags}.items():
-        argv += [f"--{name.replace('_', '-')}", str(value)]
+        flag = f"--{name.replace('_', '-')}"
+        argv += [flag] if value is True else [flag, str(value)]
     return argv
 
 
