@@ -3,7 +3,8 @@
 L = CE + weight * mean |g (1 - A)|, with g the gradient of the batch's *mean* cross-entropy by the
 input and A the averaged maps of CLIP's prompts, in [0, 1]. Since g is 1/B of a sample's gradient,
 the weight of 10,000 (Waterbirds) belongs to their batches of 96. Pictures whose A is zero
-everywhere are left out. Maps come from `--masks FOLDER`, or the data set's masks stand for them.
+everywhere are left out of their mean; here they count as 0 in it. Maps come from `--masks FOLDER`,
+or the data set's masks stand for them.
 
 The other losses of their code, which no result of theirs needs:
 
