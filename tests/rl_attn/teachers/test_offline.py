@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl_attn.cli import UserError
 from rl_attn.teachers import load_clip, offline
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
@@ -28,9 +29,8 @@ def test_captions_hold_of_what_they_describe():
 
 
 def test_articles_fit_their_words():
-    assert (
-        with_articles("a imp and a demon in a empty room") == "an imp and a demon in an empty room"
-    )
+    said = with_articles("a imp and a demon in a empty room")
+    assert said == "an imp and a demon in an empty room"
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,8 @@ def test_an_interrupted_training_ends_at_the_same_weights():
 @pytest.mark.slow
 def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(offline, "HELD_OUT", ("map32",))
-    flags = [
-        "--steps",
-        "2",
-        "--batch-size",
-        "8",
-        "--maps",
-        "1",
-        "--each",
-        "1",
-        "--frames",
-        "2",
-        "--device",
-        "cpu",
-    ]
+    few = "--steps 2 --batch-size 8 --maps 1 --each 1 --frames 2"
+    flags = [*few.split(), "--device", "cpu"]
     assert offline.main([*flags, "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "teacher.json").read_text())
     assert 0 <= record["zero_shot_accuracy"] <= 1
@@ -137,3 +125,10 @@ def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch,
     assert clip.size == (64, 64)
     assert offline.main([*flags, "--out", str(tmp_path)]) == 0
     assert "is complete" in capsys.readouterr().out
+
+
+def test_an_unfinished_training_is_not_continued_with_other_settings(tmp_path):
+    offline.claim(tmp_path, offline.Args(steps=4))
+    offline.claim(tmp_path, offline.Args(steps=4, device="cpu", threads=1))
+    with pytest.raises(UserError, match="unfinished training with --steps 4"):
+        offline.claim(tmp_path, offline.Args(steps=5))
