@@ -93,20 +93,18 @@ def test_augmented_pictures_are_pictures():
 
 
 def test_an_interrupted_training_ends_at_the_same_weights():
-    args = offline.Args(steps=4, batch_size=8)
+    args = offline.Args(steps=2, batch_size=4)
     scenes = [IMP, EMPTY, Scene(("demon",), "red"), Scene(("zombie",), "green")] * 4
     images = torch.randint(0, 256, (16, 3, 72, 96), dtype=torch.uint8)
     pictures, cpu = Pictures(images, scenes), torch.device("cpu")
     whole = offline.Training(args, cpu)
-    for _ in range(4):
+    for _ in range(2):
         whole.train_step(pictures)
     first = offline.Training(args, cpu)
-    for _ in range(2):
-        first.train_step(pictures)
-    second = offline.Training(offline.Args(steps=4, batch_size=8), cpu)
+    first.train_step(pictures)
+    second = offline.Training(args, cpu)
     second.load_state_dict(first.state_dict())
-    for _ in range(2):
-        second.train_step(pictures)
+    second.train_step(pictures)
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(weight, second.model.state_dict()[name]), name
 
