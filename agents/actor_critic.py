@@ -1,23 +1,29 @@
 """CleanRL's five-layer Atari network (Mnih et al. 2015) as actor and critic, for any frame size.
 
 Three convolutions, one shared linear layer, and a linear head each for policy and value. One
-forward also gives the last convolution's feature maps, from which attention is computed.
+forward also gives a convolution's feature maps, from which attention is computed: the last one's,
+or an earlier one's, whose maps are finer.
 
 Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Tap = Literal["conv1", "conv2", "conv3"]
+
+#: Kernel and stride of each convolution.
+_SHAPES = {"conv1": (8, 4), "conv2": (4, 2), "conv3": (3, 1)}
+
 
 class Output(NamedTuple):
     logits: Tensor  # (B, actions) float32
     value: Tensor  # (B,) float32
-    features: Tensor  # (B, 64, h, w), the last convolution's activations
-    shift: Tensor | None = None  # (B, 64), see `ActorCritic.forward`
+    features: Tensor  # (B, K, h, w), the tapped convolution's activations
+    shift: Tensor | None = None  # (B, K), see `ActorCritic.forward`
 
     def detach(self) -> "Output":
         return Output(*(None if t is None else t.detach() for t in self))
@@ -26,14 +32,22 @@ class Output(NamedTuple):
 class ActorCritic(nn.Module):
     """`output = agent(frames)` with uint8 frames (B, S*C, H, W)."""
 
-    def __init__(self, in_channels: int, frame_size: tuple[int, int], num_actions: int):
+    def __init__(
+        self,
+        in_channels: int,
+        frame_size: tuple[int, int],
+        num_actions: int,
+        tap: Tap = "conv3",
+    ):
         """
         Args:
             in_channels: S*C, stacked frames times channels a frame.
             frame_size: (H, W) in pixels; at least 36 x 36.
             num_actions: size of the discrete action space.
+            tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3.
         """
         super().__init__()
+        self.tap = tap
         self.convolutions = nn.Sequential(
             _orthogonal(PixelConv2d(in_channels, 32, 8, stride=4)),
             nn.ReLU(inplace=True),
@@ -41,8 +55,9 @@ class ActorCritic(nn.Module):
             nn.ReLU(inplace=True),
             _orthogonal(nn.Conv2d(64, 64, 3, stride=1)),
         )
-        self.grid = feature_grid(frame_size)  # (h, w)
-        self.hidden = _orthogonal(nn.Linear(64 * self.grid[0] * self.grid[1], 512))
+        self.grid = feature_grid(frame_size, tap)  # (h, w)
+        h, w = feature_grid(frame_size)
+        self.hidden = _orthogonal(nn.Linear(64 * h * w, 512))
         self.actor = _orthogonal(nn.Linear(512, num_actions), gain=0.01)
         self.critic = _orthogonal(nn.Linear(512, 1), gain=1.0)
         self.to(memory_format=torch.channels_last)  # the CPU's and the tensor cores' faster layout
@@ -55,12 +70,13 @@ class ActorCritic(nn.Module):
                 `grad_cam` needs is the value's gradient summed over cells, which is the gradient
                 by this shift. Through the hidden layer it takes a (B, 64) product where the
                 gradient by all cells takes (B, 64*h*w): the CAMAL loss costs a fifth as much.
+                Before an earlier tap's features no such layer lies: None is given for it.
         """
-        features = F.relu(self.convolutions(_to_float(frames)))  # (B, 64, h, w)
-        cells = features.permute(0, 2, 3, 1).flatten(1)  # (B, h*w*64), no copy: channels last
+        features, last = self._features(_to_float(frames))  # (B, K, h, w), conv3's (B, 64, h, w)
+        cells = last.permute(0, 2, 3, 1).flatten(1)  # (B, h*w*64), no copy: channels last
         hidden = self.hidden(cells)  # (B, 512)
         zeros = None
-        if shift:
+        if shift and self.tap == "conv3":
             zeros = features.new_zeros(features.shape[:2], requires_grad=True)
             by_channel = self.hidden.weight.unflatten(1, (-1, 64)).sum(1)  # (512, 64)
             hidden = hidden + F.linear(zeros, by_channel)
@@ -68,12 +84,22 @@ class ActorCritic(nn.Module):
         logits, value = self.actor(hidden), self.critic(hidden)[:, 0]
         return Output(logits.float(), value.float(), features, zeros)
 
+    def _features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The tapped activations, and the last convolution's, which are made from them."""
+        if self.tap == "conv3":
+            last = F.relu(self.convolutions(pixels))
+            return last, last
+        cut = 2 * list(_SHAPES).index(self.tap) + 2  # behind its ReLU
+        features = self.convolutions[:cut](pixels)
+        return features, F.relu(self.convolutions[cut:](features))
 
-def feature_grid(frame_size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) of the feature maps for frames of (H, W) pixels: 11 x 16 for 120 x 160."""
+
+def feature_grid(frame_size: tuple[int, int], tap: Tap = "conv3") -> tuple[int, int]:
+    """(h, w) of the feature maps for frames of (H, W) pixels: 11 x 16 for 120 x 160 at conv3."""
+    layers = list(_SHAPES.values())[: list(_SHAPES).index(tap) + 1]
 
     def cells(pixels: int) -> int:
-        for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+        for kernel, stride in layers:
             pixels = (pixels - kernel) // stride + 1
         return pixels
 

@@ -24,15 +24,12 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from agents import feature_grid
-from envs.lanes import Lanes
-from rl_attn import runs
-from rl_attn.attention import iou_ceiling
+from rl_attn import random_policy, runs
 from rl_attn.cli import choose, parse, run_command
 from rl_attn.evaluate import FrameSampler, load
 from rl_attn.pictures import captioned, enlarged, grid, heat
-from rl_attn.play import evaluation_seeds
-from rl_attn.statistics import Interval, mean_interval
+from rl_attn.play import evaluation_seeds, summarize
+from rl_attn.statistics import Interval
 from rl_attn.watch import attention_maps
 
 METHODS = {
@@ -76,19 +73,21 @@ class Cell:
 
     def commands(self, args: Args) -> Iterator[list[str]]:
         """What is left to do for it."""
+        threads = str(max(1, (os.cpu_count() or 1) // args.workers))
         if runs.latest_checkpoint(self.folder) or (self.folder / "config.yaml").exists():
             yield ["rl_attn.ppo", "--resume", str(self.folder)]
         else:
-            threads = max(1, (os.cpu_count() or 1) // args.workers)
             yield [
                 *("rl_attn.ppo", "--env", self.env, *METHODS[self.method]),
                 *("--total-timesteps", self.steps, "--seed", str(self.seed)),
-                *("--device", args.device, "--threads", str(threads)),
+                *("--device", args.device, "--threads", threads),
                 *("--run-dir", str(self.folder)),
             ]
         if not (self.folder / "evaluation.json").exists():
-            episodes = ("--episodes", str(args.episodes), "--device", args.device)
-            yield ["rl_attn.evaluate", str(self.folder), *episodes, "--no-video"]
+            yield [
+                *("rl_attn.evaluate", str(self.folder), "--episodes", str(args.episodes)),
+                *("--device", args.device, "--threads", threads, "--no-video"),
+            ]
 
     def run(self, args: Args) -> None:
         for command in self.commands(args):
@@ -112,27 +111,6 @@ def cells(args: Args) -> list[Cell]:
     ]
 
 
-def random_baseline(env: str, episodes: int) -> tuple[Interval, float]:
-    """A uniformly random policy on the evaluation's seeds: its raw return, the IoU's ceiling.
-
-    The ceiling is the mean over the frames with a target that it sees.
-    """
-    seeds, random = evaluation_seeds(episodes), np.random.default_rng(0)
-    finished, ceilings = [], []
-    with Lanes(env, 8, episode_seeds=seeds) as lanes:
-        frames = np.zeros((8, *lanes.frame_shape), np.uint8)
-        masks = np.zeros((8, *lanes.mask_shape), np.uint8)
-        grid_size = feature_grid(lanes.mask_shape)
-        lanes.reset(frames, masks)
-        while len(finished) < episodes:
-            seen = torch.from_numpy(masks[masks.any(axis=(1, 2))])
-            ceilings += iou_ceiling(seen, grid_size).tolist()
-            actions = random.integers(lanes.num_actions, size=8)
-            finished += lanes.step(actions, frames, masks).episodes
-    returns = mean_interval([episode.episode_return for episode in finished])
-    return returns, float(np.mean(ceilings))
-
-
 def compare(args: Args, all_cells: list[Cell]) -> Table:
     table = Table(
         "environment",
@@ -146,8 +124,10 @@ def compare(args: Args, all_cells: list[Cell]) -> Table:
         "return",
     )
     for env in dict.fromkeys(cell.env for cell in all_cells):
-        returns, ceiling = random_baseline(env, args.episodes)
-        table.add_row(env, "random", "", "", f"{ceiling:.3f}", "", "", "", str(returns))
+        random = random_policy.Args(out="", env=env, episodes=args.episodes)
+        floor = summarize(random_policy.play(random, evaluation_seeds(args.episodes)))
+        ceiling, returns = f"{floor['iou_ceiling'].mean:.3f}", str(floor["episode_return"])
+        table.add_row(env, "random", "", "", ceiling, "", "", "", returns)
         for cell in (cell for cell in all_cells if cell.env == env):
             result = json.loads((cell.folder / "evaluation.json").read_text())["summary"]
             names = ("iou", "iou_ceiling", "alpha", "beta", "dead_maps", "episode_return")

@@ -55,6 +55,8 @@ class Result:
     note: str
     seconds: list[float] = field(default_factory=list)  # of a chunk
     times: list[float] = field(default_factory=list)  # seconds / the baseline's of that round
+    cpu_seconds: list[float] = field(default_factory=list)  # of all threads of its main process
+    cpu_times: list[float] = field(default_factory=list)  # as `times`, of CPU seconds
     works: list[float] = field(default_factory=list)
     peak_mib: float = nan
 
@@ -62,6 +64,14 @@ class Result:
     def time(self) -> float:
         """The median of the rounds: 2.0 means twice the baseline's time."""
         return median(self.times)
+
+    @property
+    def cpu_time(self) -> float:
+        """The same of CPU seconds, which the machine's other work disturbs less.
+
+        It says nothing where a contender works in processes of its own.
+        """
+        return median(self.cpu_times)
 
 
 def compete(entries: Sequence[Entry], settings: Any, count: int, rounds: int) -> list[Result]:
@@ -90,14 +100,16 @@ def _round(workers: list["Worker"], results: list[Result], count: int, turn: int
     for i in range(len(workers)):
         worker, result = (some[(i + turn) % len(workers)] for some in (workers, results))
         worker.ask(count)
-        seconds, work = worker.answer()
+        seconds, cpu_seconds, work = worker.answer()
         result.seconds.append(seconds)
+        result.cpu_seconds.append(cpu_seconds)
         result.works.append(work)
         memory = held_mib(worker.process.pid)
         result.peak_mib = memory if memory != memory else max(memory, result.peak_mib)
     baseline = results[0]
     for result in results:
         result.times.append(result.seconds[-1] / baseline.seconds[-1])
+        result.cpu_times.append(result.cpu_seconds[-1] / baseline.cpu_seconds[-1])
         if not isclose(result.works[-1], baseline.works[-1], rel_tol=1e-3, abs_tol=1e-3):
             raise RuntimeError(
                 f"{result.name} did other work ({result.works[-1]:g}) than {baseline.name} "
@@ -152,9 +164,10 @@ def _serve(connection: Connection, entry: Entry, settings: Any) -> None:
         contender = getattr(importlib.import_module(module), name)(settings)
         connection.send(contender.note)
         while (count := connection.recv()) is not None:
-            started = time.perf_counter()
+            before = time.perf_counter(), time.process_time()
             work = contender.run(count)
-            connection.send((time.perf_counter() - started, work))
+            after = time.perf_counter(), time.process_time()
+            connection.send((after[0] - before[0], after[1] - before[1], work))
         contender.close()
     except Exception:
         connection.send(Failure(traceback.format_exc()))

@@ -24,13 +24,9 @@ Needs stable-baselines3, which `uv sync` installs with the development tools.
 """
 
 import json
-import os
-import platform
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from importlib.util import find_spec
 from math import isnan
 from pathlib import Path
@@ -38,6 +34,7 @@ from statistics import median
 from typing import Any, Literal
 
 from contest import Entry, Result, compete
+from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
 
@@ -125,32 +122,6 @@ def validate(args: Args) -> None:
         raise UserError(f"--json {args.json}: that folder does not exist")
 
 
-def num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def cpu_model() -> str:
-    """The processor's name, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def machine(args: Args) -> dict[str, Any]:
-    return {
-        "cpu": cpu_model(),
-        "cores": num_cores(),
-        "torch": version("torch"),
-        "threads": args.threads,
-    }
-
-
 # ---------------------------------------------------------------------- the numbers
 
 
@@ -220,16 +191,6 @@ def _number(value: float) -> str:
 # ---------------------------------------------------------------------- the program
 
 
-def stop_at_signals() -> None:
-    """Ctrl-C and SIGTERM unwind the program, which ends what it has started."""
-
-    def stop(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-
-
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "python benchmarks/rl_throughput.py")
     validate(args)
@@ -239,11 +200,11 @@ def main(argv: list[str]) -> int:
     for section in SECTIONS if args.only == "all" else [args.only]:
         print(f"measuring {section} ...", file=sys.stderr, flush=True)
         sections[section] = measure(section, args)
-    about = machine(args)
+    about = describe(args.threads)
     # Wide enough for a log file; a terminal narrower than this wraps.
     console = Console(width=max(100, Console().width), highlight=False)
     console.print(table(sections))
-    print("{cpu}, {cores} cores, torch {torch}, {threads} threads".format(**about))
+    print(SENTENCE.format(**about))
     if args.json is not None:
         report = {"machine": about, "settings": asdict(args), "sections": sections}
         Path(args.json).write_text(json.dumps(report, indent=2) + "\n")

@@ -10,6 +10,7 @@ shared memory is unlinked, and FOLDER is removed. Games of other programs are ne
 """
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def read_record(folder):
     return int(pid), instance
 
 
-def _command_line(pid):
+def command_line(pid):
     """The arguments of a living process as one string; empty if there is none."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -43,7 +44,7 @@ def _command_line(pid):
 
 def kill_game(pid, instance):
     """SIGKILL the game, unless its process id meanwhile belongs to something else."""
-    if instance in _command_line(pid):
+    if instance in command_line(pid):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -79,7 +80,10 @@ def clean(folder):
 def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the only way to end it is to end its program
-    sys.stdin.buffer.read()
+    program = os.getppid()
+    # The second condition is for a copy of the program that still holds the pipe: a failed fork.
+    while not select.select([sys.stdin], [], [], 1.0)[0] and os.getppid() == program:
+        continue
     clean(sys.argv[1])
 
 

@@ -1,20 +1,27 @@
-"""Started in place of the engine: becomes the engine, in surroundings that leave no traces.
+"""Started in place of the engine: starts the engine, in surroundings that leave no traces.
 
     launcher.py ENGINE ARGUMENT...
 
-Runs with the folder of one game (where `-config` points) as its working directory, because the
-engine writes files there. It leaves the terminal's session, so that Ctrl-C reaches only the
-program that plays; asks the kernel to be killed with that program; notes its process and instance
-id for whoever has to clean up; and turns into the engine, which keeps the process id.
+The engine runs with the folder of one game (where `-config` points) as its working directory,
+because it writes files there. It is outside the terminal's session, so that Ctrl-C reaches only
+the program that plays; the kernel is asked to kill it with that program; and its process and
+instance id are noted for whoever has to clean up.
+
+This process is the one that ViZDoom waits for, and stays as long as the engine. It must not end
+before `DoomGame.init` has returned: ViZDoom 1.3.2 answers the end of an engine that has not
+reported yet with a segmentation fault of the whole program (`DoomController::close` reads the
+engine's shared memory, which it has not opened). So a launch that fails is written to the file
+`failed`, and this process waits for the file `started`, for the folder's removal, or for its kill.
 
 Plain standard library and quick to start: one of these runs for every game.
 """
 
 import os
+import signal
 import sys
+import time
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-SIGKILL = 9
 
 
 def _die_with_parent():
@@ -25,15 +32,30 @@ def _die_with_parent():
         import ctypes
     except ImportError:
         return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _record(folder, instance):
-    """Note who we are; in one move, so that nobody reads half of it."""
-    draft = os.path.join(folder, "process.draft")
-    with open(draft, "w") as record:
-        record.write(f"{os.getpid()} {instance}\n")
-    os.rename(draft, os.path.join(folder, "process"))
+def _write(folder, name, text):
+    """In one move, so that nobody reads half of it."""
+    draft = os.path.join(folder, name + ".draft")
+    with open(draft, "w") as file:
+        file.write(text + "\n")
+    os.rename(draft, os.path.join(folder, name))
+
+
+def _run(engine, arguments, folder, instance):
+    """The child's life: note who we are and become the engine."""
+    _die_with_parent()
+    try:
+        _write(folder, "process", f"{os.getpid()} {instance}")
+        os.chdir(folder)
+        os.execv(engine, [engine, *arguments])
+    except OSError as error:
+        if os.path.isdir(folder):
+            _write(folder, "failed", f"{engine} cannot be run: {error.strerror}")
+        else:
+            _give_up(instance)
+    os._exit(1)
 
 
 def _give_up(instance):
@@ -42,7 +64,20 @@ def _give_up(instance):
     from _janitor import remove_shared_memory
 
     remove_shared_memory(instance)
-    sys.exit(1)
+
+
+def _keep(child, folder):
+    """Wait for the engine's end, and if it came too early for what is named above."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _, status = os.waitpid(child, 0)
+    started, failed = os.path.join(folder, "started"), os.path.join(folder, "failed")
+    while os.path.isdir(folder) and not os.path.exists(started):
+        if not os.path.exists(failed):
+            code = os.waitstatus_to_exitcode(status)
+            end = f"status {code}" if code >= 0 else f"signal {-code}"
+            _write(folder, "failed", f"the engine ended with {end} before it had started")
+        time.sleep(0.02)
 
 
 def main():
@@ -51,12 +86,10 @@ def main():
     instance = arguments[arguments.index("+viz_instance_id") + 1]
     os.setsid()
     _die_with_parent()
-    try:
-        _record(folder, instance)
-    except FileNotFoundError:
-        _give_up(instance)
-    os.chdir(folder)
-    os.execv(engine, [engine, *arguments])
+    child = os.fork()
+    if child == 0:
+        _run(engine, arguments, folder, instance)
+    _keep(child, folder)
 
 
 if __name__ == "__main__":

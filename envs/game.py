@@ -41,6 +41,9 @@ _ENGINE_ERRORS = (
 # and `init` then waits for it without end. So games start one after the other.
 _LAUNCHING = threading.Lock()
 
+#: Seconds until a launch counts as failed; one takes 0.3 s on an idle machine.
+LAUNCH_TIMEOUT = 60.0
+
 
 class GameFault(RuntimeError):
     """The process of a game has died; `start` begins a new one."""
@@ -78,7 +81,8 @@ class Game:
         self.frame_skip = frame_skip
         self.frame_shape = (height, width, 3 if rgb else 1)
         self.mask_shape = (height, width)
-        self._doom = self._configured(scenario, size, rgb)
+        self._settings = (scenario, size, rgb)
+        self._doom = self._configured(*self._settings)
         buttons = self._doom.get_available_buttons()
         self.action_names = ("NOOP", *(button.name for button in buttons))
         self._presses = [[False] * len(buttons)]
@@ -92,6 +96,8 @@ class Game:
         self._values: list[int] = []  # of the targets in _labels
         self._other = np.empty(self.mask_shape, dtype=bool)
         self._process: GameProcess | None = None
+        self._launching = False
+        self._give_up = threading.Event()
 
     @staticmethod
     def _configured(
@@ -172,10 +178,17 @@ class Game:
         return {label.object_name for label in self._objects if label.value in shown}
 
     def kill(self) -> None:
-        """SIGKILL the engine. Safe from any thread; a call that waits for it raises GameFault."""
+        """SIGKILL the engine. Safe from any thread; a call that waits for it raises GameFault.
+
+        An engine that is being started is spared: `LAUNCH_TIMEOUT` is for those.
+        """
         process = self._process
-        if process is not None:
+        if process is not None and not self._launching:
             process.kill()
+
+    def give_up_launch(self) -> None:
+        """Do not wait any longer for an engine that is being started, now or later."""
+        self._give_up.set()
 
     def close(self) -> None:
         """End the engine, also one that does not answer. May be called again."""
@@ -187,10 +200,27 @@ class Game:
         process.clean()
 
     def _launch(self) -> None:
-        self._process = GameProcess()
-        self._process.configure(self._doom)
+        """Start the engine; RuntimeError if it ends or says nothing, of which ViZDoom tells nobody.
+
+        Such a launch is abandoned: its DoomGame and the thread in its `init` stay until the
+        program ends, and the next launch has a new one.
+        """
         with _LAUNCHING:
-            self._doom.init()
+            self._process, self._launching = GameProcess(), True
+            self._process.configure(self._doom)
+            launch, reason = _Launch(self._doom), "it was interrupted"
+            try:
+                reason = launch.wait(self._process, self._give_up)
+            finally:
+                if reason is not None:
+                    self._process.abandon()
+                    self._process, self._doom = None, self._configured(*self._settings)
+                self._launching = False
+        if reason is not None:
+            raise RuntimeError(f"it did not start: {reason}")
+        if launch.error is not None:
+            raise launch.error
+        self._process.confirm()
 
     def _fail(self, error: Exception) -> None:
         self.close()
@@ -215,3 +245,33 @@ class Game:
             known = self.scenario.is_target(name, label.object_category)
             self._is_target[name] = known
         return known
+
+
+class _Launch:
+    """`doom.init()` in a thread of its own, which can be left behind."""
+
+    def __init__(self, doom: vizdoom.DoomGame) -> None:
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._init, args=(doom,), name="launch", daemon=True)
+        self._thread.start()
+
+    def _init(self, doom: vizdoom.DoomGame) -> None:
+        try:
+            doom.init()
+        except BaseException as error:  # raised in `Game._launch`
+            self.error = error
+
+    def wait(self, process: GameProcess, give_up: threading.Event) -> str | None:
+        """None when `init` has returned or raised; why it never will, otherwise."""
+        interval = min(0.1, LAUNCH_TIMEOUT / 10)
+        waited = 0.0  # counted, because the clock runs on while this program is suspended
+        while waited < LAUNCH_TIMEOUT:
+            self._thread.join(interval)
+            if not self._thread.is_alive():
+                return None
+            if process.failure is not None:
+                return process.failure
+            if give_up.is_set():
+                return "it was given up"
+            waited += interval
+        return f"no answer within {LAUNCH_TIMEOUT:g} s"

@@ -136,6 +136,7 @@ class Lanes:
         frame_skip: int = 4,
         targets: Sequence[str] | None = None,
         seed: int = 0,
+        first_lane: int = 0,
         episode_seeds: Sequence[int] | None = None,
         num_threads: int | None = None,
         num_groups: int = 1,
@@ -145,7 +146,8 @@ class Lanes:
 
         resolution: (width, height) in pixels. frame_skip: tics per step.
         targets: names or "category:NAME" in place of the scenario's own.
-        seed: of the stream of episode seeds, one stream a lane. episode_seeds: play these instead,
+        seed: of the stream of episode seeds, one stream a lane. first_lane: number of the first
+        lane where several processes share the lanes of one seed. episode_seeds: play these instead,
         lane i the i-th, (i + num_lanes)-th, ...; a lane that has played all of its own goes idle.
         num_threads: of all groups together; by default up to four a core in each group.
         hang_timeout: seconds that one call to a game may take before the game is killed.
@@ -171,7 +173,7 @@ class Lanes:
         self.action_names = games[0].action_names
         self.num_actions = games[0].num_actions
         self._lanes = [
-            Lane(index, game, _seeds(index, num_lanes, seed, episode_seeds))
+            Lane(index, game, _seeds(index, num_lanes, seed, first_lane, episode_seeds))
             for index, game in enumerate(games)
         ]
         self._start_threads(num_threads)
@@ -345,11 +347,11 @@ def _settings(name: str, frame_skip: int, game: Game) -> dict[str, Any]:
 
 
 def _seeds(
-    index: int, num_lanes: int, seed: int, episode_seeds: Sequence[int] | None
+    index: int, num_lanes: int, seed: int, first_lane: int, episode_seeds: Sequence[int] | None
 ) -> RandomSeeds | ListedSeeds:
     if episode_seeds is not None:
         return ListedSeeds(episode_seeds[index::num_lanes])
-    return RandomSeeds(np.random.SeedSequence(seed, spawn_key=(index,)))
+    return RandomSeeds(np.random.SeedSequence(seed, spawn_key=(first_lane + index,)))
 
 
 def _gather(outcomes: list[Outcome]) -> Step:
@@ -371,7 +373,10 @@ def _gather(outcomes: list[Outcome]) -> Step:
 def _close(
     lanes: list[Lane], groups: list[_Group], threads: list[threading.Thread], owner: int
 ) -> None:
-    """End the threads, which end their games; games that keep a thread waiting are killed."""
+    """End the threads, which end their games; games that keep a thread waiting are killed.
+
+    One that is being started is waited for, and given up at the end: see `envs.game`.
+    """
     if os.getpid() != owner:
         return  # a forked child: threads and games are the parent's
     for lane in lanes:
@@ -385,3 +390,7 @@ def _close(
             lane.game.kill()
         for thread in threads:
             thread.join(timeout=0.05)
+    for lane in lanes:
+        lane.game.give_up_launch()
+    for thread in threads:
+        thread.join(timeout=1.0)

@@ -8,8 +8,13 @@ included. Signals of the terminal, such as Ctrl-C, do not reach the games.
 
     process = GameProcess()
     process.configure(doom_game)     # before doom_game.init()
-    process.kill()                   # from any thread, any time
+    process.confirm()                # after it
+    process.kill()                   # from any thread, any time after that
     process.clean()                  # after the game has ended
+
+A launch that fails can neither be ended nor waited for, because ViZDoom blocks in `init` or crashes
+(see `_launcher.py`): `process.abandon()` leaves what there is of it to the janitor, which
+removes it when this program has ended.
 
 Forked workers (multiprocessing) set up their own folder and janitor when they start a game, and
 have no power over the games of their parent.
@@ -19,6 +24,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -30,7 +36,7 @@ from pathlib import Path
 
 import vizdoom
 
-from envs._janitor import clean, kill_game, read_record, remove_shared_memory
+from envs._janitor import clean, command_line, kill_game, read_record, remove_shared_memory
 
 _HERE = Path(__file__).resolve().parent
 _PACKAGE = Path(vizdoom.__file__).resolve().parent
@@ -46,9 +52,10 @@ class Home:
         self.launcher = self._write_launcher()
         self._numbers = itertools.count()
         self._janitor, self._alive = self._start_janitor()
+        self.abandoned: list[Path] = []  # folders of launches that failed
         # Finalizers run in reverse order of their creation: after those of the games' owners.
         self._finalizer = weakref.finalize(
-            self, _close_home, str(self.folder), self._janitor, self._alive
+            self, _close_home, str(self.folder), self._janitor, self._alive, self.abandoned
         )
 
     def _write_launcher(self) -> Path:
@@ -92,8 +99,11 @@ class Home:
         self._janitor.returncode = 0  # not this process' child
 
 
-def _close_home(folder: str, janitor: subprocess.Popen, alive: int) -> None:
+def _close_home(folder: str, janitor: subprocess.Popen, alive: int, abandoned: list[Path]) -> None:
     """At a normal end: clean up at once and see the janitor off."""
+    if abandoned:  # their threads live as long as this process: the janitor comes after it
+        janitor.returncode = 0
+        return
     clean(folder)
     os.close(alive)
     janitor.wait(timeout=10)
@@ -145,6 +155,33 @@ class GameProcess:
         record = read_record(self.folder)
         return None if record is None else record[0]
 
+    @property
+    def failure(self) -> str | None:
+        """Why the engine never started; None as long as it may yet."""
+        try:
+            return (self.folder / "failed").read_text().strip()
+        except FileNotFoundError:
+            return None
+
+    def confirm(self) -> None:
+        """`init` has returned: from now on the engine's end ends its launcher as well."""
+        (self.folder / "started").touch()
+
+    def abandon(self) -> None:
+        """Stop an engine that does not start; the rest of it goes when this program has ended.
+
+        Its launcher must live until then. What ViZDoom has made for it is found among the shared
+        memory of this process (Linux) where no launcher has noted it.
+        """
+        home().abandoned.append(self.folder)
+        record = read_record(self.folder)
+        if record is not None:
+            return kill_game(*record)
+        known = {found[1] for folder in home().folder.iterdir() if (found := read_record(folder))}
+        for instance in _mapped_instances() - known:
+            record = f"{_process_of(instance)} {instance}\n"
+            (self.folder / "process").write_text(record)
+
     def kill(self) -> None:
         """SIGKILL the game if it runs; calls blocked on it then raise. Safe from any thread."""
         record = read_record(self.folder)
@@ -159,3 +196,20 @@ class GameProcess:
         if record is not None:
             remove_shared_memory(record[1])
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _mapped_instances() -> set[str]:
+    """Instance ids of all games that ViZDoom holds a queue of in this process (Linux)."""
+    try:
+        maps = Path("/proc/self/maps").read_text()
+    except FileNotFoundError:
+        return set()
+    return set(re.findall(r"/ViZDoomMQCtr(\w+)", maps))
+
+
+def _process_of(instance: str) -> int:
+    """The process that was started with this instance id; 0 if there is none."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        if instance in command_line(int(folder.name)):
+            return int(folder.name)
+    return 0

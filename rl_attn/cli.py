@@ -77,6 +77,20 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def as_flags(values: dict[str, Any]) -> list[str]:
+    """Configuration keys and values as the words of a command line."""
+    flags = []
+    for key, value in values.items():
+        flag = "--" + str(key).replace("_", "-")
+        if isinstance(value, bool):  # flags without a value: --x and --no-x
+            flags.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, list | tuple):
+            flags += [flag, *map(str, value)]
+        else:
+            flags.append(f"{flag}={value}")  # one word: the value may begin with dashes
+    return flags
+
+
 def _config_path(argv: list[str]) -> str | None:
     for i, word in enumerate(argv):
         if word == "--config" and i + 1 < len(argv):
@@ -88,19 +102,13 @@ def _config_path(argv: list[str]) -> str | None:
 
 def _as_flags(values: dict[str, Any], args_type: type, source: str) -> list[str]:
     fields = {field.name: field for field in dataclasses.fields(args_type)}
-    flags = []
     for key, value in values.items():
         choose(f"key in {source}:", str(key), list(fields))
-        flag = "--" + key.replace("_", "-")
-        if isinstance(fields[key].default, bool):  # flags without a value: --x and --no-x
-            if not isinstance(value, bool):
-                raise UserError(f"{key} in {source} must be true or false, got {value!r}")
-            flags.append(flag if value else flag.replace("--", "--no-", 1))
-        elif isinstance(value, list | tuple):
-            flags += [flag, *map(str, value)]
-        else:
-            flags.append(f"{flag}={value}")  # one word: the value may begin with dashes
-    return flags
+        is_switch = isinstance(fields[key].default, bool)
+        if is_switch != isinstance(value, bool):
+            rule = "must be" if is_switch else "cannot be"
+            raise UserError(f"{key} in {source} {rule} true or false, got {value!r}")
+    return as_flags(values)
 
 
 def _one_line(panel: str) -> str:

@@ -67,6 +67,8 @@ class Args:
     """share of the pixels missing in closed loop"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
+    threads: int = 0
+    """CPU threads of torch (0: its own choice)"""
     out: str | None = None
     """folder for the results (default: the run's)"""
 
@@ -193,6 +195,8 @@ def main(argv: list[str]) -> int:
     device = pick_device(args.device)
     player = load(run, args.checkpoint, device)
     keep_freed_memory()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     out = Path(args.out or run)
     out.mkdir(parents=True, exist_ok=True)
     seeds = evaluation_seeds(args.episodes)

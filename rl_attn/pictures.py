@@ -25,11 +25,16 @@ def side_by_side(
         RGB uint8 (scale*H, scale*(3*W) + gaps, 3).
     """
     rgb = enlarged(frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2), scale)
-    on = enlarged(mask > 0.5, scale)
-    tinted = rgb.copy()
-    tinted[on] = (0.4 * tinted[on] + 0.6 * _TARGET).astype(np.uint8)
     gap = np.full((len(rgb), _GAP, 3), 255, np.uint8)
-    return np.hstack([rgb, gap, tinted, gap, heat(rgb, attention)])
+    shown = tinted(rgb, enlarged(mask > 0.5, scale))
+    return np.hstack([rgb, gap, shown, gap, heat(rgb, attention)])
+
+
+def tinted(rgb: np.ndarray, on: np.ndarray) -> np.ndarray:
+    """The picture (H, W, 3) with the pixels that are `on` (H, W) tinted green."""
+    result = rgb.copy()
+    result[on] = (0.4 * result[on] + 0.6 * _TARGET).astype(np.uint8)
+    return result
 
 
 def heat(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:

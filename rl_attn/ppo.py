@@ -4,6 +4,7 @@
     python -m rl_attn.ppo --env DefendCenter --camal 0         # Vanilla PPO
     python -m rl_attn.ppo --resume runs/DefendCenter/...       # go on where it was interrupted
     tensorboard --logdir runs
+    torchrun --nproc-per-node 2 -m rl_attn.ppo ...             # over several devices
 
 The algorithm is in `trainer.py`, the settings are in `settings.py`; this file is the run around
 them: the loop, its log, its checkpoints and its end.
@@ -12,6 +13,7 @@ them: the loop, its log, its checkpoints and its end.
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from envs.lane import Episode
 from rl_attn import runs
 from rl_attn.cli import UserError, parse, run_command
 from rl_attn.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.play import Player, evaluation_seeds, summarize
 from rl_attn.progress import Progress, StopRequest, stop_requests
 from rl_attn.settings import Args, validate
@@ -29,10 +33,15 @@ from rl_attn.trainer import Trainer, TrainingError
 from rl_attn.watch import attention_sample
 
 
-def train(trainer: Trainer, log: runs.RunLog, progress: Progress, stop: StopRequest) -> None:
-    """Repeat rollout and update to the end of the run, or until asked to stop."""
-    args, saved, end = trainer.args, trainer.global_step, trainer.end
-    while trainer.global_step < end and not stop:
+def train(trainer: Trainer, log: runs.RunLog | None, progress: Progress, stop: StopRequest) -> None:
+    """Repeat rollout and update to the end of the run, or until any rank is asked to stop.
+
+    `log` is None on all ranks but the first.
+    """
+    args, ranks = trainer.args, trainer.ranks
+    saved, end = trainer.global_step, trainer.end
+    stopping = ranks.any(bool(stop))
+    while trainer.global_step < end and not stopping:
         started = time.perf_counter()
         episodes = trainer.rollout()
         played = time.perf_counter()
@@ -42,32 +51,50 @@ def train(trainer: Trainer, log: runs.RunLog, progress: Progress, stop: StopRequ
         logged |= watch(trainer, log)
         logged |= {
             "charts/mean_return_100": mean(trainer.returns),
-            "charts/faults": trainer.lanes.faults,
+            "charts/faults": trainer.faults,
             "charts/SPS": args.batch_size / (time.perf_counter() - started),
             "times/rollout": played - started,
             "times/update": learned - played,
             "times/log": time.perf_counter() - learned,
         }
-        for episode in episodes:
-            log.scalar("charts/episodic_return", episode.episode_return, step)
-            log.scalar("charts/episodic_length", episode.length, step)
-        log.row(logged, step)
-        if args.eval_interval and crossed(step, args.batch_size, args.eval_interval):
-            log.row(evaluate(trainer), step, "evaluations")
+        if log is not None:
+            record(trainer, log, episodes, logged)
         trainer.storage.roll()
-        if step >= end or stop or step - saved >= args.checkpoint_interval:
-            save(trainer, log.path)
+        stopping = ranks.any(bool(stop))  # asked once an update: all ranks then do the same
+        if step >= end or stopping or step - saved >= args.checkpoint_interval:
+            save(trainer, log)
             saved = step
         progress.update(step, logged)
 
 
-def watch(trainer: Trainer, log: runs.RunLog) -> dict[str, float]:
+def record(
+    trainer: Trainer, log: runs.RunLog, episodes: list[Episode], logged: dict[str, float]
+) -> None:
+    """What an update brought; now and then an evaluation."""
+    args, step = trainer.args, trainer.global_step
+    for episode in episodes:
+        log.scalar("charts/episodic_return", episode.episode_return, step)
+        log.scalar("charts/episodic_length", episode.length, step)
+    log.row(logged, step)
+    if args.eval_interval and crossed(step, args.batch_size, args.eval_interval):
+        log.row(evaluate(trainer), step, "evaluations")
+
+
+def watch(trainer: Trainer, log: runs.RunLog | None) -> dict[str, float]:
     """IoU on some frames of the rollout, now and then with a picture."""
-    args, update = trainer.args, trainer.global_step // trainer.args.batch_size
-    sample = attention_sample(trainer.agent, trainer.storage, args.attention_target)
-    if args.picture_interval and (update == 1 or update % args.picture_interval == 0):
+    args, ranks, update = (
+        trainer.args,
+        trainer.ranks,
+        trainer.global_step // trainer.args.batch_size,
+    )
+    sample = attention_sample(
+        trainer.agent, trainer.storage, args.attention_target, max(1, 64 // ranks.size)
+    )
+    due = args.picture_interval and (update == 1 or update % args.picture_interval == 0)
+    if log is not None and due:
         log.picture("attention/frame_mask_map", sample.picture(), trainer.global_step)
-    return {"attention/iou": sample.iou}
+    seen = [(iou, count) for iou, count in ranks.gather((sample.iou, sample.visible)) if count]
+    return {"attention/iou": weighted_mean(seen)}
 
 
 def evaluate(trainer: Trainer) -> dict[str, float]:
@@ -83,19 +110,27 @@ def crossed(step: int, batch: int, interval: int) -> bool:
     return step // interval > (step - batch) // interval
 
 
-def save(trainer: Trainer, path: Path) -> None:
+def save(trainer: Trainer, log: runs.RunLog | None) -> None:
     """A checkpoint now; also the best one if the last episodes did better than any before."""
     recent = mean(trainer.returns)
     best = recent >= trainer.best_return
     if best:
         trainer.best_return = recent
-    keep = trainer.args.keep_checkpoints
-    runs.save_checkpoint(path, trainer.state_dict(), trainer.global_step, keep, best)
+    state, keep = trainer.state_dict(), trainer.args.keep_checkpoints  # all ranks give theirs
+    if log is not None:
+        runs.save_checkpoint(log.path, state, trainer.global_step, keep, best)
 
 
 def mean(values: Sequence[float]) -> float:
     """NaN for none."""
     return float(np.mean(values)) if len(values) else float("nan")
+
+
+def weighted_mean(values: Sequence[tuple[float, int]]) -> float:
+    """Mean of (value, count) pairs; NaN for none. One pair's value is returned as it is."""
+    if len(values) <= 1:
+        return values[0][0] if values else float("nan")
+    return sum(value * count for value, count in values) / sum(count for _, count in values)
 
 
 def prepare(args: Args, argv: list[str]) -> tuple[Args, Path]:
@@ -132,22 +167,32 @@ def start_tracking(args: Args, path: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
+    with joined() as ranks:
+        return start(argv, ranks)
+
+
+def start(argv: list[str], ranks: Ranks) -> int:
+    """Everything before the games: settings, device, run folder, checkpoint."""
     parsed = parse(Args, argv, "python -m rl_attn.ppo")
-    args, path = prepare(parsed, argv)
-    device = pick_device(args.device)
+    args, path = ranks.once(lambda: prepare(parsed, argv))
+    check_lanes(args.num_envs, ranks)
+    if args.masks == "teacher" and ranks.size > 1:
+        # Each rank would label another share of its frames, and weigh the loss by it.
+        raise UserError(f"--masks teacher works in one process, not in {ranks.size} ranks")
+    device = pick_device(own_device(args.device, ranks))
     precision = pick_precision(args.precision, device)
     state = last_state(path, device) if parsed.resume else None
     if state and state["global_step"] >= args.num_updates * args.batch_size:
         print(f"{path} is finished: {state['global_step']:,} steps")
         return 0
-    if args.track:
+    if args.track and ranks.first:
         start_tracking(args, path)
     if not parsed.resume:
-        runs.create(path, args)
+        ranks.once(lambda: runs.create(path, args))
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
-    return run(args, path, device, precision, state, resumed=parsed.resume is not None)
+    return run(args, path, device, precision, state, parsed.resume is not None, ranks)
 
 
 def run(
@@ -157,20 +202,22 @@ def run(
     precision: str,
     state: dict[str, Any] | None,
     resumed: bool,
+    ranks: Ranks = ALONE,
 ) -> int:
     """Train from `state` (None: from the start) to the end; returns the exit status."""
-    with stop_requests() as stop, Trainer(args, device, precision) as trainer:
+    with stop_requests() as stop, Trainer(args, device, precision, ranks) as trainer:
         if state is None:
             trainer.start()
         else:
             trainer.load_state_dict(state)
         print(f"{args.env} on {device} in {precision}; tensorboard --logdir {path}", flush=True)
-        log = runs.RunLog(path, trainer.global_step if resumed else None)
+        log = runs.RunLog(path, trainer.global_step if resumed else None) if ranks.first else None
         try:
-            with log, Progress(trainer.global_step, trainer.end) as progress:
+            with log or nullcontext(), Progress(trainer.global_step, trainer.end) as progress:
                 train(trainer, log, progress, stop)
         except TrainingError as error:
-            print(f"error: {error}", file=sys.stderr)
+            if ranks.first:
+                print(f"error: {error}", file=sys.stderr)
             return 1
     if stop:
         print(f"stopped at step {trainer.global_step:,}; continue with --resume {path}")

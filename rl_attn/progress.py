@@ -71,7 +71,7 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(what: str = "after this update") -> Iterator[StopRequest]:
     """Within the block, Ctrl-C and SIGTERM ask to stop; the same signal again does not ask."""
     stop = StopRequest()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -79,7 +79,7 @@ def stop_requests() -> Iterator[StopRequest]:
     def ask(number: int, _: object) -> None:
         stop.signal = number
         signal.signal(number, before[number])
-        print("stopping after this update (again: at once)", file=sys.stderr, flush=True)
+        print(f"stopping {what} (again: at once)", file=sys.stderr, flush=True)
 
     for number in before:
         signal.signal(number, ask)

@@ -2,7 +2,7 @@
 
 import csv
 from dataclasses import asdict, dataclass, fields
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import matplotlib
@@ -17,11 +17,16 @@ from rl_attn.statistics import wilcoxon
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
 
 CORRELATIONS = ("Spearman", "Pearson")
 
 #: Fig. 9's colours: mask and attention, the mask alone, attention alone.
 _BOTH, _MISSED, _SPURIOUS = (245, 158, 66), (76, 120, 200), (150, 90, 180)
+_COLORS = {"mask and attention": _BOTH, "mask alone": _MISSED, "attention alone": _SPURIOUS}
+
+#: The first regulariser's line is broad and lies below the others, which may cover it exactly.
+_STYLES = ({"linewidth": 4, "alpha": 0.6}, *({"linestyle": s} for s in ("-", "--", "-.", ":")))
 
 #: A response that moves less is taken for constant.
 _STILL = 1e-6
@@ -120,10 +125,14 @@ def draw(mask: Tensor, found: list[dict[str, Response]], path: Path) -> None:
         for axis, index in zip(row, (max(1, last // 4), max(1, last // 2), last), strict=False):
             axis.imshow(_overlap(on[window], maps[index][window]))
             axis.set_title(f"{kind} by {int(severities[index])} px", fontsize=9)
-            axis.axis("off")
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_color("lightgray")
         _draw_responses(row[3], [one[kind] for one in found])
+    axes[0, 3].set_title("response, scaled on each mask", fontsize=9)
     axes[0, 3].legend(fontsize=7, frameon=False)
-    axes[2, 3].set_xlabel("severity, share of the largest")
+    axes[2, 3].set_xlabel("severity, share of the largest", fontsize=9)
+    patches = [Patch(color=np.divide(c, 255), label=name) for name, c in _COLORS.items()]
+    figure.legend(handles=patches, loc="outside lower left", ncols=3, fontsize=9, frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -131,15 +140,15 @@ def draw(mask: Tensor, found: list[dict[str, Response]], path: Path) -> None:
 def _draw_responses(axis: plt.Axes, some: list[Response]) -> None:
     """Each regulariser's response, from the least to the most on each mask, averaged over masks."""
     shares = np.linspace(0, 1, 21)
-    for name in some[0].values:
+    for name, style in zip(some[0].values, cycle(_STYLES), strict=False):
         curves = [
             np.interp(shares, r.severities / r.severities[-1], _scaled(r, name)) for r in some
         ]
         mean, spread = np.mean(curves, axis=0), np.std(curves, axis=0)
-        (line,) = axis.plot(shares, mean, label=name, linewidth=1.5)
+        (line,) = axis.plot(shares, mean, label=name, **style)
         axis.fill_between(shares, mean - spread, mean + spread, color=line.get_color(), alpha=0.1)
-    axis.set_title("response, scaled on each mask", fontsize=9)
     axis.set_ylim(-0.1, 1.1)
+    axis.tick_params(labelsize=8)
 
 
 def _scaled(response: Response, name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A run is a folder, and everything that reads runs reads these files.
 
     config.yaml               every setting, re-runnable with --config
+    versions.json             the package, torch, python, platform and commit it started with
     metrics.csv               one row an update
     evaluations.csv           one row an evaluation during training
     events.out.tfevents.*     the same for TensorBoard, with pictures
@@ -12,7 +13,7 @@ crash never costs what was finished.
 
 import csv
 import dataclasses
-import os
+import json
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_attn.cli import UserError, load_yaml, parse
+from rl_attn.files import replacing, write_text
+from rl_attn.versions import versions
 
 Args = TypeVar("Args")
 
@@ -33,7 +36,7 @@ FORMAT = 1
 
 
 def create(path: Path, args: Any) -> Path:
-    """Make the folder of a new run and write its configuration."""
+    """Make the folder of a new run; write its configuration and what it is made with."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(
             f"run folder {path} exists already: choose another --run-dir, or continue that run "
@@ -48,6 +51,7 @@ def create(path: Path, args: Any) -> Path:
         for key, value in dataclasses.asdict(args).items()
     }
     write_text(path / "config.yaml", yaml.safe_dump(values, sort_keys=False))
+    write_text(path / "versions.json", json.dumps(versions(), indent=1))
     return path
 
 
@@ -173,34 +177,3 @@ def _drop_rows_after(table: Path, step: int) -> None:
     kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
     lines = "".join(",".join(row) + "\n" for row in [header, *kept])
     write_text(table, lines if kept else None)
-
-
-# ---------------------------------------------------------------------- atomic files
-
-
-def write_text(path: Path, text: str | None) -> None:
-    """Replace a text file in one move; None removes it."""
-    if text is None:
-        path.unlink(missing_ok=True)
-        return
-    with replacing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
-
-
-class replacing:
-    """`with replacing(target) as scratch:` moves scratch to target if the block succeeds."""
-
-    def __init__(self, target: Path):
-        self.target = target
-        self.scratch = target.with_name(f".{target.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        return self.scratch
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is not None:
-            self.scratch.unlink(missing_ok=True)
-            return
-        with self.scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self.scratch, self.target)

@@ -49,6 +49,15 @@ class Args:
     """frames without a visible target: no CAMAL loss, or suppress all attention"""
     second_order: bool = True
     """let the CAMAL loss reach the layers above the feature maps"""
+    tap: Literal["conv1", "conv2", "conv3"] = "conv3"
+    """whose feature maps attention is made of; earlier ones are finer (29x39 and 13x18 cells, in
+    place of 11x16, of frames of 160x120) and cost more time"""
+    normalization: Literal["max", "minmax", "none"] = "max"
+    """how the CAMAL loss brings a map to [0, 1]: by its maximum, by both ends, or not at all;
+    evaluations always divide by the maximum"""
+    compare: Literal["map-up", "mask-down"] = "map-up"
+    """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
+    map's, the mask averaged over each cell"""
 
     masks: Literal["true", "teacher"] = "true"
     """what CAMAL learns from: the game's own masks, or those that a vision-language model makes
@@ -165,6 +174,11 @@ def validate(args: Args) -> None:
         raise UserError(
             f"--num-envs {args.num_envs} x --num-steps {args.num_steps} = {args.batch_size} steps "
             f"do not divide into --num-minibatches {args.num_minibatches}"
+        )
+    if args.compile and args.tap != "conv3":
+        raise UserError(
+            f"--compile goes with --tap conv3 alone, got {args.tap}: compiled convolutions behind "
+            "the tap cannot be differentiated twice"
         )
     if args.total_timesteps < args.batch_size:
         raise UserError(

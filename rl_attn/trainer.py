@@ -13,6 +13,7 @@ Letters: T steps, N lanes, B samples of a mini-batch.
 """
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,16 @@ from envs.game import Game
 from envs.lane import Episode
 from envs.lanes import Lanes
 from envs.scenarios import resolve
-from rl_attn.attention import MaskWeights, alpha_beta, camal_loss, grad_cam, mask_weights
+from rl_attn.attention import (
+    MaskWeights,
+    alpha_beta,
+    camal_loss,
+    grad_cam,
+    mask_weights,
+    resize_mask,
+)
 from rl_attn.cli import UserError
+from rl_attn.distributed import ALONE, Ranks, split_lanes
 from rl_attn.settings import Args
 from rl_attn.watch import attention_score
 
@@ -37,8 +46,11 @@ class TrainingError(Exception):
 class Trainer:
     """The agent, its optimiser, its games and its place in the run."""
 
-    def __init__(self, args: Args, device: torch.device, precision: str):
-        self.args, self.device, self.precision = args, device, precision
+    def __init__(self, args: Args, device: torch.device, precision: str, ranks: Ranks = ALONE):
+        """`ranks`: with whom the lanes and the work are shared (see `distributed.py`)."""
+        self.args, self.device, self.precision, self.ranks = args, device, precision, ranks
+        num_lanes = args.num_envs // ranks.size
+        self.first_lane = ranks.rank * num_lanes
         self.prior = None
         if args.masks == "teacher" and args.camal:
             from rl_attn.prior import Prior  # takes seconds, which other runs need not wait
@@ -47,13 +59,14 @@ class Trainer:
         torch.manual_seed(args.seed)
         self.lanes = Lanes(
             args.env,
-            args.num_envs,
+            num_lanes,
             resolution=(args.width, args.height),
             rgb=args.rgb,
             frame_skip=args.frame_skip,
             targets=args.targets or None,
             seed=args.seed,
-            num_groups=2 if device.type == "cuda" and args.num_envs % 2 == 0 else 1,
+            first_lane=self.first_lane,
+            num_groups=2 if device.type == "cuda" and num_lanes % 2 == 0 else 1,
         )
         self.agent = make_agent(args).to(device)
         if args.compile:  # the heads stay eager: compiled code cannot be differentiated twice
@@ -62,13 +75,14 @@ class Trainer:
             self.agent.parameters(), lr=args.learning_rate, eps=1e-5, fused=True
         )
         self.storage = RolloutStorage(
-            args.num_steps, args.num_envs, self.lanes.frame_shape, args.frame_stack, device
+            args.num_steps, num_lanes, self.lanes.frame_shape, args.frame_stack, device
         )
         self.random = torch.Generator(device).manual_seed(args.seed)
         self.global_step = 0
         self.end = args.num_updates * args.batch_size  # the run's last step
         self.returns: deque[float] = deque(maxlen=100)  # raw, of the last episodes
         self.best_return = -np.inf
+        self.faults = 0  # of all games so far
 
     def start(self) -> None:
         """Begin every lane's first episode."""
@@ -93,7 +107,7 @@ class Trainer:
 
         Lanes may form two groups: while the policy acts for one, the other's games step.
         """
-        episodes = []
+        episodes: list[tuple[int, Episode]] = []  # with the step that ended them
         groups = range(self.lanes.num_groups)
         with self.autocast():  # once: its cache then keeps the weights that were cast
             for step in range(self.args.num_steps):
@@ -104,14 +118,16 @@ class Trainer:
             for group in groups:
                 episodes += self._receive(self.args.num_steps - 1, group)
         self.global_step += self.args.batch_size
-        self.returns.extend(e.episode_return for e in episodes if not e.fault)
-        return episodes
+        self.faults = sum(self.ranks.gather(self.lanes.faults))
+        ended = sorted(self.ranks.chain(episodes), key=lambda item: (item[0], item[1].lane))
+        self.returns.extend(e.episode_return for _, e in ended if not e.fault)
+        return [episode for _, episode in ended]
 
     def _act(self, step: int, group: int) -> None:
         lanes, storage = self.lanes.group_slice(group), self.storage
         output = self.agent(storage.observation(step, lanes))
         log_probs = output.logits.log_softmax(-1)
-        noise = torch.empty_like(log_probs).exponential_(generator=self.random)
+        noise = self.ranks.exponential(log_probs, self.random)
         actions = (log_probs.exp() / noise).argmax(-1)  # a sample of the softmax
         storage.actions[step, lanes] = actions
         storage.log_probs[step, lanes] = log_probs.gather(1, actions[:, None])[:, 0]
@@ -119,7 +135,7 @@ class Trainer:
         frames, masks = storage.inbox(step + 1, lanes)
         self.lanes.send(actions.cpu().numpy(), frames, masks, group)
 
-    def _receive(self, step: int, group: int) -> list[Episode]:
+    def _receive(self, step: int, group: int) -> list[tuple[int, Episode]]:
         lanes = self.lanes.group_slice(group)
         result = self.lanes.wait(group)
         self.storage.deliver(step + 1, lanes)
@@ -127,7 +143,7 @@ class Trainer:
         rewards = np.clip(result.rewards, -limit, limit)
         dones = result.terminated | result.truncated
         self.storage.record(step, lanes, rewards, dones, result.final_frames)
-        return result.episodes
+        return [(step, replace(e, lane=self.first_lane + e.lane)) for e in result.episodes]
 
     # ------------------------------------------------------------------ learn
 
@@ -137,12 +153,13 @@ class Trainer:
         self._anneal()
         advantages, returns = self._advantages()
         flat = {
-            "actions": storage.actions.flatten(),
-            "log_probs": storage.log_probs.flatten(),
-            "values": storage.values.flatten(),
-            "advantages": advantages.flatten(),
-            "returns": returns.flatten(),
-        }
+            "actions": storage.actions,
+            "log_probs": storage.log_probs,
+            "values": storage.values,
+            "advantages": advantages,
+            "returns": returns,
+        }  # (T, N) each
+        flat = {name: self.ranks.all_lanes(tensor).flatten() for name, tensor in flat.items()}
         rows = storage.rows(slice(0, args.num_steps), slice(None)).flatten(0, 1).to(self.device)
         masks, taught = self._masks() if args.camal else (None, {})
         weights = None if masks is None else self._mask_weights(masks)
@@ -152,9 +169,11 @@ class Trainer:
         for _ in range(args.update_epochs):
             order = torch.randperm(args.batch_size, generator=self.random, device=self.device)
             for chosen in order.view(args.num_minibatches, -1):
-                batch = {name: tensor[chosen] for name, tensor in flat.items()}
-                stacks = storage.stacks(rows[chosen])
-                terms.append(self._step(stacks, batch, weights and weights[chosen], camal))
+                mine, local, share = self.ranks.own(chosen, args.num_envs)
+                batch = {name: tensor[mine] for name, tensor in flat.items()}
+                batch["all_advantages"] = flat["advantages"][chosen]
+                stacks, seen = storage.stacks(rows[local]), weights and weights[local]
+                terms.append(self._step(stacks, batch, seen, camal, share))
             if args.target_kl is not None and terms[-1]["losses/approx_kl"] > args.target_kl:
                 break
         logged = self._means(terms) | taught
@@ -163,9 +182,14 @@ class Trainer:
         return logged
 
     def _step(
-        self, stacks: Tensor, batch: dict[str, Tensor], weights: MaskWeights | None, camal: float
+        self,
+        stacks: Tensor,
+        batch: dict[str, Tensor],
+        weights: MaskWeights | None,
+        camal: float,
+        share: float = 1.0,
     ) -> dict[str, Tensor]:
-        """One mini-batch: losses, gradients, clipping, Adam."""
+        """One mini-batch, or this rank's share of it: losses, gradients, clipping, Adam."""
         args = self.args
         with self.autocast():
             output = self.agent(stacks, shift=weights is not None)
@@ -177,9 +201,9 @@ class Trainer:
             logged |= extra
         if not args.separate_clipping:
             losses = [sum(losses)]
-        norms = self._gradients(losses)
+        norms = self._gradients([share * part for part in losses])
         self.optimizer.step()
-        return logged | {"losses/grad_norm": torch.stack(norms).norm()}
+        return self.ranks.means(logged, share) | {"losses/grad_norm": torch.stack(norms).norm()}
 
     def _gradients(self, losses: list[Tensor]) -> list[Tensor]:
         """Sum of the losses' gradients, each clipped by itself; returns their norms before."""
@@ -188,6 +212,7 @@ class Trainer:
         for loss in losses:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward(retain_graph=loss is not losses[-1])
+            self.ranks.sum_gradients(parameters)
             norms.append(nn.utils.clip_grad_norm_(parameters, self.args.max_grad_norm))
             for i, (parameter, before) in enumerate(zip(parameters, kept, strict=True)):
                 if before is not None:
@@ -226,7 +251,11 @@ class Trainer:
 
     def _mask_weights(self, masks: Tensor) -> MaskWeights:
         """Every mask of the rollout on the grid of the feature maps, a few steps at a time."""
-        parts = [mask_weights(some.flatten(0, 1), self.agent.grid) for some in masks.split(16)]
+        grid, down = self.agent.grid, self.args.compare == "mask-down"
+        parts = [
+            mask_weights(resize_mask(some, grid) if down else some, grid)
+            for some in (part.flatten(0, 1) for part in masks.split(16))
+        ]
         return MaskWeights(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
     def _means(self, terms: list[dict[str, Tensor]]) -> dict[str, float]:
@@ -246,15 +275,17 @@ class Trainer:
     # ------------------------------------------------------------------ keep
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on."""
-        storage, first = self.storage, self.args.frame_stack
+        """Everything that the rest of the run depends on, of all ranks, on every rank."""
+        storage, first, ranks = self.storage, self.args.frame_stack, self.ranks
+        lanes = self.lanes.state_dict()
+        lanes["lanes"] = ranks.chain(lanes["lanes"])
         return {
             "agent": self.agent.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": self.random.get_state(),
-            "lanes": self.lanes.state_dict(),
-            "frames": storage.frames[:first],
-            "age": torch.from_numpy(storage.age[0]),
+            "lanes": lanes,
+            "frames": ranks.all_lanes(storage.frames[:first]),
+            "age": ranks.all_lanes(torch.from_numpy(storage.age[:1]))[0],
             "global_step": self.global_step,
             "returns": list(self.returns),
             "best_return": float(self.best_return),
@@ -262,6 +293,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`: each game is replayed to where it was."""
+        state = split_lanes(state, self.ranks)
         load_agent(self.agent, state["agent"])
         self.optimizer.load_state_dict(state["optimizer"])
         storage = self.storage
@@ -282,7 +314,7 @@ def make_agent(args: Args) -> ActorCritic:
     """The network for these frames and this scenario's actions; starts no game."""
     actions = Game(resolve(args.env)).num_actions
     channels = args.frame_stack * (3 if args.rgb else 1)
-    return ActorCritic(channels, (args.height, args.width), actions)
+    return ActorCritic(channels, (args.height, args.width), actions, args.tap)
 
 
 def load_agent(agent: ActorCritic, state: dict[str, Tensor]) -> None:
@@ -306,7 +338,8 @@ def ppo_loss(
 
     advantages = batch["advantages"]
     if args.norm_adv:
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        every = batch.get("all_advantages", advantages)  # with other ranks' part of the mini-batch
+        advantages = (advantages - every.mean()) / (every.std() + 1e-8)
     clipped = ratio.clamp(1 - args.clip_coef, 1 + args.clip_coef)
     policy_loss = -torch.minimum(advantages * ratio, advantages * clipped).mean()
 
@@ -331,7 +364,13 @@ def attention_loss(
 ) -> dict[str, Tensor]:
     """CAMAL on a mini-batch (Eq. 2), with its parts for the log."""
     score = attention_score(output, actions, args.attention_target)
-    attention = grad_cam(score, output.features, second_order=args.second_order, shift=output.shift)
+    attention = grad_cam(
+        score,
+        output.features,
+        normalization=args.normalization,
+        second_order=args.second_order,
+        shift=output.shift,
+    )
     alpha, beta = alpha_beta(attention, weights)
     present = weights.present.float()
     visible = present.sum().clamp_min(1)

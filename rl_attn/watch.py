@@ -20,6 +20,11 @@ class AttentionSample:
     attention: np.ndarray  # (B, H, W) in [0, 1]
     iou: float  # NaN where no frame shows a target
 
+    @property
+    def visible(self) -> int:
+        """Frames that show a target."""
+        return int(self.masks.any(axis=(1, 2)).sum())
+
     def picture(self, rows: int = 4) -> np.ndarray:
         """RGB uint8; frames with a target come first."""
         order = np.argsort(~self.masks.any(axis=(1, 2)), kind="stable")[:rows]

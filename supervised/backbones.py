@@ -40,10 +40,10 @@ class LeNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 16, h, w) before the ReLU."""
-        return self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2))
+        return self.conv2(F.relu(F.max_pool2d(self.conv1(x), 2)))
 
     def head(self, features: Tensor) -> Tensor:
-        pooled = F.max_pool2d(F.relu(features), 2)
+        pooled = F.relu(F.max_pool2d(features, 2))  # in this order on a quarter of the cells
         return self.classifier(pooled.mean(dim=(2, 3)))  # (B, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,10 +67,10 @@ class TwoConvolutions(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 50, h, w) before the ReLU."""
-        return self.conv2(F.max_pool2d(F.relu(self.conv1(x)), 2))
+        return self.conv2(F.relu(F.max_pool2d(self.conv1(x), 2)))
 
     def head(self, features: Tensor) -> Tensor:
-        pooled = F.max_pool2d(F.relu(features), 2)
+        pooled = F.relu(F.max_pool2d(features, 2))  # in this order on a quarter of the cells
         return self.fc2(F.relu(self.fc1(pooled.flatten(1))))  # (B, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Args:
     """of the data set: key=value ..."""
     masks: str | None = None
     """folder of masks to train with in place of the data set's own: <split>.pt or <split>.npy,
-    uint8 (N, H, W); the metrics still use the data set's"""
+    uint8 (N, H, W); {data} stands for the data set's name; the metrics still use its own"""
     fold: int | None = None
     """which fold of a cross-validation, from 0"""
     folds: int = 10

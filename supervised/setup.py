@@ -61,7 +61,9 @@ def prepare_data(args: Args, method: Method, dataset: DataSet, device: torch.dev
 
 def training_masks(args: Args, method: Method, name: str, split: Split) -> Tensor | None:
     """uint8 (N, H, W): the data set's masks, or the user's, as the method annotates them."""
-    masks = split.masks if args.masks is None else read_masks(Path(args.masks), name, split)
+    masks = split.masks
+    if args.masks is not None:
+        masks = read_masks(Path(args.masks.replace("{data}", args.data)), name, split)
     if masks is None:
         if method.needs_masks:
             raise UserError(
@@ -145,7 +147,9 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
         for batches in (data.train, data.validation):
             batches.give_target(lambda masks: method.target(masks, grid), once=still)
     extra = method.module(data.size, grid)
-    return torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
+    extra = torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
+    method.prepare(network, data.train)
+    return extra
 
 
 def check(network: Network, batch: Batch) -> None:

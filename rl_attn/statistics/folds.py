@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its stats load at first use: they take as long as torch
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 class SignedRanks(NamedTuple):
@@ -35,7 +35,7 @@ def wilcoxon(ours: ArrayLike, theirs: ArrayLike) -> SignedRanks:
     difference = difference[difference != 0]
     if len(difference) == 0:
         return SignedRanks(0.0, 0.0, 1.0)
-    ranks = stats.rankdata(np.abs(difference))
+    ranks = scipy.stats.rankdata(np.abs(difference))
     plus, minus = ranks[difference > 0].sum(), ranks[difference < 0].sum()
-    p_value = stats.wilcoxon(difference, alternative="greater").pvalue
+    p_value = scipy.stats.wilcoxon(difference, alternative="greater").pvalue
     return SignedRanks(float(plus), float(minus), float(p_value))

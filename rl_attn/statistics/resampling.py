@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy  # its stats load at first use: they take as long as torch
 from numpy.typing import ArrayLike
-from scipy import stats
 
 #: Numbers that are resampled at once: bounds the memory.
 _CHUNK = 4_000_000
@@ -57,7 +57,7 @@ def _median(scores: np.ndarray) -> np.ndarray:
 
 def _iqm(scores: np.ndarray) -> np.ndarray:
     flat = scores.reshape(*scores.shape[:-2], -1)
-    return stats.trim_mean(flat, 0.25, axis=-1)
+    return scipy.stats.trim_mean(flat, 0.25, axis=-1)
 
 
 def _optimality_gap(scores: np.ndarray) -> np.ndarray:

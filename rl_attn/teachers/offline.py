@@ -29,6 +29,7 @@ from rl_attn import runs
 from rl_attn.attention import differentiable_attention
 from rl_attn.cli import UserError, parse, run_command
 from rl_attn.device import keep_freed_memory, pick_device
+from rl_attn.files import replacing
 from rl_attn.progress import StopRequest, stop_requests
 from rl_attn.teachers.captions import Scene, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
@@ -197,7 +198,7 @@ def finish(training: Training, folder: Path) -> float:
     """Write the model as open_clip reads it, and what it can do; the scaffolding goes."""
     held_out = render(HELD_OUT, 4, 0, training.args.seed + 1)
     accuracy = training.accuracy(held_out)
-    with runs.replacing(folder / HF_SAFE_WEIGHTS_NAME) as scratch:
+    with replacing(folder / HF_SAFE_WEIGHTS_NAME) as scratch:
         save_file(training.model.state_dict(), scratch)
     preprocess = {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
     runs.write_text(

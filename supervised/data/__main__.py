@@ -78,7 +78,7 @@ def summary(dataset: DataSet) -> Table:
         title=f"{dataset.name}: {shape}, {len(dataset.classes)} classes",
         caption=f"masks: {dataset.mask_meaning}",
     )
-    for column in ("split", "pictures", "fewest of a class", "covered by the mask", "empty masks"):
+    for column in ("split", "pictures", "rarest class", "masked", "empty masks"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for name, split in dataset.splits.items():
         fewest = split.labels.bincount(minlength=len(dataset.classes)).min().item()

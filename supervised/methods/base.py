@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supervised.batches import Batch
+from supervised.batches import Batch, Batches
 from supervised.network import Network, Output
 
 
@@ -64,6 +64,13 @@ class Method:
         """Parameters of its own that are trained with the network's."""
         return None
 
+    def prepare(self, network: Network, train: Batches) -> None:
+        """Look at the training pictures, once, before the first step or the resumed one.
+
+        Refuse here (UserError) what cannot work with this network. What changes during training
+        belongs into `module`'s buffers, which checkpoints keep; they are loaded after this.
+        """
+
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """(B,), and what to log of it, each (B,). Epochs count from 0."""
         return cross_entropy(network.plain(batch.pictures), batch), {}
@@ -78,6 +85,12 @@ class Method:
         The base keeps the last epoch's: most papers do not say what they select by.
         """
         return float(epoch)
+
+
+def batch_size(network: Network, batch: Batch) -> int:
+    """Pictures a network sees at once: what published losses that sum over a batch, or take the
+    gradient of its mean, differ by from those of one sample."""
+    return len(batch.labels) // network.copies
 
 
 def cross_entropy(output: Output, batch: Batch) -> Tensor:

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from agents import ActorCritic, Output, feature_grid
+from rl_attn.attention import grad_cam
 
 FRAME = (52, 76)  # feature maps of 3 x 6 cells
 
@@ -35,6 +36,11 @@ def frames():
 )
 def test_feature_grid(size, grid):
     assert feature_grid(size) == grid
+
+
+@pytest.mark.parametrize(("tap", "grid"), [("conv1", (29, 39)), ("conv2", (13, 18))])
+def test_feature_grid_of_earlier_taps(tap, grid):
+    assert feature_grid((120, 160), tap) == grid
 
 
 @pytest.mark.parametrize("channels", [1, 3], ids=["gray", "rgb"])
@@ -138,6 +144,47 @@ def test_frames_are_scaled_to_the_unit_interval_and_left_unchanged(agent):
 def test_features_are_non_negative(agent, frames):
     features = agent(frames).features
     assert features.min() == 0 and features.max() > 0
+
+
+# ---------------------------------------------------------------------- other taps
+
+
+def tapped(agent, tap):
+    """The same network with another tap."""
+    other = ActorCritic(4, FRAME, 3, tap)
+    other.load_state_dict(agent.state_dict())
+    return other
+
+
+@pytest.mark.parametrize(("tap", "layers", "channels"), [("conv1", 2, 32), ("conv2", 4, 64)])
+def test_a_tap_changes_the_features_and_nothing_else(agent, frames, tap, layers, channels):
+    other = tapped(agent, tap)
+    output, plain = other(frames, shift=True), agent(frames)
+    assert output.shift is None
+    assert output.features.shape == (5, channels, *other.grid)
+    expected = plain_network(agent)[:layers](frames.float() / 255)
+    torch.testing.assert_close(output.features, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(output.value, plain.value)
+    torch.testing.assert_close(output.logits, plain.logits)
+
+
+@pytest.mark.parametrize(("tap", "layers"), [("conv1", 2), ("conv2", 4)])
+def test_the_map_of_a_tap_and_its_gradient_are_those_of_the_plain_network(
+    agent, frames, tap, layers
+):
+    other, trunk = tapped(agent, tap), plain_network(agent)
+    output = other(frames)
+    ours = grad_cam(output.value, output.features)
+    features = trunk[:layers](frames.float() / 255)
+    theirs = grad_cam(agent.critic(trunk[layers:](features))[:, 0], features)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    above = (other.convolutions[4].weight, trunk[4].weight)  # second order: above the tap
+    found, wanted = (
+        torch.autograd.grad(attention.square().mean(), weight)[0]
+        for attention, weight in zip((ours, theirs), above, strict=True)
+    )
+    assert wanted.abs().max() > 0
+    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3 * wanted.abs().max().item())
 
 
 # ---------------------------------------------------------------------- initial weights

@@ -1,6 +1,7 @@
 import numpy as np
 import psutil
 import pytest
+import vizdoom
 
 from envs.game import Game, GameFault
 from envs.scenarios import CATEGORIES, SCENARIOS, resolve
@@ -194,3 +195,11 @@ def test_a_resolution_that_doom_does_not_have_is_refused(resolution):
 def test_a_frame_skip_below_one_is_refused():
     with pytest.raises(ValueError, match="frame_skip is 0"):
         Game(resolve("Basic"), frame_skip=0)
+
+
+def test_any_error_of_a_launch_reaches_the_caller(play, monkeypatch):
+    """Also those that are no death of the engine: here the scenario is not there."""
+    game, frame, mask = play("Basic")
+    game._doom.set_doom_scenario_path("nowhere.wad")
+    with pytest.raises(vizdoom.FileDoesNotExistException, match=r"nowhere\.wad"):
+        game.start(1, frame, mask)

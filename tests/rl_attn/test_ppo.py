@@ -108,6 +108,25 @@ def test_rgb_frames_and_the_attention_of_actions_train_too(tiny, tmp_path):
     assert final_weights(run)["convolutions.0.weight"].shape[1] == 12
 
 
+def test_the_choices_that_the_paper_leaves_open_train_and_evaluate(tiny, tmp_path):
+    run = tmp_path / "run"
+    args = [
+        *tiny,
+        "--env",
+        "Basic",
+        "--tap",
+        "conv1",
+        "--normalization",
+        "minmax",
+        "--compare",
+        "mask-down",
+    ]
+    args += ["--total-timesteps", "32", "--eval-interval", "32", "--eval-episodes", "1"]
+    assert ppo.main([*args, "--run-dir", str(run)]) == 0
+    assert np.isfinite(metrics(run)[0]["attention/camal"])
+    assert metrics(run, "evaluations")[0]["eval/iou_ceiling"] > 0
+
+
 def test_evaluation_during_training_is_logged_and_does_not_touch_training(tiny, tiny_run, tmp_path):
     run = tmp_path / "evaluated"
     args = [*tiny, "--total-timesteps", "128", "--eval-interval", "64", "--eval-episodes", "2"]
@@ -272,6 +291,7 @@ BAD_FLAGS = {
     "--width 161": ("161x120", "160x120"),
     "--camal -1": ("--camal", "-1"),
     "--num-envs 0": ("--num-envs", "0"),
+    "--tap conv2 --compile": ("--compile", "conv2"),
     "--attention-target critic": ("critic", "value"),
     "--num-steps many": ("many", "--num-steps"),
     "--camel 1": ("--camel", "--camal"),

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import zipfile
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rl_attn import runs
 from rl_attn.cli import UserError, parse
+from rl_attn.versions import versions
 
 
 @dataclass
@@ -64,12 +66,16 @@ def state(number):
 def test_create_makes_the_folder_with_its_parents(tmp_path):
     path = runs.create(tmp_path / "a" / "b", Args())
     assert path == tmp_path / "a" / "b"
-    assert files(path) == ["config.yaml"] and (path / "checkpoints").is_dir()
+    assert files(path) == ["config.yaml", "versions.json"] and (path / "checkpoints").is_dir()
+
+
+def test_create_writes_what_the_run_is_made_with(run):
+    assert json.loads((run / "versions.json").read_text()) == versions()
 
 
 def test_create_takes_an_empty_folder(tmp_path):
     (tmp_path / "run").mkdir()
-    assert files(runs.create(tmp_path / "run", Args())) == ["config.yaml"]
+    assert files(runs.create(tmp_path / "run", Args())) == ["config.yaml", "versions.json"]
 
 
 def test_create_refuses_a_folder_in_use_and_leaves_it_alone(tmp_path):
@@ -211,7 +217,7 @@ def test_a_save_that_fails_half_way_leaves_the_old_file_and_no_scratch(run, monk
 def test_a_state_that_cannot_be_saved_leaves_no_file(run):
     with pytest.raises(Exception, match="pickle"):
         runs.save_checkpoint(run, {"agent": lambda: None}, step=7, keep=3, best=True)
-    assert files(run) == ["config.yaml"]
+    assert files(run) == ["config.yaml", "versions.json"]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.3, 0.6, 0.9, -100, -1])

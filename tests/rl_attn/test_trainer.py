@@ -1,13 +1,15 @@
 """The update's arithmetic: PPO's loss by hand, clipping, and what a rollout stores."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from agents import Output
-from rl_attn.attention import mask_weights
+from rl_attn.attention import grad_cam, mask_weights, upsample
 from rl_attn.settings import Args
 from rl_attn.trainer import Trainer, attention_loss, explained_variance, ppo_loss
 
@@ -98,6 +100,38 @@ def test_logged_alpha_and_beta_are_over_frames_with_a_target(trainer):
         assert logged[name].item() == pytest.approx(seen[name].item(), abs=1e-5)
     gap = logged["attention/beta"] - logged["attention/alpha"]
     assert logged["attention/camal"].item() == pytest.approx(2 / 3 * gap.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("normalization", ["max", "minmax", "none"])
+def test_the_loss_normalises_maps_as_told(trainer, normalization):
+    stacks = torch.randint(0, 256, (3, 4, 120, 160), dtype=torch.uint8)
+    masks = torch.zeros(3, 120, 160)
+    masks[:, 40:80, 50:90] = 1
+    out = trainer.agent(stacks, shift=True)
+    weights = mask_weights(masks, trainer.agent.grid)
+    args = Args(normalization=normalization)
+    logged = attention_loss(out, torch.zeros(3, dtype=torch.int64), weights, args)
+    raw = grad_cam(out.value, out.features, normalization="none").detach()
+    low = raw.amin(dim=(1, 2), keepdim=True) if normalization == "minmax" else 0.0
+    top = 1.0 if normalization == "none" else (raw - low).amax(dim=(1, 2), keepdim=True)
+    upsampled = upsample((raw - low) / top, (120, 160))
+    alpha, beta = upsampled[masks > 0].mean(), upsampled[masks == 0].mean()
+    assert logged["attention/alpha"].item() == pytest.approx(alpha.item(), rel=1e-4)
+    assert logged["attention/beta"].item() == pytest.approx(beta.item(), rel=1e-4)
+
+
+def test_masks_are_compared_at_the_maps_grid_when_told(trainer, monkeypatch):
+    masks = trainer.storage.masks[:16].flatten(0, 1)
+    grid = trainer.agent.grid
+    monkeypatch.setattr(trainer, "args", replace(SMALL, compare="mask-down"))
+    weights = trainer._mask_weights()
+    pooled = F.adaptive_avg_pool2d(masks[:, None].float(), grid)[:, 0]
+    seen = pooled.sum(dim=(1, 2)) > 0
+    assert seen.any() and torch.equal(weights.present, seen)
+    inside = pooled[seen] / pooled[seen].sum(dim=(1, 2), keepdim=True)
+    outside = (1 - pooled) / (1 - pooled).sum(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(weights.inside[seen], inside, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(weights.outside, outside, atol=1e-6, rtol=1e-4)
 
 
 def test_stored_values_and_log_probs_are_the_networks_own(trainer):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from captum.attr import LayerGradCam, LayerGradientXActivation
+from torch import nn
 from torch.nn import functional as F
 
 from rl_attn.attention import (
@@ -140,6 +141,17 @@ def test_with_a_linear_head_cam_grad_cam_and_hires_cam_agree(linear_head):
     torch.testing.assert_close(
         raw * cells, cam(features, weight, labels, normalization="none"), rtol=1e-4, atol=1e-6
     )
+
+
+def test_cam_of_a_network_that_averages_is_captums_grad_cam_times_its_cells(pictures, labels):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3, stride=2), nn.ReLU())
+    model = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    features = body(pictures)
+    ours = cam(features, model[3].weight, labels, normalization="none")
+    theirs = LayerGradCam(model, body).attribute(pictures, labels, relu_attributions=True)[:, 0]
+    assert theirs.amax() > 0
+    torch.testing.assert_close(ours, theirs * features[0, 0].numel(), rtol=1e-4, atol=1e-6)
 
 
 def test_hires_cam_sums_to_the_score_of_a_linear_head(linear_head):

@@ -175,8 +175,8 @@ class AsModules(nn.Module):
         self.features = nn.Sequential(agent.convolutions, nn.ReLU())
         self.agent = agent
 
-    def forward(self, unit_frames):
-        cells = self.features(unit_frames).permute(0, 2, 3, 1).flatten(1)
+    def forward(self, frames):
+        cells = self.features(frames).permute(0, 2, 3, 1).flatten(1)
         return self.agent.critic(F.relu(self.agent.hidden(cells)))
 
 
@@ -185,7 +185,7 @@ def test_map_of_the_value_is_captums_up_to_the_channel_mean(agent, frames):
     ours = grad_cam(output.value, output.features, normalization="none")
     modules = AsModules(agent)
     theirs = LayerGradCam(modules, modules.features).attribute(
-        frames / 255, target=0, relu_attributions=True
+        frames.float(), target=0, relu_attributions=True
     )
     assert theirs.abs().max() > 0
     torch.testing.assert_close(64 * ours, theirs[:, 0], rtol=1e-4, atol=1e-6)

@@ -4,6 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
 from scipy.stats import entropy
+from torch import nn
 
 from agents import ActorCritic
 from rl_attn.attention import greydanus, sarfa
@@ -40,12 +41,13 @@ def by_loop(measure, outputs_of, frames, stride, spot=5.0, blur=3.0):
     scores = []
     for frame in frames:
         blurred = gaussian_filter(
-            frame.float().numpy(), sigma=(0, blur, blur), mode="nearest", truncate=4
+            frame.double().numpy(), sigma=(0, blur, blur), mode="nearest", truncate=4
         )
         before = outputs_of(frame[None])[0].detach().numpy()
         for spot_map in spots(frame.shape[1:], stride, spot):
-            mixed = frame.numpy() * (1 - spot_map) + blurred * spot_map
-            after = outputs_of(torch.from_numpy(mixed).round().to(torch.uint8)[None])[0]
+            mixed = torch.from_numpy(frame.numpy() * (1 - spot_map) + blurred * spot_map)
+            mixed = mixed.to(frame.dtype) if frame.is_floating_point() else mixed.round().byte()
+            after = outputs_of(mixed[None])[0]
             scores.append(measure(before, after.detach().numpy()))
     return torch.tensor(np.array(scores), dtype=torch.float32).view(len(frames), -1)
 
@@ -53,6 +55,10 @@ def by_loop(measure, outputs_of, frames, stride, spot=5.0, blur=3.0):
 def coarse(maps, stride):
     """The scores at the locations again: a map of one pixel a location is not upsampled."""
     return maps[:, stride // 2 :: stride, stride // 2 :: stride].flatten(1)
+
+
+def half_square(before, after):
+    return 0.5 * ((before - after) ** 2).sum()
 
 
 def sarfa_of(action):
@@ -72,16 +78,31 @@ def sarfa_of(action):
 # upsampling returns the location's own score.
 
 
+@pytest.fixture
+def pooled():
+    """Another architecture, in double: BatchNorm and average pooling on real-valued frames."""
+    torch.manual_seed(2)
+    layers = [nn.Conv2d(2, 8, 5, stride=2), nn.BatchNorm2d(8), nn.SiLU(), nn.AdaptiveAvgPool2d(1)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(8, 4)).double().eval()
+
+
+@pytest.mark.parametrize("method", [greydanus, sarfa])
+def test_on_real_valued_frames_the_loops_are_met_to_rounding(pooled, method):
+    frames = torch.rand(2, 2, 15, 25, dtype=torch.float64)
+    ours = method(pooled, frames, stride=5, normalization="none")
+    measure = half_square if method is greydanus else sarfa_of(None)
+    expected = by_loop(measure, pooled, frames, 5)
+    assert expected.max() > 0
+    torch.testing.assert_close(
+        coarse(ours, 5).float(), expected, rtol=1e-4, atol=1e-5 * expected.max()
+    )
+
+
 def test_greydanus_is_the_papers_loop(agent, frames):
     cut = frames[:, :, :, :45]
     small = ActorCritic(2, (40, 45), 4)
     ours = greydanus(lambda f: small(f).logits * 300, cut, stride=5, normalization="none")
-    expected = by_loop(
-        lambda before, after: 0.5 * ((before - after) ** 2).sum(),
-        lambda f: small(f).logits * 300,
-        cut,
-        5,
-    )
+    expected = by_loop(half_square, lambda f: small(f).logits * 300, cut, 5)
     assert expected.max() > 0
     torch.testing.assert_close(coarse(ours, 5), expected, rtol=2e-2, atol=1e-3 * expected.max())
 

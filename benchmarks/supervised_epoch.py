@@ -1,0 +1,100 @@
+"""How fast LeNet learns with its attention supervised, against the loop that one writes first.
+
+    python benchmarks/supervised_epoch.py                     # a few minutes on 2 cores
+    python benchmarks/supervised_epoch.py --profile           # where our time goes, instead
+    python benchmarks/supervised_epoch.py --seeds --device cuda
+
+The straightforward loop takes batches from a DataLoader, transforms them with torchvision, reads
+the feature maps by a hook and asks for the loss after every step. Ours keeps the set on the device
+as bytes, brings pictures to size and masks to the map's grid once, pools before the ReLU and has a
+fused optimiser. With --seeds: five seeds as one batched model against five runs in turn.
+
+Each has a process of its own; they are measured in turns (see `contest.py`), so ratios hold on a
+machine that is busy with other things. An epoch is 60,000 pictures, MNIST's.
+"""
+
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from classifiers import Ours
+from contest import Entry, compete
+from rich.console import Console
+from rich.table import Table
+from torch.profiler import ProfilerActivity, profile
+
+from rl_attn.cli import UserError, parse, run_command
+from rl_attn.device import pick_device
+
+SINGLE = (
+    Entry("straightforward loop", "classifiers:Straightforward"),
+    Entry("supervised.train", "classifiers:Ours"),
+)
+SEEDS = (
+    Entry("five runs in turn", "classifiers:FiveRuns"),
+    Entry("one batched model", "classifiers:FiveSeeds"),
+)
+EPOCH = 60_000
+
+
+@dataclass
+class Args:
+    """Measure an epoch of LeNet with Learning to Look's joint loss."""
+
+    seeds: bool = False
+    """five seeds batched against five in turn"""
+    profile: bool = False
+    """show where our time goes, and measure nothing"""
+    batch_size: int = 32
+    """pictures a step"""
+    steps: int = 100
+    """of a chunk"""
+    rounds: int = 7
+    """chunks of each contender"""
+    threads: int = 2
+    """CPU threads of torch"""
+    device: str = "cpu"
+    """cpu or cuda"""
+
+
+def show_profile(args: Args) -> None:
+    """The operations that take longest, by their own time."""
+    ours = Ours(args)
+    ours.run(args.steps)
+    activities = [ProfilerActivity.CPU]
+    if args.device.startswith("cuda"):
+        activities.append(ProfilerActivity.CUDA)
+    with profile(activities=activities) as measured:
+        ours.run(args.steps)
+    print(measured.key_averages().table(sort_by="self_cpu_time_total", row_limit=20))
+
+
+def measure(args: Args) -> Table:
+    """Seconds an epoch, and the time relative to the first entry."""
+    entries = SEEDS if args.seeds else SINGLE
+    table = Table(
+        "", "s / epoch", "smallest", "largest", "time", title=f"torch {torch.__version__}"
+    )
+    per_epoch = EPOCH / (args.steps * args.batch_size)
+    for result in compete(entries, args, args.steps, args.rounds):
+        seconds = [per_epoch * value for value in result.seconds]
+        cells = [median(seconds), min(seconds), max(seconds)]
+        table.add_row(result.name, *(f"{cell:.2f}" for cell in cells), f"{result.time:.2f}x")
+    return table
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python benchmarks/supervised_epoch.py")
+    for name in ("batch_size", "steps", "rounds", "threads"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be positive")
+    pick_device(args.device)
+    if args.profile:
+        show_profile(args)
+    else:
+        Console(width=100).print(measure(args))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

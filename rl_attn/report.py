@@ -1,0 +1,133 @@
+"""Report on a study: tables, figures and one page, from its run folders alone.
+
+    python -m rl_attn.report runs/studies/camal_drl_cpu
+    python -m rl_attn.report STUDY --metrics iou --out paper/
+
+Leaves in STUDY/report (or --out)
+
+    index.html                 the page: open it in a browser
+    tables/NAME.csv .md .tex   every table; LaTeX's need booktabs
+    figures/NAME.png .pdf      every figure, and NAME.csv where no table holds its numbers
+
+A study that is unfinished or partly broken gives a report that says so. The same folder, seed and
+flags give the same tables, byte for byte.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rl_attn.cli import UserError, choose, parse, run_command
+from rl_attn.files import replacing, write_text
+from rl_attn.reports.analysis import Resampling
+from rl_attn.reports.assemble import assemble
+from rl_attn.reports.collect import collect
+from rl_attn.reports.page import render
+from rl_attn.reports.parts import Plate, Report
+from rl_attn.reports.study import Metric, Study
+from rl_attn.reports.tables import as_csv
+
+
+@dataclass
+class Args:
+    """Tables, figures and a page from the run folders of a study."""
+
+    study: Annotated[str, tyro.conf.Positional]
+    """folder of a study of rl_attn.study"""
+    out: str | None = None
+    """folder for the report (default: STUDY/report)"""
+    metrics: tuple[str, ...] = ()
+    """names of an evaluation's summary to report (default: those of the study file)"""
+    resamples: int = 50_000
+    """of each bootstrap"""
+    seed: int = 0
+    """of the resampling: the same seed gives the same intervals"""
+    smoothing: float = 0.05
+    """learning curves: each run is averaged over this share of its rows (0: not at all)"""
+    figures: bool = True
+    """draw figures (off: tables alone, in seconds)"""
+    attention: bool = True
+    """draw what each method attends to (agents play for it: a minute or two on a CPU)"""
+    frames: int = 2
+    """frames of each task in that picture"""
+
+
+def check(args: Args) -> None:
+    if not Path(args.study).is_dir():
+        raise UserError(f"study folder {args.study} does not exist")
+    for name in ("resamples", "frames"):
+        if getattr(args, name) < 1:
+            raise UserError(f"--{name} must be positive, got {getattr(args, name)}")
+    if args.seed < 0:
+        raise UserError(f"--seed must be 0 or more, got {args.seed}")
+    if not 0 <= args.smoothing <= 1:
+        raise UserError(f"--smoothing is a share between 0 and 1, got {args.smoothing}")
+
+
+def selected(study: Study, names: tuple[str, ...]) -> Study:
+    """The study with the metrics of these names; as it is where there are none."""
+    if not names:
+        return study
+    known = {metric.name: metric for metric in study.metrics}
+    for cell in study.cells:
+        for name in cell.summary:
+            known.setdefault(name, Metric(name, name.replace("_", " ")))
+    return replace(study, metrics=[known[choose("metric", n, list(known))] for n in names])
+
+
+def gallery(study: Study, args: Args) -> list[Plate]:
+    """Pictures of attention: drawn from agents, or those that other commands left."""
+    if not (args.figures and args.attention):
+        return []
+    if study.command == "rl_attn.ppo":
+        from rl_attn.reports.agents import attention_plates  # games and torch: only here
+
+        return attention_plates(study, args.frames)
+    from rl_attn.reports.gallery import picture_plates
+
+    return picture_plates(study)
+
+
+def write(study: Study, report: Report, out: Path) -> None:
+    """Every table, figure and the page, each replaced in one move."""
+    tables, figures = out / "tables", out / "figures"
+    try:
+        for folder in (tables, figures):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"report folder {out} cannot be made: {error.strerror}") from None
+    for table in report.tables():
+        write_text(tables / f"{table.name}.csv", as_csv(table.data))
+        write_text(tables / f"{table.name}.md", table.markdown())
+        write_text(tables / f"{table.name}.tex", table.latex())
+    for plate in report.plates():
+        for kind, content in (("png", plate.picture.png), ("pdf", plate.picture.pdf)):
+            with replacing(figures / f"{plate.name}.{kind}") as scratch:
+                scratch.write_bytes(content)
+        if plate.data is not None:
+            write_text(figures / f"{plate.name}.csv", as_csv(plate.data))
+    write_text(out / "index.html", render(study, report, out))
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python -m rl_attn.report")
+    check(args)
+    study = selected(collect(Path(args.study)), args.metrics)
+    pictures = gallery(study, args)
+    report = assemble(study, Resampling(args.resamples, args.seed), args.smoothing, pictures)
+    if not args.figures:
+        report = report.without_plates()
+    out = Path(args.out or Path(args.study) / "report")
+    write(study, report, out)
+    for line in report.verdicts:
+        print(f"{line['metric']}: {line['text']}: {line['verdict']} ({line['runs']})")
+    for note in report.notes:
+        print(f"note: {note}")
+    print(f"report: {out / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,129 @@
+"""What trained agents attend to, on the same frames: frame | mask | attention of each method.
+
+The one part of a report that needs the networks and the games, so it is imported only for it. The
+frames are those that the first method's agent meets; every method's agent sees the same ones.
+"""
+
+import contextlib
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_attn import runs
+from rl_attn.attention import iou
+from rl_attn.cli import UserError
+from rl_attn.evaluate import load
+from rl_attn.pictures import enlarged, heat, tinted
+from rl_attn.play import Moment, Player, evaluation_seeds
+from rl_attn.reports.gallery import Captioned, attention_grid
+from rl_attn.reports.parts import Plate
+from rl_attn.reports.study import Study
+from rl_attn.watch import attention_maps
+
+#: Frames are chosen among so many that show a target this large (share of the pixels), if there
+#: are any; looking ends after so many steps of play.
+_CANDIDATES, _SHARE, _STEPS = 64, 0.003, 600
+
+
+class _Enough(Exception):
+    """Ends play: there are frames enough."""
+
+
+class TargetFrames:
+    """A `look` for `play` that keeps stacks and masks with a target in sight, then ends play."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Tensor, Tensor]] = []  # (S*C, H, W) and (H, W), uint8
+        self.steps = 0
+
+    def __call__(self, moment: Moment) -> None:
+        mask = moment.masks[0]
+        if (mask > 0).float().mean() >= _SHARE:
+            self.kept.append((moment.stacks[0].clone(), mask.clone()))
+        self.steps += 1
+        if len(self.kept) >= _CANDIDATES or self.steps >= _STEPS:
+            raise _Enough
+
+    def spread(self, count: int) -> tuple[Tensor, Tensor]:
+        """Stacks (n, S*C, H, W) and masks (n, H, W) of at most `count` frames, evenly spread."""
+        inner = np.linspace(0, len(self.kept) - 1, min(count, len(self.kept)) + 2)[1:-1]
+        chosen = [self.kept[int(i)] for i in inner]
+        return torch.stack([s for s, _ in chosen]), torch.stack([m for _, m in chosen])
+
+
+def attention_plates(study: Study, frames: int) -> list[Plate]:
+    """One figure of all tasks; a task without agents or visible targets is noted and left out."""
+    rows = []
+    for task in study.tasks:
+        players = _players(study, task)
+        if players:
+            rows += _rows(study, task, players, frames)
+    if not rows:
+        return []
+    first = "frames with a target that the first of these agents meets"
+    return [
+        Plate(
+            name="attention",
+            title="What each method attends to",
+            caption=f"Frame, mask of the targets, and each method's attention on the same frame "
+            f"({first}), with its IoU at 0.7. One run of each method, its last checkpoint.",
+            alt=f"Frames of {', '.join(study.tasks)} with the mask and the attention of "
+            f"{', '.join(study.methods)}",
+            draw=partial(attention_grid, rows, ["frame", "mask", *study.methods]),
+        )
+    ]
+
+
+def _players(study: Study, task: str) -> dict[str, Player]:
+    """Method -> the agent of its first run that has a readable checkpoint."""
+    found = {}
+    for method in study.methods:
+        for cell in study.of(task, method):
+            player = _player(study, cell.path)
+            if player is not None:
+                found[method] = player
+                break
+    return found
+
+
+def _player(study: Study, run: Path) -> Player | None:
+    if runs.latest_checkpoint(run) is None:
+        return None
+    try:
+        return load(run, "latest", torch.device("cpu"))
+    except UserError as error:
+        study.problems.append(f"no attention of {run.name}: {error}")
+        return None
+
+
+def _rows(
+    study: Study, task: str, players: dict[str, Player], frames: int
+) -> list[tuple[str, list[Captioned]]]:
+    """Rows (task, pictures with captions) for `attention_grid`."""
+    seen, first = TargetFrames(), next(iter(players.values()))
+    with contextlib.suppress(_Enough):
+        first.play(1, evaluation_seeds(4), look=seen)
+    if not seen.kept:
+        study.problems.append(f"no attention of {task}: no target came in sight")
+        return []
+    stacks, masks = seen.spread(frames)
+    maps = {}
+    for method, player in players.items():
+        maps[method], _ = attention_maps(player.agent, stacks, player.settings.attention_target)
+    channels = 3 if first.settings.rgb else 1
+    rows = []
+    for i, mask in enumerate(masks):
+        frame = stacks[i, -channels:].permute(1, 2, 0).numpy()  # (H, W, C), the newest
+        rgb = enlarged(frame if channels == 3 else frame.repeat(3, axis=2), 2)
+        pictures = [(rgb, ""), (tinted(rgb, enlarged(mask.numpy() > 0, 2)), "")]
+        for method in study.methods:
+            if method in maps:
+                value = iou(maps[method][i : i + 1], masks[i : i + 1]).item()
+                pictures.append((heat(rgb, maps[method][i].numpy()), f"IoU {value:.2f}"))
+            else:
+                pictures.append((np.full_like(rgb, 128), "no agent"))
+        rows.append((task, pictures))
+    return rows

@@ -1,0 +1,142 @@
+"""A study becomes a report: which numbers, tables and figures, in which order."""
+
+from functools import partial
+
+import pandas as pd
+
+from rl_attn.reports import analysis, content, figures
+from rl_attn.reports.analysis import Resampling
+from rl_attn.reports.comparison import (
+    Measured,
+    compare,
+    comparison_parts,
+    measure,
+    scale_note,
+    size,
+)
+from rl_attn.reports.parts import Plate, Report, Section
+from rl_attn.reports.provenance import configurations, version_notes, versions_of
+from rl_attn.reports.scores import Scores
+from rl_attn.reports.study import Study
+
+
+def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plate]) -> Report:
+    """Everything but the writing.
+
+    Args:
+        smoothing: share of a run's rows that its learning curve is averaged over.
+        gallery: pictures of attention.
+    """
+    versions = versions_of(study)
+    notes = list(study.problems)
+    measured = [measure(study, metric, smoothing, notes) for metric in study.metrics]
+    shown = [one for one in measured if one.raw.present()]
+    missing = [one.raw.metric.label for one in measured if one not in shown]
+    notes += [f"no run has a value of {label}" for label in missing]
+    sections, verdicts = [], []
+    if shown and study.run_name == "seed":
+        compared = compare(study, shown, how, notes)
+        verdicts = content.verdict_lines(compared.pairs, compared.labels)
+        sections.append(Section("Comparison", comparison_parts(study, shown, compared)))
+        parts = [_seed_parts(study, one, compared.of(one.scales[0]), how) for one in shown]
+    else:
+        parts = [_fold_parts(one) for one in shown]
+    for one, some in zip(shown, parts, strict=True):
+        curves = _curve_parts(study, one, smoothing)
+        sections.append(Section(one.raw.metric.label, [*some, *curves]))
+    if gallery:
+        sections.append(Section("Attention", list(gallery)))
+    notes += version_notes(versions)
+    sections.append(Section("Runs", _run_parts(study, versions)))
+    return Report(sections, verdicts, list(dict.fromkeys(notes)))
+
+
+def _seed_parts(study: Study, one: Measured, found: pd.DataFrame, how: Resampling) -> list:
+    """Tables and figures of one metric.
+
+    Args:
+        found: aggregates of the scale that is shown.
+    """
+    means = {scale.scale: analysis.task_means(scale) for scale in one.scales}
+    parts: list = [content.task_table(one.raw, means["raw"], "seed")]
+    if one.normalised:
+        parts.append(content.task_table(one.normalised, means["normalised"], "seed"))
+    parts.append(_task_plate(one.raw, means["raw"], "interval"))
+    if not found.empty:
+        shown = one.scales[0]
+        parts.append(_aggregate_plate(study, shown, found))
+        profiles = analysis.profiles(shown, how)
+        if profiles["threshold"].nunique() > 1:  # else all runs score the same
+            parts.append(_profile_plate(study, shown, profiles, size(found)))
+    return parts
+
+
+def _aggregate_plate(study: Study, shown: Scores, found: pd.DataFrame) -> Plate:
+    return Plate(
+        name=f"aggregates_{shown.metric.name}",
+        title=f"{shown.metric.label}: aggregates",
+        caption=f"{shown.title} over tasks and runs, with 95 % stratified bootstrap intervals "
+        f"({size(found)}).{scale_note(shown)}",
+        alt=f"Aggregates of {shown.title} for each method; the numbers are in the table "
+        "Aggregates over tasks",
+        draw=partial(figures.aggregate_panels, found, shown.title, study.methods),
+    )
+
+
+def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: str) -> Plate:
+    return Plate(
+        name=f"profile_{shown.metric.name}",
+        title=f"{shown.metric.label}: performance profile",
+        caption=f"Share of runs whose {shown.title} is above a threshold, with pointwise 95 % "
+        f"bands ({size}). {shown.metric.better.capitalize()} is better.",
+        alt=f"Performance profiles of {shown.title}; the numbers are in the CSV below",
+        draw=partial(figures.profile_curves, profiles, shown.title, study.methods),
+        data=profiles,
+    )
+
+
+def _fold_parts(one: Measured) -> list:
+    means, tests = analysis.task_means(one.raw), analysis.fold_tests(one.raw)
+    return [content.fold_table(one.raw, means, tests), _task_plate(one.raw, means, "std")]
+
+
+def _task_plate(raw: Scores, means: pd.DataFrame, spread: str) -> Plate:
+    bars = "95 % interval (1.96 standard errors)" if spread == "interval" else "standard deviation"
+    dotted = f" Dotted: {raw.metric.reference}." if raw.references else ""
+    return Plate(
+        name=f"tasks_{raw.metric.name}",
+        title=f"{raw.metric.label}: each task",
+        caption=f"{raw.metric.label} of every run (dots), mean and {bars}.{dotted}",
+        alt=f"{raw.metric.label} of each method on each task; the numbers are in the table above",
+        draw=partial(figures.task_panels, raw, means, spread),
+    )
+
+
+def _curve_parts(study: Study, one: Measured, smoothing: float) -> list[Plate]:
+    if one.curves.empty:
+        return []
+    label, share = one.raw.metric.label, f"{smoothing:.0%}"
+    smooth = f"Each run is smoothed: a mean over its last {share} of rows." if smoothing else ""
+    return [
+        Plate(
+            name=f"curves_{one.raw.metric.name}",
+            title=f"{label}: learning curves",
+            caption=f"{label} during training: mean over {study.run_name}s and its 95 % interval, "
+            f"raw, from metrics.csv. {smooth} Unfinished runs count as far as they got.",
+            alt=f"{label} against training steps, for each task and method",
+            draw=partial(figures.curve_panels, one.curves, label, study.methods),
+            data=one.curves,
+        )
+    ]
+
+
+def _run_parts(study: Study, versions: dict[str, dict[str, str]]) -> list:
+    parts = [content.runs_table(study)]
+    if versions:
+        note = "As each run wrote them when it started."
+        parts.append(content.settings_table(versions, "versions", "Versions", note))
+    settings = configurations(study)
+    if settings:
+        note = "From the runs' config.yaml; folders and the seed are left out."
+        parts.append(content.settings_table(settings, "configuration", "Configuration", note))
+    return parts

@@ -1,0 +1,179 @@
+"""Which tables a report has, and what stands in their cells."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from rl_attn.reports.analysis import ALL_TASKS
+from rl_attn.reports.figures import AGGREGATES
+from rl_attn.reports.scores import Scores
+from rl_attn.reports.study import Study
+from rl_attn.reports.tables import Entry, Table, interval, plain, plus_minus
+
+
+def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
+    """Mean [interval] of each method on each task, the reference beside."""
+    known = means.set_index(["task", "method"])
+    extra = {}
+    if scores.references and scores.scale == "raw":
+        reference = scores.metric.reference
+        extra[str(reference)] = lambda task: plain(scores.references.get(task, float("nan")))
+    return Table(
+        name=f"tasks_{scores.metric.name}" + ("_normalised" if scores.scale != "raw" else ""),
+        title=f"{scores.title} of each task",
+        **_crossed(
+            scores, lambda task, m: interval(*known.loc[(task, m), ["mean", "low", "high"]]), extra
+        ),
+        data=means,
+        note=f"Mean over {run_name}s and its 95 % interval, 1.96 standard errors"
+        f" ({_counts(means, run_name)}).",
+    )
+
+
+def fold_table(scores: Scores, means: pd.DataFrame, tests: pd.DataFrame) -> Table:
+    """Mean ± s.d. over folds, marked where a method is better than the baseline (Table 3)."""
+    known = means.set_index(["task", "method"])
+    marks = tests.set_index(["task", "method"])["mark"].to_dict()
+
+    def cell(task: str, method: str) -> Entry:
+        return plus_minus(
+            *known.loc[(task, method), ["mean", "std"]], marks.get((task, method), "")
+        )
+
+    keys = ["metric", "task", "method"]
+    return Table(
+        name=f"tasks_{scores.metric.name}",
+        title=f"{scores.title} of each task",
+        **_crossed(scores, cell, {}),
+        data=means.drop(columns=["low", "high"]).merge(tests, on=keys, how="left"),
+        note=f"Mean ± standard deviation ({_counts(means, 'fold')}). Bold: better than "
+        f"{scores.methods[0]}, one-tailed Wilcoxon signed-rank test over folds, p < 0.05; "
+        "underlined: better, but not significantly.",
+    )
+
+
+def _crossed(
+    scores: Scores,
+    cell: Callable[[str, str], Entry],
+    extra: dict[str, Callable[[str], Entry]],
+) -> dict[str, object]:
+    """Header and rows of tasks x methods, the longer side down the page."""
+    tasks, methods = scores.tasks, scores.methods
+    if len(methods) <= max(4, len(tasks)):
+        header = ["task", *extra, *methods]
+        rows = [
+            [plain(t), *(make(t) for make in extra.values()), *(cell(t, m) for m in methods)]
+            for t in tasks
+        ]
+        return {"header": header, "rows": rows}
+    rows = [[plain(name), *map(make, tasks)] for name, make in extra.items()]
+    rows += [[plain(m), *(cell(t, m) for t in tasks)] for m in methods]
+    return {"header": ["method", *tasks], "rows": rows}
+
+
+def aggregate_table(found: pd.DataFrame, titles: dict[tuple[str, str], str]) -> Table:
+    """Aggregates over tasks and runs with their bootstrap intervals.
+
+    Args:
+        titles: (metric, scale) -> its name.
+    """
+    rows = []
+    for (metric, scale, method), group in found.groupby(["metric", "scale", "method"], sort=False):
+        values = group.set_index("aggregate")[["value", "low", "high"]]
+        size = f"{group['tasks'].iloc[0]} x {group['runs'].iloc[0]}"
+        cells = [
+            interval(*values.loc[name]) if name in values.index else Entry("")
+            for name in AGGREGATES
+        ]
+        rows.append([plain(titles[metric, scale]), plain(method), plain(size), *cells])
+    header = ["score", "method", "tasks x runs", "mean", "median", "IQM", "optimality gap"]
+    note = (
+        "Stratified bootstrap over tasks and runs: the interval in brackets is that of the "
+        "percentiles. Median: of the tasks' means. IQM: mean of the middle half of all runs. "
+        "Optimality gap: by how much runs miss a score of 1; lower is better."
+    )
+    return Table("aggregates", "Aggregates over tasks", header, rows, found, note)
+
+
+def improvement_table(found: pd.DataFrame, labels: dict[str, str]) -> Table:
+    """Probability of improvement over all tasks, and on each."""
+    rows = []
+    for row in found.itertuples():
+        overall = row.task == ALL_TASKS
+        probability = interval(row.probability, row.low, row.high)
+        rows.append(
+            [
+                plain(labels[row.metric]),
+                plain(f"{row.method} > {row.baseline}"),
+                plain(row.task),
+                plain(f"{row.runs} : {row.baseline_runs}"),
+                Entry(probability.text, probability.key, "bold" if row.verdict == "better" else ""),
+                plain(row.verdict if overall else ""),
+            ]
+        )
+    header = ["score", "comparison", "task", "runs", "probability", "verdict"]
+    note = (
+        "P(a run of the method beats a run of the baseline), ties counting half, averaged over "
+        "tasks (CAMAL, Eq. 6), with its stratified bootstrap interval. Better: above 0.5 and 0.5 "
+        "not in the interval (Neyman-Pearson criterion; in bold); worse: the mirror image."
+    )
+    return Table("improvement", "Probability of improvement", header, rows, found, note)
+
+
+def runs_table(study: Study) -> Table:
+    """Every cell: its state, how long it took, and what its evaluation says."""
+    names = [metric.name for metric in study.metrics]
+    header = ["cell", "task", "method", study.run_name, "state", "attempts", "hours"]
+    header += [metric.label for metric in study.metrics]
+    rows, data = [], []
+    for cell in study.cells:
+        hours = cell.seconds / 3600 if isinstance(cell.seconds, int | float) else float("nan")
+        values = [cell.summary[n].mean if n in cell.summary else float("nan") for n in names]
+        attempts = "" if cell.attempts is None else cell.attempts
+        known = [cell.name, cell.task, cell.method, cell.run, cell.state, attempts]
+        rows.append([*map(plain, known), plain(hours), *map(plain, values)])
+        data.append([*known, cell.seconds, cell.message, *values])
+    columns = ["cell", "task", "method", study.run_name, "state", "attempts", "seconds", "message"]
+    frame = pd.DataFrame(data, columns=[*columns, *names])
+    return Table("runs", "Every run", header, rows, frame)
+
+
+def settings_table(settings: dict[str, dict[str, str]], name: str, title: str, note: str) -> Table:
+    """Settings that all runs share, and those that differ.
+
+    Args:
+        settings: cell -> setting -> value.
+    """
+    keys = dict.fromkeys(key for values in settings.values() for key in values)
+    rows, data = [], []
+    for key in keys:
+        found = dict.fromkeys(values.get(key, "-") for values in settings.values())
+        words = ", ".join(found)
+        rows.append([plain(key), plain(words), plain("yes" if len(found) > 1 else "")])
+        data.append((key, words, len(found)))
+    frame = pd.DataFrame(data, columns=["setting", "values", "different"])
+    return Table(name, title, ["setting", "value", "differs"], rows, frame, note)
+
+
+def _counts(means: pd.DataFrame, run_name: str) -> str:
+    least, most = means["runs"].min(), means["runs"].max()
+    counts = f"{least}" if least == most else f"{least} to {most}"
+    return f"{counts} {run_name}{'' if counts == '1' else 's'} each"
+
+
+def verdict_lines(found: pd.DataFrame, labels: dict[str, str]) -> list[dict[str, str]]:
+    """What the comparison over all tasks says, in words."""
+    lines = []
+    for row in found[found["task"] == ALL_TASKS].itertuples():
+        shown = interval(row.probability, row.low, row.high).text
+        lines.append(
+            {
+                "verdict": row.verdict,
+                "metric": labels[row.metric],
+                "method": row.method,
+                "text": f"P({row.method} > {row.baseline}) = {shown}",
+                "runs": f"{row.tasks} task{'s' if row.tasks > 1 else ''}, "
+                f"{row.runs} : {row.baseline_runs} runs on each",
+            }
+        )
+    return lines

@@ -1,0 +1,121 @@
+"""One metric's numbers by task, method and run: raw, and normalised between two anchors."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rl_attn.reports.study import Metric, Study
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The finite values of one metric."""
+
+    metric: Metric
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    values: dict[tuple[str, str], dict[int, float]]  # (task, method) -> run -> value
+    references: dict[str, float]  # task -> the reference's mean
+    scale: str = "raw"  # or "normalised"
+
+    @property
+    def title(self) -> str:
+        return self.metric.label + (" (normalised)" if self.scale == "normalised" else "")
+
+    def runs(self, task: str, method: str) -> np.ndarray:
+        """(runs,), in the order of the seeds or folds."""
+        return np.array(list(self.values[task, method].values()), dtype=np.float64)
+
+    def matrices(self, methods: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
+        """The tasks on which all `methods` have runs, and each method's (tasks, runs).
+
+        Where a method has more runs on one task than on another, its first ones count, as many as
+        it has on every task: a matrix has no holes.
+        """
+        tasks = [t for t in self.tasks if all(self.values[t, m] for m in methods)]
+        found = {}
+        for method in methods if tasks else ():
+            shortest = min(len(self.values[task, method]) for task in tasks)
+            found[method] = np.stack([self.runs(task, method)[:shortest] for task in tasks])
+        return tasks, found
+
+    def present(self) -> list[str]:
+        """Methods that have any run."""
+        return [m for m in self.methods if any(self.values[task, m] for task in self.tasks)]
+
+    def left_out(self) -> list[str]:
+        """What `matrices` of the present methods leaves out, in words."""
+        methods = self.present()
+        tasks, matrices = self.matrices(methods)
+        notes = [
+            f"{self.title}: no run of {method}: it is not in the aggregates"
+            for method in self.methods
+            if method not in methods
+        ]
+        missing = [task for task in self.tasks if task not in tasks]
+        if missing and methods:
+            notes.append(
+                f"{self.title}: the aggregates leave out {', '.join(missing)}, where not every "
+                "method has a run"
+            )
+        for method, matrix in matrices.items():
+            spare = sum(len(self.values[task, method]) for task in tasks) - matrix.size
+            if spare:
+                notes.append(
+                    f"{self.title}: {method} has more runs on some tasks than on others: "
+                    f"{spare} of them are not in the aggregates"
+                )
+        return notes
+
+
+def scores(study: Study, metric: Metric) -> Scores:
+    """The metric's values in the evaluations of the study's finished cells."""
+    values = {
+        (task, method): {
+            cell.run: cell.summary[metric.name].mean
+            for cell in study.of(task, method)
+            if metric.name in cell.summary and math.isfinite(cell.summary[metric.name].mean)
+        }
+        for task in study.tasks
+        for method in study.methods
+    }
+    found = {t: study.references.get((metric.reference or "", t), {}) for t in study.tasks}
+    anchors = {t: s[metric.name].mean for t, s in found.items() if metric.name in s}
+    anchors = {task: mean for task, mean in anchors.items() if math.isfinite(mean)}
+    return Scores(metric, tuple(study.tasks), tuple(study.methods), values, anchors)
+
+
+def normalised(raw: Scores) -> tuple[Scores | None, list[str]]:
+    """(x - reference) / (best - reference) on each task, and what could not be, in words.
+
+    `best` is the best mean of any method on that task, so 1 is the best seen, not the best there
+    is. Tasks without a reference, and those where no method's mean is better than the reference,
+    have no such scale and are left out. None: no task has one.
+    """
+    if raw.metric.reference is None:
+        return None, []
+    notes, values, tasks = [], {}, []
+    for task in raw.tasks:
+        means = [raw.runs(task, m).mean() for m in raw.methods if raw.values[task, m]]
+        if not means:
+            continue
+        if task not in raw.references:
+            notes.append(f"{raw.metric.label} on {task} is not normalised: no reference")
+            continue
+        low = raw.references[task]
+        best = max(means, key=lambda mean: raw.metric.sign * mean)
+        if raw.metric.sign * (best - low) <= 0:
+            notes.append(
+                f"{raw.metric.label} on {task} is not normalised: no method's mean is better than "
+                f"the reference's ({low:.4g})"
+            )
+            continue
+        tasks.append(task)
+        for method in raw.methods:
+            runs = raw.values[task, method]
+            values[task, method] = {run: (x - low) / (best - low) for run, x in runs.items()}
+    if not tasks:
+        return None, notes
+    return replace(raw, tasks=tuple(tasks), values=values, scale="normalised"), notes

@@ -1,0 +1,73 @@
+"""What a report knows of a study: its tasks, methods, metrics, cells and references."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_attn.statistics import Interval
+from rl_attn.studies.cell import tail
+
+#: Lines of a failed cell's log that the report shows.
+LOG_LINES = 12
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of an evaluation's summary, as the study file declares it."""
+
+    name: str
+    label: str
+    reference: str | None = None  # name of the reference that is 0 after normalisation
+    curve: str | None = None  # column of metrics.csv; None: found by name
+    better: str = "higher"  # or "lower"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.better == "higher" else -1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the study, in whatever state."""
+
+    name: str
+    path: Path  # its run folder, which may not exist
+    values: dict[str, str]  # grid key -> value or label
+    task: str
+    method: str
+    run: int  # seed or fold
+    state: str  # pending, running, finished, failed or pruned
+    attempts: int | None = None
+    seconds: float | None = None
+    message: str = ""
+    summary: dict[str, Interval] = field(default_factory=dict)
+
+    def log_tail(self) -> str:
+        """The last lines that its processes printed."""
+        return "\n".join(tail(self.path.with_name(f"{self.path.name}.log"), LOG_LINES))
+
+
+@dataclass
+class Study:
+    """A study folder, read."""
+
+    path: Path
+    name: str
+    command: str
+    declared: dict[str, Any]  # study.yaml
+    run_name: str  # "seed" or "fold"
+    methods: list[str]  # the first is the baseline
+    tasks: list[str]
+    metrics: list[Metric]
+    cells: list[Cell]
+    references: dict[tuple[str, str], dict[str, Interval]]  # (reference, task) -> summary
+    problems: list[str]
+
+    def of(self, task: str, method: str) -> list[Cell]:
+        """Cells of a task and method, in the order of their runs."""
+        found = [cell for cell in self.cells if (cell.task, cell.method) == (task, method)]
+        return sorted(found, key=lambda cell: cell.run)
+
+    @property
+    def baseline(self) -> str:
+        return self.methods[0]

@@ -1,0 +1,279 @@
+"""The CAMAL loss inside stable-baselines3: a PPO that looks at its targets.
+
+    from stable_baselines3.common.vec_env import VecFrameStack, VecMonitor
+
+    from rl_attn.sb3 import CamalPPO, LanesVecEnv
+
+    env = VecFrameStack(VecMonitor(LanesVecEnv("DefendCenter", num_envs=8)), 4)
+    model = CamalPPO("CamalPolicy", env, camal=1.0, n_steps=128, batch_size=256)
+    model.learn(100_000)
+
+Everything of `stable_baselines3.PPO` stays as it is: save, load, callbacks, `evaluate_policy`,
+wrappers. Observations are dicts of `frame` and `mask` (`make_vec_env("rl_attn/Basic-v0")` gives
+them too); the mask never reaches the network.
+
+The loss is `rl_attn.trainer.attention_loss`, on the forward that makes PPO's. PPO's `train` calls
+`policy.evaluate_actions` and derives its loss; here that call also computes CAMAL's, and ties its
+gradient to the values that it returns (`_AlongWith`), so that one backward pass serves both.
+
+Needs the extra: pip install 'rl-attn[sb3]'
+"""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+try:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+    from stable_baselines3.common.torch_layers import (
+        BaseFeaturesExtractor,
+        CombinedExtractor,
+        NatureCNN,
+    )
+except ImportError:
+    raise ImportError("rl_attn.sb3 needs stable-baselines3: pip install 'rl-attn[sb3]'") from None
+
+from agents import Output
+from rl_attn.attention import grad_cam, iou, mask_weights, tap, upsample
+from rl_attn.sb3_lanes import LanesVecEnv
+from rl_attn.settings import Args
+from rl_attn.trainer import attention_loss
+from rl_attn.watch import attention_score
+
+__all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]
+
+
+class WithoutMask(BaseFeaturesExtractor):
+    """Any features extractor, which sees all of the observation but `mask`."""
+
+    def __init__(
+        self,
+        observation_space: gymnasium.spaces.Dict,
+        extractor_class: type[BaseFeaturesExtractor] = NatureCNN,
+        **settings: Any,
+    ) -> None:
+        """`settings` are the extractor's own. It gets the frame by itself if nothing else is left,
+        unless it is a CombinedExtractor, which wants a dict."""
+        rest = {key: space for key, space in observation_space.spaces.items() if key != "mask"}
+        alone = len(rest) == 1 and not issubclass(extractor_class, CombinedExtractor)
+        space = next(iter(rest.values())) if alone else gymnasium.spaces.Dict(rest)
+        extractor = extractor_class(space, **settings)
+        super().__init__(observation_space, extractor.features_dim)
+        self.extractor, self.alone = extractor, alone
+
+    def forward(self, observations: dict[str, Tensor]) -> Tensor:
+        rest = {key: tensor for key, tensor in observations.items() if key != "mask"}
+        return self.extractor(next(iter(rest.values())) if self.alone else rest)
+
+
+class CamalPolicy(ActorCriticPolicy):
+    """The network of `agents.ActorCritic`: three convolutions, a layer of 512, two linear heads."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        net_arch: list[int] | dict[str, list[int]] | None = None,
+        features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN,
+        **settings: Any,
+    ) -> None:
+        super().__init__(
+            *arguments,
+            net_arch=[] if net_arch is None else net_arch,
+            features_extractor_class=features_extractor_class,
+            **settings,
+        )
+
+
+class CamalPPO(PPO):
+    """stable-baselines3's PPO with one more term in its loss, camal * mean(beta - alpha)."""
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
+        **PPO.policy_aliases,
+        "CamalPolicy": CamalPolicy,
+    }
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticPolicy] = "CamalPolicy",
+        env: Any = None,
+        *arguments: Any,
+        camal: float = 1.0,
+        attention_target: str = "value",
+        empty_mask: str = "skip",
+        second_order: bool = True,
+        **settings: Any,
+    ) -> None:
+        """
+        Args:
+            policy: "CamalPolicy", "MultiInputPolicy" or a class; its features extractor must have
+                a convolution, of which the last one is tapped, with the ReLU that follows it.
+            env: its observations have `frame` and `mask`.
+            camal: coefficient of the loss; 0 is PPO as it is, with the IoU in its log.
+            attention_target, empty_mask, second_order: as in `rl_attn.settings.Args`.
+            arguments, settings: PPO's own.
+        """
+        if camal < 0:
+            raise ValueError(f"camal is {camal}: it must be 0 (plain PPO) or more")
+        for name, value, choices in (
+            ("attention_target", attention_target, ("value", "action")),
+            ("empty_mask", empty_mask, ("skip", "suppress")),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} is {value!r}: choose {' or '.join(choices)}")
+        self.camal, self.attention_target = camal, attention_target
+        self.empty_mask, self.second_order = empty_mask, second_order
+        super().__init__(policy, env, *arguments, **settings)
+
+    def _setup_model(self) -> None:
+        """PPO's, with the features extractor kept from seeing the mask."""
+        spaces = getattr(self.observation_space, "spaces", {})
+        if not {"frame", "mask"} <= set(spaces):
+            raise ValueError(
+                "CamalPPO needs observations with 'frame' and 'mask', as the environments of "
+                f"rl_attn have them, not {self.observation_space}"
+            )
+        if self.attention_target == "action" and not isinstance(
+            self.action_space, gymnasium.spaces.Discrete
+        ):
+            raise ValueError(
+                f"attention_target='action' needs discrete actions: {self.action_space}"
+            )
+        self.policy_kwargs = _without_mask(self.policy_class, self.policy_kwargs)
+        super()._setup_model()
+        tapped_layer(self._explained_extractor())
+
+    def _explained_extractor(self) -> nn.Module:
+        value = self.attention_target == "value"
+        return self.policy.vf_features_extractor if value else self.policy.pi_features_extractor
+
+    def train(self) -> None:
+        """PPO's update; during it the policy's evaluations carry CAMAL's gradient."""
+        log: dict[str, list[float]] = defaultdict(list)
+        original = self.policy.evaluate_actions
+
+        def evaluate_actions(obs: dict[str, Tensor], actions: Tensor) -> tuple:
+            if self.camal == 0 and log:
+                return original(obs, actions)
+            with self._tapped() as output_of:
+                values, log_prob, entropy = original(obs, actions)
+                output = output_of(values)
+            masks = current_masks(obs)
+            terms = self._attention_terms(output, actions.long().flatten(), masks)
+            if not log:
+                log["attention/iou"].append(self._iou(output, actions.long().flatten(), masks))
+            for name, value in terms.items():
+                log[name].append(value.item())
+            if self.camal:
+                values = _AlongWith.apply(values, self.camal * terms["attention/camal"])
+            return values, log_prob, entropy
+
+        self.policy.evaluate_actions = evaluate_actions
+        try:
+            super().train()
+        finally:
+            del self.policy.evaluate_actions
+        for name, values in log.items():
+            self.logger.record(name, float(np.mean(values)))
+
+    @contextmanager
+    def _tapped(self) -> Iterator[Any]:
+        """Record a forward; `output_of(values)` is then what the loss takes."""
+        extractor, logits = self._explained_extractor(), []
+        handle = self.policy.action_net.register_forward_hook(lambda *call: logits.append(call[-1]))
+        try:
+            with tap(
+                extractor, tapped_layer(extractor), second_order=self.second_order
+            ) as features:
+                yield lambda values: Output(logits[-1], values.flatten(), features())
+        finally:
+            handle.remove()
+
+    def _attention_terms(self, output: Output, actions: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        """`attention_loss` of these masks (B, H, W), with its parts for the log."""
+        settings = Args(
+            attention_target=self.attention_target,
+            empty_mask=self.empty_mask,
+            second_order=self.second_order,
+        )
+        weights = mask_weights(masks, tuple(output.features.shape[2:]))
+        return attention_loss(output, actions, weights, settings)
+
+    def _iou(self, output: Output, actions: Tensor, masks: Tensor) -> float:
+        """Mean IoU over the samples with a target, before the update's first step."""
+        score = attention_score(output, actions, self.attention_target)
+        attention = grad_cam(score, output.features, second_order=False).detach()
+        visible = (masks > 0).flatten(1).any(dim=1)
+        overlap = iou(upsample(attention, masks.shape[1:])[visible], masks[visible])
+        return overlap.mean().item() if visible.any() else float("nan")
+
+
+class _AlongWith(torch.autograd.Function):
+    """Values that pass unchanged; their backward pass is the extra loss's as well.
+
+    For a loss L computed from the values, L.backward() then gives the gradient of L + extra.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, extra: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        return gradient, gradient.new_ones(())
+
+
+def current_masks(observations: dict[str, Tensor]) -> Tensor:
+    """(B, H, W) masks of the current frames.
+
+    VecFrameStack puts masks beside each other along an axis, the current one last.
+    """
+    height, width = observations["frame"].shape[-2:]
+    return observations["mask"][..., -height:, -width:]
+
+
+def tapped_layer(extractor: nn.Module) -> str:
+    """Name of the last convolution's output: the activation after it, if one follows directly."""
+    modules = [
+        (name, module) for name, module in extractor.named_modules() if not _has_parts(module)
+    ]
+    places = [i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Conv2d)]
+    if not places:
+        raise ValueError(
+            f"{type(extractor).__name__} has no convolution whose attention could be trained: "
+            "choose a features extractor with nn.Conv2d, such as NatureCNN"
+        )
+    name, _ = modules[places[-1]]
+    following = modules[places[-1] + 1 : places[-1] + 2]
+    if following and isinstance(
+        following[0][1], nn.ReLU | nn.ELU | nn.GELU | nn.SiLU | nn.LeakyReLU
+    ):
+        return following[0][0]
+    return name
+
+
+def _has_parts(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None
+
+
+def _without_mask(policy_class: type, policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of the policy with its features extractor inside a `WithoutMask`."""
+    default = (
+        inspect.signature(policy_class.__init__).parameters["features_extractor_class"].default
+    )
+    extractor = policy_kwargs.get("features_extractor_class", default)
+    if extractor is WithoutMask:
+        return policy_kwargs
+    own = policy_kwargs.get("features_extractor_kwargs") or {}
+    return {
+        **policy_kwargs,
+        "features_extractor_class": WithoutMask,
+        "features_extractor_kwargs": {"extractor_class": extractor, **own},
+    }

@@ -1,0 +1,84 @@
+"""Refuses commands that cannot be imported and flags that they do not have, before any run.
+
+A command of this project has a dataclass `Args`: the words are parsed as the command itself would
+parse them, and if its module has a `validate(args: Args)`, that looks at them too. Of any other
+command the flags are looked up in its --help. This happens in a process of its own, since
+importing a command may take seconds and much memory:
+
+    python -m rl_attn.studies.check     < [[module, [word, ...]], ...]
+"""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+import typing
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from rl_attn.cli import UserError, choose, parse, run_command
+from rl_attn.studies.plan import Command, Job
+
+
+def check_commands(jobs: Iterable[Job]) -> None:
+    """Look at every command of every job; UserError with the first complaint."""
+    commands = [c for job in jobs for c in (job.start, *job.then)]
+    words = json.dumps([[command.module, command.arguments] for command in commands])
+    here = [sys.executable, "-m", "rl_attn.studies.check"]
+    checked = subprocess.run(here, input=words, capture_output=True, text=True)
+    if checked.returncode != 0:
+        lines = checked.stderr.strip().splitlines() or ["it gave no reason"]
+        raise UserError(lines[-1].removeprefix("error: "))
+
+
+def check(command: Command) -> None:
+    """UserError if the command cannot be imported or does not understand its arguments."""
+    module = import_command(command.module)
+    try:
+        if hasattr(module, "Args"):
+            args = parse(module.Args, command.arguments, command.module)
+            validate = getattr(module, "validate", None)
+            if validate and module.Args in typing.get_type_hints(validate).values():
+                validate(args)
+        else:
+            _check_flags(command.module, command.arguments)
+    except UserError as error:
+        raise UserError(f"{command.module}: {error} (in: {command})") from None
+
+
+@lru_cache
+def import_command(name: str) -> typing.Any:
+    """The module of a command."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"command {name} cannot be imported: {error}") from None
+
+
+def _check_flags(module: str, words: Sequence[str]) -> None:
+    known = _flags_in_help(module)
+    for word in words:
+        if word.startswith("--"):
+            choose("flag", word.partition("=")[0], known)
+
+
+@lru_cache
+def _flags_in_help(module: str) -> tuple[str, ...]:
+    answer = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True
+    )
+    found = tuple(dict.fromkeys(re.findall(r"(?<![\w-])--[\w-]+", answer.stdout)))
+    if answer.returncode != 0 or not found:
+        raise UserError(f"it has no dataclass Args, and its --help names no flags: {module}")
+    return found
+
+
+def main(argv: list[str]) -> int:
+    for module, words in json.load(sys.stdin):
+        check(Command(module, tuple(words)))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

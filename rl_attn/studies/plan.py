@@ -1,0 +1,181 @@
+"""From a study to its jobs: one for each cell of the grid and seed, one for each reference."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl_attn.cli import UserError, as_flags
+from rl_attn.files import write_text
+from rl_attn.studies.schema import FREE, Flags, Reference, Step, Study
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m module arguments`."""
+
+    module: str
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join(["python -m", self.module, *self.arguments])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: the commands that make it, and the folder that it leaves."""
+
+    name: str  # unique among all jobs
+    folder: Path
+    start: Command
+    resume: Command | None = None  # None: an interrupted one starts again
+    then: tuple[Command, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)  # grid key or "seed" -> its label
+    settings: Flags = field(default_factory=dict)
+    is_cell: bool = True
+
+    @property
+    def log(self) -> Path:
+        """What its processes print."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
+    def stop_file(self) -> Path:
+        """Holds the number of the signal that the job's process shall get."""
+        return self.folder.with_name(f".{self.folder.name}.stop")
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the job's process as long as it lives."""
+        return self.folder.with_name(f".{self.folder.name}.lock")
+
+    @property
+    def evaluation(self) -> Path:
+        return self.folder / "evaluation.json"
+
+
+def slug(*values: object) -> str:
+    """Values as the name of a folder."""
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", str(value)).strip("-") for value in values)
+
+
+def cells(study: Study, out: Path, prefix: str = "", extra: Flags | None = None) -> list[Job]:
+    """The jobs of the grid times the seeds, in the grid's order.
+
+    Args:
+        out: the study's folder.
+        prefix: put before the names, for a trial of a search.
+        extra: the flags of that trial.
+    """
+    kind, numbers = study.runs
+    jobs = []
+    for labels in product(*study.grid.values()):
+        chosen = dict(zip(study.grid, labels, strict=True))
+        for number in numbers:
+            flags = dict(study.arguments)
+            for key, name in chosen.items():
+                flags |= study.grid[key][name]
+            flags |= extra or {}
+            flags |= {"seed": number} if kind == "seed" else {"fold": number, "folds": len(numbers)}
+            name = slug(*([prefix] if prefix else []), *labels, f"{kind[0]}{number}")
+            shown = {key: str(value) for key, value in (extra or {}).items()}
+            jobs.append(_cell(study, out, name, {**shown, **chosen, kind: str(number)}, flags))
+    _refuse_twins(jobs)
+    return jobs
+
+
+def _cell(study: Study, out: Path, name: str, labels: dict[str, str], flags: Flags) -> Job:
+    folder = out / "cells" / name
+    return Job(
+        name=name,
+        folder=folder,
+        start=Command(study.command, ("--run-dir", str(folder), *as_flags(flags))),
+        resume=Command(study.command, ("--resume", str(folder))),
+        then=tuple(_command(step, {"run": str(folder)}) for step in study.then),
+        labels=labels,
+        settings=flags,
+    )
+
+
+def references(study: Study, out: Path) -> list[Job]:
+    """One job for each reference and each combination of the grid keys that it depends on."""
+    jobs = [
+        _reference(study, reference, dict(zip(reference.per, labels, strict=True)), out)
+        for reference in study.references
+        for labels in product(*(study.grid[key] for key in reference.per))
+    ]
+    _refuse_twins(jobs)
+    return jobs
+
+
+def _reference(study: Study, reference: Reference, labels: dict[str, str], out: Path) -> Job:
+    name = slug(reference.name, *labels.values())
+    folder = out / "references" / name
+    flags: Flags = {}
+    for key, chosen in labels.items():
+        flags |= study.grid[key][chosen]
+    step = Step(reference.command, reference.positional, flags | reference.arguments)
+    start = _command(step, {"out": str(folder)})
+    return Job(f"references/{name}", folder, start, labels=labels, is_cell=False)
+
+
+def _command(step: Step, values: Mapping[str, str]) -> Command:
+    """A step of the study file with its placeholders filled in."""
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(part) for part in value]
+        return value.format(**values) if isinstance(value, str) else value
+
+    flags = {key: filled(value) for key, value in step.arguments.items()}
+    return Command(step.command, (*map(filled, step.positional), *as_flags(flags)))
+
+
+def _refuse_twins(jobs: Iterable[Job]) -> None:
+    seen: dict[str, Job] = {}
+    for job in jobs:
+        twin = seen.setdefault(job.name.lower(), job)
+        if twin is not job:
+            raise UserError(
+                f"{job.labels} and {twin.labels} would share the folder {job.name}: "
+                "give one of them a label that differs in letters or digits"
+            )
+
+
+def keep_study(study: Study, out: Path) -> None:
+    """Write study.yaml; a folder that holds another study is refused with the difference."""
+    file = out / "study.yaml"
+    if file.exists():
+        refuse_changes(study, out)
+    write_text(file, yaml.safe_dump(study.values, sort_keys=False, width=100))
+
+
+def refuse_changes(study: Study, out: Path) -> None:
+    """UserError with a unified diff if `out` holds another study."""
+    file = out / "study.yaml"
+    if not file.exists():
+        return
+
+    def lines(values: Mapping[str, Any]) -> list[str]:
+        kept = {key: value for key, value in values.items() if key not in FREE}
+        if "search" in kept:  # a search may go on for longer
+            kept["search"] = {k: v for k, v in kept["search"].items() if k != "trials"}
+        return yaml.safe_dump(kept, sort_keys=False, default_flow_style=False).splitlines()
+
+    try:
+        before = lines(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, AttributeError):
+        raise UserError(f"{file} is damaged: choose another --out") from None
+    # Through YAML once, as the stored one went: tuples and quotes shall make no difference.
+    now = lines(yaml.safe_load(yaml.safe_dump(study.values, sort_keys=False)))
+    if before != now:
+        difference = difflib.unified_diff(before, now, str(file), "now", lineterm="", n=1)
+        raise UserError(
+            f"{out} holds another study: choose another --out, or go back to what it was\n"
+            + "\n".join(difference)
+        )

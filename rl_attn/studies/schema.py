@@ -1,0 +1,243 @@
+"""The study file: what it may say, read into a `Study`, or refused with the place and the remedy.
+
+command: rl_attn.ppo
+arguments: {total_timesteps: 100000}       # flags of every run; `config: FILE` is read in
+grid:                                      # the product of all keys
+  env: [Basic, DefendLine]                 # a flag's values
+  method:                                  # or labels, each with its flags
+    Vanilla: {camal: 0}
+    CAMAL: {camal: 1}
+seeds: [1, 2, 3]                           # flag --seed; or `folds: 10`: --fold i --folds 10
+then:                                      # commands on a finished run; {run} is its folder
+  - {command: rl_attn.evaluate, positional: ["{run}"], arguments: {video: false}}
+references:                                # once for each value of the keys in `per`
+  - {name: random, per: [env], command: rl_attn.random_policy, arguments: {out: "{out}"}}
+search:                                    # draw values instead of listing them, see search.py
+  {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
+report: {compare: method}                  # read by rl_attn.report
+watch: [attention/iou]                     # columns of metrics.csv for the table on the screen
+steps: total_timesteps                     # the setting that says at which global_step it ends
+"""
+
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_attn.cli import UserError, choose, load_yaml
+from rl_attn.studies.space import Search, read_search
+
+Flags = dict[str, Any]
+
+KEYS = (
+    *("command", "arguments", "grid", "seeds", "folds", "then", "references", "search"),
+    *("report", "watch", "steps"),
+)
+#: What may change between two starts of a study: nothing of it reaches a run.
+FREE = ("report", "watch")
+#: Flags that the study itself gives.
+RESERVED = ("run_dir", "resume", "seed", "fold", "folds")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the file besides the runs themselves."""
+
+    command: str
+    positional: tuple[str, ...] = ()
+    arguments: Flags = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reference(Step):
+    """Something to compare with, that does not depend on all grid keys."""
+
+    name: str = ""
+    per: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file, checked; `values` is what the study folder keeps of it."""
+
+    values: dict[str, Any]
+    command: str
+    arguments: Flags
+    grid: dict[str, dict[str, Flags]]  # key -> label -> flags
+    runs: tuple[str, list[int]]  # ("seed" or "fold", its numbers)
+    then: tuple[Step, ...]
+    references: tuple[Reference, ...]
+    search: Search | None
+    watch: tuple[str, ...]
+    steps: str
+
+
+def read_study(file: Path) -> Study:
+    """Read and check a study file; UserError with the place of the first mistake."""
+    values = load_yaml(file)
+    for key in values:
+        choose(f"key in {file}:", str(key), KEYS)
+    if not isinstance(values.get("command"), str):
+        raise UserError(f"{file} needs `command: MODULE`, for example `command: rl_attn.ppo`")
+    arguments = _flags(values.get("arguments"), f"arguments in {file}")
+    grid, written = _grid(values.get("grid"), file)
+    kept = {**values, "arguments": arguments, "grid": written}
+    search = read_search(values["search"], str(file)) if "search" in values else None
+    _refuse_reserved(arguments, grid, search, file)
+    return Study(
+        values={key: kept[key] for key in KEYS if kept.get(key)},
+        command=values["command"],
+        arguments=arguments,
+        grid=grid,
+        runs=_runs(values, file),
+        then=tuple(_step(entry, f"then in {file}", ("run",)) for entry in _list(values, "then")),
+        references=tuple(_reference(e, grid, file) for e in _list(values, "references")),
+        search=search,
+        watch=_watched(values),
+        steps=str(values.get("steps", "total_timesteps")),
+    )
+
+
+def label(value: Any) -> str:
+    """A flag's value as the label of a grid: true, 0.1, Basic, a+b."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "+".join(map(label, value)) if isinstance(value, list) else str(value)
+
+
+# ---------------------------------------------------------------------- parts of the file
+
+
+def _flags(values: Any, where: str) -> Flags:
+    """Flags with their values; a `config` file among them is read in, under the others."""
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{where} must map flags to values, got {values!r}")
+    flags = {str(key): value for key, value in values.items()}
+    for key, value in flags.items():
+        if isinstance(value, dict) or value is None:
+            raise UserError(f"{key} of {where} must be a value or a list of them, got {value!r}")
+    config = flags.pop("config", None)
+    return {**load_yaml(Path(config)), **flags} if config else flags
+
+
+def _grid(values: Any, file: Path) -> tuple[dict[str, dict[str, Flags]], dict[str, Any]]:
+    """The grid as key -> label -> flags, and as it is written, configuration files read in."""
+    if not isinstance(values or {}, dict):
+        raise UserError(f"grid in {file} must map keys to values, got {values!r}")
+    grid: dict[str, dict[str, Flags]] = {}
+    for key, entries in (values or {}).items():
+        where = f"grid key {key} in {file}"
+        if not isinstance(entries, list | dict) or not entries:
+            raise UserError(f"{where} must list values, or labels with their flags: {entries!r}")
+        if isinstance(entries, list):
+            grid[str(key)] = {label(value): {str(key): value} for value in entries}
+        else:
+            grid[str(key)] = {
+                label(name): _flags(flags, f"{name} of {where}") for name, flags in entries.items()
+            }
+        if len(grid[str(key)]) < len(entries):
+            raise UserError(f"{where} names a value twice: {entries!r}")
+    written = {
+        key: grid[str(key)] if isinstance(entries, dict) else entries
+        for key, entries in (values or {}).items()
+    }
+    return grid, written
+
+
+def _runs(values: Mapping[str, Any], file: Path) -> tuple[str, list[int]]:
+    if "folds" in values:
+        folds = values["folds"]
+        if "seeds" in values or not isinstance(folds, int) or folds < 2:
+            raise UserError(f"{file} needs either `seeds: [1, 2]` or `folds: K` with K > 1")
+        return "fold", list(range(folds))
+    seeds = values.get("seeds", [1])
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
+        raise UserError(f"seeds in {file} must be a list of whole numbers, got {seeds!r}")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"seeds in {file} names one twice: {seeds}")
+    return "seed", seeds
+
+
+def _step(entry: Any, where: str, placeholders: tuple[str, ...]) -> Step:
+    known = ("command", "positional", "arguments")
+    return Step(**_entry(entry, where, known, placeholders))
+
+
+def _reference(entry: Any, grid: Mapping[str, Any], file: Path) -> Reference:
+    where = f"references in {file}"
+    known = ("name", "per", "command", "positional", "arguments")
+    values = _entry(entry, where, known, ("out",))
+    if not values.get("name"):
+        raise UserError(f"an entry of {where} needs a name: {entry!r}")
+    per = values.get("per", [])
+    for key in per:
+        choose(f"grid key in per of {where}:", str(key), list(grid))
+    return Reference(**{**values, "name": str(values["name"]), "per": tuple(per)})
+
+
+def _entry(
+    entry: Any, where: str, known: tuple[str, ...], placeholders: tuple[str, ...]
+) -> dict[str, Any]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("command"), str):
+        raise UserError(f"an entry of {where} needs `command: MODULE`, got {entry!r}")
+    for key in entry:
+        choose(f"key of {where}:", str(key), known)
+    arguments = _flags(entry.get("arguments"), where)
+    positional = entry.get("positional", [])
+    if not isinstance(positional, list):
+        raise UserError(f"positional of {where} must be a list, got {positional!r}")
+    for text in _texts([*positional, *arguments.values()]):
+        check_placeholders(text, where, placeholders)
+    return {**entry, "arguments": arguments, "positional": tuple(map(str, positional))}
+
+
+def check_placeholders(text: str, where: str, known: tuple[str, ...]) -> None:
+    """Refuse {names} in `text` that stand for nothing."""
+    try:
+        found = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise UserError(f"{text!r} of {where}: {error}; write braces as {{{{ and }}}}") from None
+    for name in found:
+        choose(f"placeholder in {text!r} of {where}:", name, known)
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    """The strings among values and lists of values."""
+    flat = [part for v in values for part in (v if isinstance(v, list) else [v])]
+    return [value for value in flat if isinstance(value, str)]
+
+
+def _list(values: Mapping[str, Any], key: str) -> list[Any]:
+    entries = values.get(key) or []
+    if not isinstance(entries, list):
+        raise UserError(f"{key} must be a list of commands, got {entries!r}")
+    return entries
+
+
+def _watched(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Columns for the screen: as the file says, else those that the report's metrics name."""
+    if "watch" in values:
+        return tuple(map(str, _list(values, "watch")))
+    metrics = (values.get("report") or {}).get("metrics") or []
+    return tuple(str(metric.get("name")) for metric in metrics if isinstance(metric, dict))
+
+
+def _refuse_reserved(
+    arguments: Flags, grid: dict[str, dict[str, Flags]], search: Search | None, file: Path
+) -> None:
+    """Flags that the study gives itself, and flags that two grid keys would give."""
+    owner: dict[str, str] = {}
+    sets = {key: {f for flags in labels.values() for f in flags} for key, labels in grid.items()}
+    for key, flags in [*sets.items(), ("search", set(search.space) if search else set())]:
+        for flag in flags:
+            if flag in owner:
+                raise UserError(f"{flag} is set by both {owner[flag]} and {key} in {file}")
+            owner[flag] = key
+    for flag in [*arguments, *owner]:
+        if flag in RESERVED:
+            raise UserError(
+                f"{flag} in {file} is given by the study itself: use `seeds` or `folds`, and --out"
+            )

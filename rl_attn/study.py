@@ -1,0 +1,158 @@
+"""Run a study: many runs of one command, on this machine or on a cluster.
+
+    python -m rl_attn.study configs/studies/camal_drl_cpu.yaml --workers 2
+    python -m rl_attn.study configs/studies/camal_drl.yaml --ray auto --gpus-per-run 0.5
+    python -m rl_attn.study configs/studies/choices.yaml --dry-run
+
+The file is explained in `studies/schema.py`. Started again, a study goes on where it was: finished
+runs stay, the others resume from their checkpoints. It leaves in its folder
+
+    study.yaml      what is run; a folder that holds another study is refused
+    cells/          the run folders, and what their processes printed
+    references/     what they are compared with
+    state.json      each cell's state, attempts, seconds, and why it failed
+    results.csv     one row a finished cell
+
+and ends with status 1 if a run failed for good. Ctrl-C or SIGTERM stops the runs, each with a
+checkpoint. On a cluster the study's folder must be on storage that all nodes share, and the
+package must be installed on all of them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rl_attn.cli import UserError, parse, run_command
+from rl_attn.progress import StopRequest, stop_requests
+from rl_attn.studies.check import check_commands
+from rl_attn.studies.cluster import RayExecutor
+from rl_attn.studies.estimate import clock, seconds_left
+from rl_attn.studies.live import View, print_end
+from rl_attn.studies.local import LocalExecutor
+from rl_attn.studies.plan import Job, cells, keep_study, references, refuse_changes
+from rl_attn.studies.record import Record, sole_owner, write_results
+from rl_attn.studies.scheduler import Scheduler, Source
+from rl_attn.studies.schema import Study, read_study
+from rl_attn.studies.search import SearchSource, examples
+
+
+@dataclass
+class Args:
+    """Run a study: many runs of one command, on this machine or on a cluster."""
+
+    study: Annotated[str, tyro.conf.Positional]
+    """the study file, for example configs/studies/camal_drl_cpu.yaml"""
+    out: str | None = None
+    """folder of the study (default: runs/studies/NAME)"""
+    workers: int | None = None
+    """runs at once (default: 1 here, as many as fit on a Ray cluster)"""
+    ray: str | None = None
+    """run on a Ray cluster: auto, or its address (pip install 'rl-attn[cluster]')"""
+    gpus_per_run: float | None = None
+    """GPUs of a run, or a share of one (default: here all shared out; on Ray one if it has any)"""
+    cpus_per_run: float = 1
+    """CPU cores that a run reserves on a Ray cluster; here the workers share all cores out"""
+    retries: int = 2
+    """how often a failed run is started again, from its checkpoint"""
+    dry_run: bool = False
+    """list the runs with their commands and how long they may take; start nothing"""
+
+
+def check(args: Args) -> None:
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers must be 1 or more, got {args.workers}")
+    if args.retries < 0:
+        raise UserError(f"--retries must be 0 or more, got {args.retries}")
+    if args.gpus_per_run is not None and args.gpus_per_run < 0:
+        raise UserError(f"--gpus-per-run must be 0 or more, got {args.gpus_per_run}")
+    if args.cpus_per_run <= 0:
+        raise UserError(f"--cpus-per-run must be positive, got {args.cpus_per_run}")
+
+
+def executor(args: Args) -> LocalExecutor | RayExecutor:
+    """Where the runs are executed, as the flags say."""
+    if args.ray is not None:
+        return RayExecutor(args.ray, args.cpus_per_run, args.gpus_per_run, args.workers)
+    return LocalExecutor(args.workers or 1, args.gpus_per_run)
+
+
+def dry_run(jobs: list[Job], record: Record, study: Study, at_once: int) -> None:
+    """List every job with its commands, and say how long the rest may take."""
+    for job in jobs:
+        print(f"{job.name}  ({record.entries[job.name].state})")
+        for command in (job.start, *job.then):
+            print(f"    {command}")
+    if study.search:
+        print(f"a search draws {study.search.trials} trials; above are runs at its space's ends")
+        return
+    runs, left = len(record.in_state("pending")), seconds_left(record, study.steps, at_once)
+    if left is None:
+        print(f"{runs} runs to do; no speed is known: no run of this study has got anywhere yet")
+    else:
+        print(f"{runs} runs to do, about {clock(left)} with {at_once} at once")
+
+
+def run(study: Study, out: Path, args: Args, stop: StopRequest) -> int:
+    """Run all that is left to do; returns the exit status."""
+    record = Record(out)
+    record.add(references(study, out))
+    if study.search is None:
+        record.add(cells(study, out))
+        source = Source(record.in_state("pending"))
+    else:
+        source = SearchSource(study, out, record, record.in_state("pending"))
+    columns = [*(study.search.space if study.search else ()), *study.grid, study.runs[0]]
+
+    def results(_: Job | None = None) -> None:
+        done = [job for job in record.in_state("finished") if job.is_cell]
+        write_results(out / "results.csv", done, columns)
+
+    with executor(args) as where, View(record, study, where.slots) as view:
+        Scheduler(source, where, record, args.retries, view.look, results).run(stop)
+        view.look([])
+    results()
+    print_end(record)
+    if isinstance(source, SearchSource):
+        print(source.best())
+    if stop:
+        print(f"stopped; the same command continues it ({out})")
+        return 128 + stop.signal
+    return 1 if record.in_state("failed") else 0
+
+
+def all_jobs(study: Study, out: Path) -> list[Job]:
+    """What the study runs; of a search, runs at the ends of its space."""
+    if study.search is None:
+        return [*references(study, out), *cells(study, out)]
+    trials = enumerate(examples(study.search.space))
+    runs = [job for i, flags in trials for job in cells(study, out, f"example{i}", flags)]
+    return [*references(study, out), *runs]
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python -m rl_attn.study")
+    check(args)
+    study = read_study(Path(args.study))
+    out = Path(args.out or Path("runs/studies") / Path(args.study).stem).absolute()
+    jobs = all_jobs(study, out)
+    refuse_changes(study, out)
+    if not (out / "study.yaml").exists():  # a study that was begun has been looked at
+        check_commands(jobs)
+    if args.dry_run:
+        record = Record(out)
+        record.add(jobs)
+        dry_run(jobs, record, study, args.workers or 1)
+        return 0
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"study folder {out} cannot be made: {error.strerror}") from None
+    with sole_owner(out), stop_requests("the runs, each with a checkpoint") as stop:
+        keep_study(study, out)
+        return run(study, out, args, stop)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,75 @@
+"""GALS: keep input gradients where language looks (Petryk et al. 2022).
+
+L = CE + weight * mean |g (1 - A)|, with g the gradient of the batch's *mean* cross-entropy by the
+input and A the averaged maps of CLIP's prompts, in [0, 1]. Since g is 1/B of a sample's gradient,
+the weight of 10,000 (Waterbirds) belongs to their batches of 96. Pictures whose A is zero
+everywhere are left out. Maps come from `--masks FOLDER`, or the data set's masks stand for them.
+
+The other losses of their code, which no result of theirs needs:
+
+    gradient-inside    mean |A (g - 1)|
+    grad-cam-match     mean |Grad-CAM - A|
+    grad-cam-outside   mean |Grad-CAM (1 - A)|
+
+Their attention branch network is another architecture, and not here. ResNet-50 with ImageNet
+weights (`--backbone timm:resnet50 --weights imagenet`), SGD with momentum 0.9, 5e-3 and, for the
+head alone, 1e-4 (here one rate for all), weight decay 1e-5, 200 epochs.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from rl_attn.attention import gals_attention, gals_gradient, input_gradient
+from rl_attn.cli import UserError
+from supervised.batches import Batch, Batches
+from supervised.methods.base import Method, batch_size, cross_entropy
+from supervised.network import Network
+
+Where = Literal["gradient-outside", "gradient-inside", "grad-cam-match", "grad-cam-outside"]
+
+
+@dataclass
+class Gals(Method):
+    """Cross-entropy + weight * input gradients off the language's map."""
+
+    name: ClassVar[str] = "gals"
+    needs_features: ClassVar[bool] = False
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "": {
+            "optimizer": "sgd",
+            "momentum": 0.9,
+            "learning_rate": 5e-3,
+            "weight_decay": 1e-5,
+            "batch_size": 96,
+            "epochs": 200,
+        }
+    }
+
+    weight: float = 10_000.0
+    """of the mean absolute gradient of the batch's mean loss (or of the difference of the maps)"""
+    where: Where = "gradient-outside"
+    """what is compared with the maps, and how"""
+
+    def prepare(self, network: Network, train: Batches) -> None:
+        if self.where.startswith("grad-cam") and network.layer is None:
+            raise UserError(
+                f"--where {self.where} needs feature maps and the backbone has none: choose "
+                "another backbone, or name a layer with --layer"
+            )
+
+    def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        place, _, mode = self.where.rpartition("-")
+        if place == "grad-cam":
+            output = network(batch.pictures)
+            task = cross_entropy(output, batch)
+            attention = output.grad_cam(batch.labels, normalization="minmax")
+            penalty = gals_attention(attention, batch.masks, mode)
+        else:
+            output = network.by_input(batch.pictures)
+            task = cross_entropy(output, batch)
+            gradient = input_gradient(task / batch_size(network, batch), batch.pictures)
+            penalty = gals_gradient(gradient, batch.masks, mode)
+        logs = {"losses/cross_entropy": task, "attention/loss": penalty}
+        return task + self.weight * penalty, logs

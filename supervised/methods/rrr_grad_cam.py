@@ -1,0 +1,42 @@
+"""RRR-G: RRR on Grad-CAM instead of the input gradient (Schramowski et al. 2020).
+
+As the XIL typology runs it (Friedrich et al. 2023): the map of the *predicted* class without ReLU,
+scaled by min-max, with constant channel weights; its squares off the mask are summed over the batch
+and weighted by 1 on DecoyMNIST, 10 on its Fashion-MNIST. Data: `--data-options variant=rrr
+mask=not-patch`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from rl_attn.attention import rrr
+from supervised.batches import Batch
+from supervised.methods.base import Method, batch_size, cross_entropy
+from supervised.methods.hint import XIL_RECIPE
+from supervised.network import Network
+
+
+@dataclass
+class RrrGradCam(Method):
+    """Cross-entropy + weight * squared Grad-CAM of the predicted class off the mask."""
+
+    name: ClassVar[str] = "rrr-grad-cam"
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
+
+    weight: float = 1.0
+    """of the squared map, summed over the batch"""
+    second_order: bool = False
+    """let the loss reach the layers above the feature maps; the released code does not"""
+
+    def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        output = network(batch.pictures)
+        predicted = output.logits.argmax(1)
+        attention = output.grad_cam(
+            predicted, normalization="minmax", relu=False, second_order=self.second_order
+        )
+        penalty = batch_size(network, batch) * rrr(attention, batch.masks)
+        task = cross_entropy(output, batch)
+        logs = {"losses/cross_entropy": task, "attention/loss": penalty}
+        return task + self.weight * penalty, logs

@@ -1,0 +1,127 @@
+"""The benchmark of attribution: its contenders make the same map, and its command a table."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import SwinTransformer, VisionTransformer
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """The module of the contenders, imported as the benchmark's processes import it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import attribution_steps
+
+        yield attribution_steps
+    sys.modules.pop("attribution_steps", None)
+
+
+def vit():
+    model = VisionTransformer(32, 8, 2, 2, 16, 16, num_classes=10)
+    torch.nn.init.normal_(model.heads.head.weight)
+    return model
+
+
+def swin():
+    sizes = ([4, 4], 8, [1, 1], [1, 2], [4, 4])
+    return SwinTransformer(*sizes, stochastic_depth_prob=0.0, num_classes=10)
+
+
+@pytest.fixture(params=[vit, swin])
+def make(request, steps, monkeypatch):
+    """(contender) -> it, on a small network of tokens or of channels last."""
+    monkeypatch.setattr(steps, "classifier", lambda backbone, pixels: request.param())
+    case = steps.Case("small", None, 32, 4, torch.get_num_threads())
+    return lambda name: getattr(steps, name)(case)
+
+
+def test_all_make_the_same_loss_and_reach_what_they_say(make, steps):
+    reach = {
+        "Camal": steps.Reach.ALL,
+        "BySample": steps.Reach.ALL,
+        "CaptumCreateGraph": steps.Reach.ALL,
+        "Captum": steps.Reach.HALF,
+    }
+    expected = make("Plain").losses()[0]
+    losses = []
+    for name, where in reach.items():
+        contender = make(name)
+        assert contender.note == where
+        task, attention = contender.losses()
+        torch.testing.assert_close(task, expected, rtol=1e-4, atol=1e-5)
+        losses.append(attention)
+    assert losses[0].abs() > 1e-3
+    torch.testing.assert_close(torch.stack(losses), losses[0].expand(4), rtol=1e-3, atol=1e-5)
+
+
+def test_pytorch_grad_cam_trains_nothing_and_leaves_the_model_to_train(make, steps):
+    contender = make("PytorchGradCam")
+    assert contender.note == steps.Reach.NONE
+    task, attention = contender.losses()
+    assert not attention.requires_grad and -1 <= attention <= 1
+    assert contender.model.training and task.requires_grad
+    assert all(p.grad is None for p in contender.model.parameters())
+
+
+def test_a_chunk_trains_every_parameter_in_every_step(make):
+    for name in ("Plain", "Camal"):
+        contender = make(name)
+        size = sum(p.numel() for p in contender.model.parameters())
+        before = [p.detach().clone() for p in contender.model.parameters()]
+        assert contender.run(2) == 2 * size
+        after = list(contender.model.parameters())
+        assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def run(*flags):
+    command = [sys.executable, str(BENCHMARKS / "attribution.py"), "--threads", "1", *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_command_gives_every_contender_its_row(tmp_path):
+    out = tmp_path / "costs.json"
+    flags = ("--backbones", "resnet18", "--no-stages", "--rounds", "1", "--steps", "1")
+    done = run(*flags, "--batch", "2", "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    (rows,) = json.loads(out.read_text())["sections"].values()
+    assert [row["gradient_above"] for row in rows] == [
+        "-",
+        "yes",
+        "yes",
+        "no: below alone",
+        "yes",
+        "no: nowhere",
+    ]
+    assert rows[0]["relative_time"] == rows[0]["relative_cpu_time"] == 1
+    for row in rows:
+        assert row["seconds_a_step"] > 0 and row["relative_cpu_time"] > 0
+        assert sys.platform != "linux" or row["peak_memory_mib"] > 100
+        assert row["contender"] in done.stdout
+    assert "resnet18, standard tap, 2 x 64 px" in done.stdout and "torch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (("--pixels", "70"), "--pixels must be a multiple of 32 from 64 on, got 70"),
+        (("--rounds", "0"), "--rounds must be at least 1, got 0"),
+        (("--backbones", "vgg16"), "vgg16"),
+        (("--json", "nowhere/costs.json"), "--json nowhere/costs.json"),
+    ],
+)
+def test_mistakes_are_named_before_any_process_starts(flags, complaint, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import attribution
+
+    from rl_attn.cli import UserError
+
+    with pytest.raises(UserError, match=complaint):
+        attribution.main(list(flags))

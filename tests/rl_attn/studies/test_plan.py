@@ -1,0 +1,148 @@
+"""From the file to the jobs: products, labels, flags, names; and what a file may not say."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_attn.cli import UserError
+from rl_attn.studies.plan import cells, keep_study, references
+from rl_attn.studies.schema import Study, read_study
+
+OUT = Path("/studies/x")
+
+
+def planned(lab, **changes) -> Study:
+    lab.write(**changes)
+    return read_study(lab.file)
+
+
+def test_cells_are_the_product_of_the_grid_and_the_seeds_in_its_order(lab):
+    study = planned(lab, grid={"gain": [3.7, 3.9], "method": {"A": {}, "B two": {"bold": True}}})
+    assert [job.name for job in cells(study, OUT)] == [
+        *("3.7-A-s1", "3.7-A-s2", "3.7-B-two-s1", "3.7-B-two-s2"),
+        *("3.9-A-s1", "3.9-A-s2", "3.9-B-two-s1", "3.9-B-two-s2"),
+    ]
+    assert cells(study, OUT)[2].labels == {"gain": "3.7", "method": "B two", "seed": "1"}
+
+
+def test_a_cell_has_the_fixed_flags_those_of_its_labels_and_its_seed(lab):
+    grid = {"method": {"A": {}, "B": {"bold": True, "total_timesteps": 9, "method": "b"}}}
+    first, second = cells(planned(lab, grid=grid, seeds=[5]), OUT)
+    folder = str(OUT / "cells" / "A-s5")
+    assert first.start.module == "quick_run"
+    assert first.start.arguments == ("--run-dir", folder, "--total-timesteps=20", "--seed=5")
+    assert first.resume.arguments == ("--resume", folder)
+    assert [(c.module, c.arguments) for c in first.then] == [("quick_evaluate", (folder,))]
+    words = ("--total-timesteps=9", "--bold", "--method=b", "--seed=5")
+    assert second.start.arguments[2:] == words
+
+
+def test_folds_in_place_of_seeds(lab):
+    jobs = cells(planned(lab, grid=None, seeds=None, folds=3), OUT)
+    assert [job.name for job in jobs] == ["f0", "f1", "f2"]
+    assert jobs[2].start.arguments[-2:] == ("--fold=2", "--folds=3")
+
+
+def test_a_reference_for_each_value_of_its_keys(lab):
+    grid = {"gain": [3.7, 3.9], "method": {"A": {}, "B": {}}}
+    entry = {"name": "floor", "per": ["gain"], "command": "quick_evaluate",
+             "arguments": {"out": "{out}"}}  # fmt: skip
+    jobs = references(planned(lab, grid=grid, references=[entry]), OUT)
+    assert [job.folder for job in jobs] == [
+        OUT / "references" / name for name in ("floor-3.7", "floor-3.9")
+    ]
+    assert jobs[1].start.arguments == ("--gain=3.9", f"--out={OUT / 'references' / 'floor-3.9'}")
+    assert jobs[1].resume is None and not jobs[1].is_cell
+
+
+def test_lists_booleans_and_configuration_files_among_the_flags(lab):
+    config = lab.folder / "base.yaml"
+    config.write_text("total_timesteps: 7\nmethod: deep\n")
+    arguments = {"config": str(config), "method": "mine", "words": ["a", "b"]}
+    study = planned(lab, arguments=arguments, grid={"bold": [True, False]}, seeds=[1])
+    on, off = cells(study, OUT)
+    assert (on.name, off.name) == ("true-s1", "false-s1")
+    flags = ("--total-timesteps=7", "--method=mine", "--words", "a", "b")
+    assert on.start.arguments[2:] == (*flags, "--bold", "--seed=1")
+    assert off.start.arguments[2:] == (*flags, "--no-bold", "--seed=1")
+    assert study.values["arguments"]["total_timesteps"] == 7, "the file's values are not kept"
+
+
+BAD = {
+    "unknown key": ({"sedes": [1]}, ("'sedes'", "seeds")),
+    "no command": ({"command": None}, ("command: MODULE",)),
+    "grid of a number": ({"grid": {"gain": 3}}, ("gain", "3")),
+    "empty grid key": ({"grid": {"gain": []}}, ("gain", "[]")),
+    "grid names twice": ({"grid": {"gain": [1, 1]}}, ("gain", "twice")),
+    "labels without flags": ({"grid": {"method": {"A": 3}}}, ("A of grid key method", "3")),
+    "seeds of text": ({"seeds": ["a"]}, ("seeds", "'a'")),
+    "one seed twice": ({"seeds": [1, 1]}, ("seeds", "[1, 1]")),
+    "seeds and folds": ({"folds": 3}, ("either", "folds")),
+    "one fold": ({"seeds": None, "folds": 1}, ("folds: K",)),
+    "a reserved flag": ({"arguments": {"seed": 1}}, ("seed", "seeds")),
+    "a flag of two keys": ({"grid": {"gain": [1], "m": {"A": {"gain": 2}}}}, ("gain", "both")),
+    "labels alike": ({"grid": {"m": {"a b": {}, "a-b": {}}}}, ("a-b-s1", "label")),
+    "then without command": ({"then": [{"positional": []}]}, ("then", "command: MODULE")),
+    "a key of then": ({"then": [{"command": "x", "argument": {}}]}, ("'argument'", "arguments")),
+    "a placeholder": ({"then": [{"command": "x", "positional": ["{rnu}"]}]}, ("'rnu'", "run")),
+    "a brace": ({"then": [{"command": "x", "positional": ["{run"]}]}, ("{run", "{{")),
+    "the wrong placeholder": (
+        {"references": [{"name": "a", "command": "x", "arguments": {"o": "{run}"}}]},
+        ("'run'", "out"),
+    ),
+    "per of no key": (
+        {"references": [{"name": "a", "command": "x", "per": ["gian"]}]},
+        ("'gian'", "gain"),
+    ),
+    "a nameless reference": ({"references": [{"command": "x"}]}, ("needs a name",)),
+    "a config that is not there": ({"arguments": {"config": "no.yaml"}}, ("no.yaml", "not exist")),
+    "search without space": ({"search": {"metric": "iou"}}, ("search", "space")),
+    "search of one number": (
+        {"search": {"metric": "iou", "space": {"lr": 3}}},
+        ("lr", "low", "choices"),
+    ),
+    "search upside down": (
+        {"search": {"metric": "iou", "space": {"lr": {"low": 2, "high": 1}}}},
+        ("lr", "low < high"),
+    ),
+    "search of zero on a log scale": (
+        {"search": {"metric": "iou", "space": {"lr": {"low": 0, "high": 1, "log": True}}}},
+        ("lr", "low > 0"),
+    ),
+    "search of a grid's flag": (
+        {"search": {"metric": "iou", "space": {"gain": {"choices": [1]}}}},
+        ("gain", "both"),
+    ),
+    "search direction": (
+        {"search": {"metric": "iou", "direction": "up", "space": {"lr": {"choices": [1]}}}},
+        ("'up'", "maximize"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_wrong_file_is_refused_with_the_place(lab, what):
+    changes, parts = BAD[what]
+    with pytest.raises(UserError) as error:
+        cells(planned(lab, **changes), OUT)
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_another_study_is_refused_with_the_difference(lab, tmp_path):
+    keep_study(planned(lab), tmp_path)
+    keep_study(planned(lab), tmp_path)  # the same again
+    keep_study(planned(lab, report={"compare": "gain"}), tmp_path)  # nothing a run would see
+    with pytest.raises(UserError, match="holds another study") as error:
+        keep_study(planned(lab, arguments={"total_timesteps": 21}), tmp_path)
+    assert "-  total_timesteps: 20\n+  total_timesteps: 21" in str(error.value)
+    assert "compare: gain" in (tmp_path / "study.yaml").read_text(), "it was written over"
+
+
+def test_a_search_may_go_on_for_longer_and_may_not_change(lab, tmp_path):
+    search = {"metric": "value", "trials": 3, "space": {"pause": {"low": 0, "high": 1}}}
+    keep_study(planned(lab, search=search), tmp_path)
+    keep_study(planned(lab, search={**search, "trials": 5}), tmp_path)
+    with pytest.raises(UserError, match="holds another study"):
+        keep_study(planned(lab, search={**search, "metric": "other"}), tmp_path)

@@ -1,0 +1,65 @@
+"""Every study of configs/tables: each of its cells is a command line that the training takes."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_attn.cli import load_yaml, parse
+from supervised.data import LOADERS, options_of
+from supervised.settings import args_type, method_of, options, validate
+
+TABLES = sorted((Path(__file__).parents[2] / "configs" / "tables").glob("*.yaml"))
+
+
+def cells(study: dict) -> list[dict]:
+    """The flags of as many cells as it takes to see every label once."""
+    keys = [
+        list(entries.values()) if isinstance(entries, dict) else [{key: v} for v in entries]
+        for key, entries in study["grid"].items()
+    ]
+    found = []
+    for i in range(max(map(len, keys))):
+        flags = dict(study["arguments"])
+        for labels in keys:
+            flags |= labels[i % len(labels)]
+        found.append(flags)
+    return found
+
+
+def words(flags: dict) -> list[str]:
+    argv = []
+    for key, value in flags.items():
+        flag = f"--{key.replace('_', '-')}"
+        argv += [flag, *map(str, value)] if isinstance(value, list) else [f"{flag}={value}"]
+    return argv
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
+def test_cells_are_command_lines(file):
+    study = load_yaml(file)
+    assert study["command"] == "supervised.train"
+    assert study["report"]["compare"] in study["grid"]
+    assert ("seeds" in study) != ("folds" in study)
+    for flags in cells(study):
+        if flags["data"] not in LOADERS:
+            pytest.skip(f"{flags['data']} is not here")
+        argv = words(flags)
+        args = parse(args_type(argv), argv, "python -m supervised.train")
+        validate(args)
+        assert method_of(args).name == flags["method"]
+        assert set(options(args)) <= set(options_of(args.data))
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
+def test_grid_keys_set_flags_of_their_own(file):
+    owners: dict[str, str] = {}
+    for key, entries in load_yaml(file)["grid"].items():
+        flags = {f for v in entries.values() for f in v} if isinstance(entries, dict) else {key}
+        for flag in flags:
+            assert owners.setdefault(flag, key) == key
+
+
+def test_each_table_has_a_small_version():
+    names = {file.stem for file in TABLES}
+    assert len(names) == 12
+    assert all(f"{name}_cpu" in names for name in names if not name.endswith("_cpu"))

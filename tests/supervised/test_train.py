@@ -1,0 +1,139 @@
+"""The command from end to end: what a run leaves, how it resumes, how it fails."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from training import flags_of
+
+from rl_attn.cli import UserError
+from supervised import train
+from supervised.loop import Trainer
+
+
+@pytest.fixture
+def flags(toy, tmp_path) -> list[str]:
+    return flags_of("camal", epochs=3, run_dir=tmp_path / "run")
+
+
+def test_a_run_leaves_what_readers_expect(flags, tmp_path, capsys):
+    assert train.main(flags) == 0
+    run = tmp_path / "run"
+    assert capsys.readouterr().out.count("weights: none") == 1
+    summary = json.loads((run / "evaluation.json").read_text())["summary"]
+    wanted = "accuracy worst_group_accuracy iou iou_ceiling energy_inside pointing_game alpha beta"
+    for prefix in ("", "test-iid/"):
+        assert {prefix + name for name in wanted.split()} <= set(summary)
+    assert all(v["low"] == v["mean"] == v["high"] for v in summary.values())
+    lines = (run / "metrics.csv").read_text().splitlines()
+    assert lines[0].startswith("global_step,losses/total") and len(lines) == 4
+    assert [int(line.split(",")[0]) for line in lines[1:]] == [3, 6, 9]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["method"] == "camal" and config["weight"] == 1.0  # flat
+    assert Image.open(run / "attention" / "before_after.png").width > 400
+    assert (
+        list(run.glob("events.out.tfevents.*")) and len(list((run / "checkpoints").iterdir())) == 1
+    )
+    assert not list(run.rglob(".*"))  # nothing half written
+    assert train.main(["--resume", str(run)]) == 0  # finished already
+
+
+def test_its_config_runs_again_alike(flags, tmp_path):
+    train.main([*flags, "--weight", "2"])
+    config, again = tmp_path / "run" / "config.yaml", tmp_path / "again"
+    train.main(["--config", str(config), "--run-dir", str(again)])
+    first, second = ((p / "evaluation.json").read_text() for p in (tmp_path / "run", again))
+    assert first == second
+    assert yaml.safe_load((again / "config.yaml").read_text())["weight"] == 2
+
+
+@pytest.mark.parametrize("method", ["learning-to-look", "res-l"])
+def test_an_interrupted_run_ends_the_same_to_the_bit(toy, tmp_path, monkeypatch, method):
+    """Stopped within the second epoch by a signal, and resumed."""
+    flags = flags_of(method, epochs=3, crop="random", flip=True)
+    flags += ["--attention-epochs", "1"] if method == "learning-to-look" else []
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train.main([*flags, "--run-dir", str(whole)]) == 0
+    update = Trainer.update
+
+    def interrupted(self: Trainer, draws) -> None:
+        update(self, draws)
+        if self.global_step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", interrupted)
+        assert train.main([*flags, "--run-dir", str(parts)]) == 128 + signal.SIGTERM
+    assert not (parts / "evaluation.json").exists()
+    assert train.main(["--resume", str(parts)]) == 0
+    states = [
+        torch.load(p / "checkpoints" / "step_000000009.pt", weights_only=True)
+        for p in (whole, parts)
+    ]
+    flat = [torch.cat([v.flatten() for v in state["model"].values()]) for state in states]
+    assert torch.equal(*flat)
+    assert (whole / "evaluation.json").read_text() == (parts / "evaluation.json").read_text()
+    rows = [(p / "metrics.csv").read_text().splitlines() for p in (whole, parts)]
+    assert [r.rsplit(",", 1)[0] for r in rows[0]] == [r.rsplit(",", 1)[0] for r in rows[1]]
+
+
+def test_several_seeds_at_once_give_means_and_ranges(flags, tmp_path):
+    assert train.main([*flags, "--ensemble", "2"]) == 0
+    result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    values = [run["iou"] for run in result["runs"]]
+    assert [run["seed"] for run in result["runs"]] == [1, 2]
+    assert result["summary"]["iou"] == {
+        "mean": pytest.approx(np.mean(values)),
+        "low": min(values),
+        "high": max(values),
+    }
+
+
+def test_folds_and_masks_from_a_folder(flags, toy, tmp_path):
+    for name in ("train", "validation"):
+        np.save(tmp_path / f"{name}.npy", toy.splits[name].masks.flip(-1).numpy())
+    assert train.main([*flags, "--masks", str(tmp_path)]) == 0
+    config = [*flags[:-1], str(tmp_path / "fold"), "--fold", "1", "--folds", "4", "--epochs", "1"]
+    assert train.main(config) == 0
+
+
+def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
+    assert train.main([*flags, "--learning-rate", "1e30"]) == 1
+    assert "--learning-rate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--method", "camall"], "did you mean camal"),
+        (["--data", "toyy"], "did you mean toy"),
+        (["--backbone", "lenett"], "did you mean lenet"),
+        (["--layer", "conv9"], "conv2"),
+        (["--weights", "imagenet"], "no ImageNet weights for lenet"),
+        (["--data-options", "masked"], "key=value"),
+        (["--data-options", "mask=3"], "masked"),
+        (["--data-options", "masked=false"], "needs masks"),
+        (["--masks", "nowhere"], "cannot be read"),
+        (["--epochs", "0"], "--epochs must be positive"),
+        (["--select-on", "vali"], "validation"),
+        (["--backbone", "rrr-mlp"], "needs feature maps"),
+        (["--size", "8"], "does not take pictures"),
+        (["--fold", "9", "--folds", "4"], "choose from 0 to 3"),
+        (["--ensemble", "2", "--backbone", "resnet18"], "small backbone"),
+    ],
+)
+def test_mistakes_are_named_before_anything_starts(flags, tmp_path, more, message):
+    with pytest.raises(UserError, match=message):
+        train.main([*flags, *more])
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_method_s_own_flags_are_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--method", "learning-to-look", "--help"])
+    text = capsys.readouterr().out
+    assert "--attention-epochs" in text and "E_attn" in text
