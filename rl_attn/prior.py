@@ -3,7 +3,8 @@
 CAMAL's baseline Prior takes its regions from CLIP, and leaves agents out because every new frame
 needs a region of its own (Hundal et al. 2026, 5.2). Here each rollout has as many of its frames
 labelled, drawn at random, in large batches, as the budget has time for; the CAMAL loss skips the
-others. How long a frame takes is measured on the way.
+others. How long a frame takes is measured on the way, so which frames are labelled differs from
+run to run and after a resume; `teacher_every` labels a fixed choice instead.
 
 Letters: T steps, N lanes, H x W pixels.
 """

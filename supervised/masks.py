@@ -134,7 +134,7 @@ def maker_of(args: Args, prompts: Prompts, teacher: Teacher, dataset: DataSet) -
     maker = {name: getattr(args, name) for name in (*makes, *shaped)}
     maker |= {"weights": teacher.clip.weights, "prompts": asdict(prompts)}
     maker["pictures"] = {
-        name: hashlib.sha256(split.images.numpy().tobytes()).hexdigest()[:16]
+        name: hashlib.sha256(split.images.contiguous().numpy()).hexdigest()[:16]
         for name, split in dataset.splits.items()
     }
     return json.loads(json.dumps(maker))  # as it will be read

@@ -31,7 +31,8 @@ def test_the_same_seed_gives_the_same_pictures(shots):
     assert not np.array_equal(other.picture, shots[0].picture)
 
 
-def test_what_cannot_be_shown_is_said():
+def test_what_cannot_be_shown_is_said(monkeypatch):
+    monkeypatch.setattr("envs.gallery._ATTEMPTS", 5)
     with pytest.raises(ValueError, match="no 'map33'"):
         Gallery("map33")
     with Gallery("map01") as gallery, pytest.raises(GameFault, match="NoSuchMonster did not come"):

@@ -59,6 +59,8 @@ def test_the_mask_is_on_exactly_for_targets(name, play):
         state = game._doom.get_state()
         np.testing.assert_array_equal(mask, expected_mask(state, game.scenario))
         np.testing.assert_array_equal(frame[..., 0], state.screen_buffer)
+        drawn = [label for label in state.labels if (state.labels_buffer == label.value).any()]
+        assert game.visible() == {label.object_name for label in drawn}
         # Walls are 0, floor and ceiling 1 and the weapon 255 in the labels: never the mask.
         assert not mask[state.labels_buffer <= 1].any()
         seen |= {label.object_name for label in state.labels}

@@ -162,3 +162,22 @@ def test_bad_input_is_named(net, pictures):
         le_grad(attention.sum(dim=(1, 2, 3)), [attention], grid=(3, 3))
     with pytest.raises(ValueError, match="1 layers need one score"):
         le_grad([attention.sum(dim=(1, 2, 3))] * 2, [attention], grid=GRID)
+
+
+def test_only_what_is_asked_for_is_kept_and_without_a_gradient(transformer, small):
+    with record_attention() as whole:
+        transformer(small)
+    with record_attention(keep=lambda probabilities: probabilities.mean(1)) as means:
+        logits = transformer(small)
+    assert logits.requires_grad  # the model's own graph is as it was
+    for mean, attention in zip(means, whole, strict=True):
+        assert not mean.requires_grad
+        torch.testing.assert_close(mean, attention.mean(1))
+
+
+def test_attention_is_recorded_where_pytorch_would_take_its_fast_path(small):
+    model = VisionTransformer(8, 4, 2, 2, 8, 8, num_classes=3).eval().requires_grad_(False)
+    with torch.no_grad(), record_attention() as attentions:
+        model(small)
+    assert len(attentions) == 2
+    assert torch.backends.mha.get_fastpath_enabled()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl_attn.cli import UserError
 from rl_attn.teachers import load_clip, offline
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
@@ -28,9 +29,8 @@ def test_captions_hold_of_what_they_describe():
 
 
 def test_articles_fit_their_words():
-    assert (
-        with_articles("a imp and a demon in a empty room") == "an imp and a demon in an empty room"
-    )
+    said = with_articles("a imp and a demon in a empty room")
+    assert said == "an imp and a demon in an empty room"
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,18 @@ def test_augmented_pictures_are_pictures():
 
 
 def test_an_interrupted_training_ends_at_the_same_weights():
-    args = offline.Args(steps=4, batch_size=8)
+    args = offline.Args(steps=2, batch_size=4)
     scenes = [IMP, EMPTY, Scene(("demon",), "red"), Scene(("zombie",), "green")] * 4
     images = torch.randint(0, 256, (16, 3, 72, 96), dtype=torch.uint8)
     pictures, cpu = Pictures(images, scenes), torch.device("cpu")
     whole = offline.Training(args, cpu)
-    for _ in range(4):
+    for _ in range(2):
         whole.train_step(pictures)
     first = offline.Training(args, cpu)
-    for _ in range(2):
-        first.train_step(pictures)
-    second = offline.Training(offline.Args(steps=4, batch_size=8), cpu)
+    first.train_step(pictures)
+    second = offline.Training(args, cpu)
     second.load_state_dict(first.state_dict())
-    for _ in range(2):
-        second.train_step(pictures)
+    second.train_step(pictures)
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(weight, second.model.state_dict()[name]), name
 
@@ -114,20 +112,8 @@ def test_an_interrupted_training_ends_at_the_same_weights():
 @pytest.mark.slow
 def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(offline, "HELD_OUT", ("map32",))
-    flags = [
-        "--steps",
-        "2",
-        "--batch-size",
-        "8",
-        "--maps",
-        "1",
-        "--each",
-        "1",
-        "--frames",
-        "2",
-        "--device",
-        "cpu",
-    ]
+    few = "--steps 2 --batch-size 8 --maps 1 --each 1 --frames 2"
+    flags = [*few.split(), "--device", "cpu"]
     assert offline.main([*flags, "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "teacher.json").read_text())
     assert 0 <= record["zero_shot_accuracy"] <= 1
@@ -137,3 +123,10 @@ def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch,
     assert clip.size == (64, 64)
     assert offline.main([*flags, "--out", str(tmp_path)]) == 0
     assert "is complete" in capsys.readouterr().out
+
+
+def test_an_unfinished_training_is_not_continued_with_other_settings(tmp_path):
+    offline.claim(tmp_path, offline.Args(steps=4))
+    offline.claim(tmp_path, offline.Args(steps=4, device="cpu", threads=1))
+    with pytest.raises(UserError, match="unfinished training with --steps 4"):
+        offline.claim(tmp_path, offline.Args(steps=5))
