@@ -4,7 +4,6 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from rl_attn.device import pick_precision
 from supervised import backbones
 from supervised.batches import Batch, Batches, View, resized
 from supervised.data import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, fold, load
+from supervised.data.replaced import with_masks
 from supervised.data.resize import resize
 from supervised.ensemble import Ensemble
 from supervised.evaluation import attention_of
@@ -33,23 +33,36 @@ class Data(NamedTuple):
     classes: tuple[str, ...]
 
 
-def read_data(args: Args) -> DataSet:
+class Read(NamedTuple):
+    """The same pictures twice: they differ in their masks where --masks gives others."""
+
+    own: DataSet  # with the data set's masks, for the metrics
+    taught: DataSet  # with the masks to train on
+
+
+def read_data(args: Args) -> Read:
     """The data set, or its fold; UserError for what is not there or does not fit."""
-    dataset = load(args.data, Path(args.data_root), **options(args))
+    own = load(args.data, Path(args.data_root), **options(args))
+    taught = own
+    if args.masks is not None:  # before the folds deal the pictures anew
+        required = ("train", args.select_on) if args.fold is None else own.pool
+        taught = with_masks(own, Path(args.masks.replace("{data}", args.data)), required)
+    read = Read(own, taught)
     if args.fold is not None:
-        dataset = fold(dataset, args.fold, args.folds, args.fold_seed)
-    choose("--select-on split", args.select_on, list(dataset.splits))
-    return dataset
+        read = Read(*(fold(dataset, args.fold, args.folds, args.fold_seed) for dataset in read))
+    choose("--select-on split", args.select_on, list(read.own.splits))
+    return read
 
 
-def prepare_data(args: Args, method: Method, dataset: DataSet, device: torch.device) -> Data:
+def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -> Data:
     """Everything on the device, at the size asked for."""
+    dataset = read.own
     sized, crop = resized(dataset, args.size, args.crop)
     view = make_view(args, sized, crop, device)
     splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
     trained = {}
     for name in ("train", args.select_on):
-        masks = training_masks(args, method, name, dataset.splits[name])
+        masks = training_masks(args, method, name, read.taught.splits[name])
         if masks is not None:
             masks = resize(masks, sized.size[0]) if masks.shape[1:] != sized.size else masks
             masks = masks.to(device)
@@ -60,10 +73,8 @@ def prepare_data(args: Args, method: Method, dataset: DataSet, device: torch.dev
 
 
 def training_masks(args: Args, method: Method, name: str, split: Split) -> Tensor | None:
-    """uint8 (N, H, W): the data set's masks, or the user's, as the method annotates them."""
+    """uint8 (N, H, W): the masks of a split, as the method annotates them."""
     masks = split.masks
-    if args.masks is not None:
-        masks = read_masks(Path(args.masks.replace("{data}", args.data)), name, split)
     if masks is None:
         if method.needs_masks:
             raise UserError(
@@ -74,22 +85,6 @@ def training_masks(args: Args, method: Method, name: str, split: Split) -> Tenso
     if method.needs_masks and not masks.any():
         raise UserError(f"every mask of the {name} pictures of {args.data} is empty")
     return method.annotations(masks, args.seed)
-
-
-def read_masks(folder: Path, name: str, split: Split) -> Tensor:
-    """Masks of a split from <folder>/<name>.npy."""
-    file = folder / f"{name}.npy"
-    try:
-        masks = torch.from_numpy(np.load(file, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"masks {file} cannot be read: {error}") from None
-    expected = (len(split), *split.images.shape[2:])
-    if masks.dtype != torch.uint8 or masks.shape != expected:
-        raise UserError(
-            f"masks {file} must be uint8 {expected}, 255 where attention belongs, got "
-            f"{masks.dtype} {tuple(masks.shape)}"
-        )
-    return masks
 
 
 def make_view(

@@ -1,8 +1,9 @@
 """Refuses commands that cannot be imported and flags that they do not have, before any run.
 
-A command of this project has a dataclass `Args`: the words are parsed as the command itself would
-parse them, and if its module has a `validate(args: Args)`, that looks at them too. Of any other
-command the flags are looked up in its --help. This happens in a process of its own, since
+A command of this project has a dataclass `Args`, or one that depends on the words,
+`args_type(words)`: the words are parsed as the command itself would parse them, and if its module
+has a `validate(args: Args)`, that looks at them too. Of any other command the flags are looked up
+in its --help. This happens in a process of its own, since
 importing a command may take seconds and much memory:
 
     python -m rl_attn.studies.check     < [[module, [word, ...]], ...]
@@ -37,7 +38,8 @@ def check(command: Command) -> None:
     module = import_command(command.module)
     try:
         if hasattr(module, "Args"):
-            args = parse(module.Args, command.arguments, command.module)
+            kind = getattr(module, "args_type", lambda words: module.Args)(command.arguments)
+            args = parse(kind, command.arguments, command.module)
             validate = getattr(module, "validate", None)
             if validate and module.Args in typing.get_type_hints(validate).values():
                 validate(args)

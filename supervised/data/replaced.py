@@ -3,11 +3,12 @@
     DIR/<split>.npy                 uint8 (N, H, W), or floats and bools in [0, 1]
     DIR/<split>/<index>.png         one file a picture, named 000000.png, 000001.png, ...
 
-in the order of the split's pictures as `load` gives them, and of their size. "train" and
-"validation" must be there; other splits without masks in DIR keep their own, so that attention is
-measured against the true masks.
+in the order of the split's pictures as `load` gives them, and of their size. The splits to train
+with must be there; others without masks in DIR keep their own, so that attention is measured
+against the true masks.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +22,15 @@ from supervised.data.pictures import Problem, is_picture, open_picture, report, 
 _REQUIRED = ("train", "validation")
 
 
-def with_masks(dataset: DataSet, folder: Path) -> DataSet:
-    """The set with the masks of `folder`. UserError names what is missing or does not fit."""
+def with_masks(dataset: DataSet, folder: Path, required: Collection[str] = _REQUIRED) -> DataSet:
+    """The set with the masks of `folder`. UserError names what is missing or does not fit.
+
+    required: splits that must have masks there.
+    """
     problems, splits = [], dict(dataset.splits)
     for name, split in dataset.splits.items():
         if not (folder / f"{name}.npy").is_file() and not (folder / name).is_dir():
-            if name in _REQUIRED:
+            if name in required:
                 problems.append(f"neither {folder / name}.npy nor a folder {folder / name} exists")
             continue
         try:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rl_attn.cli import load_yaml, parse
+from rl_attn.cli import UserError, load_yaml, parse
+from rl_attn.studies.check import check
+from rl_attn.studies.plan import Command
 from supervised.data import LOADERS, options_of
 from supervised.settings import args_type, method_of, options, validate
 
@@ -48,6 +50,12 @@ def test_cells_are_command_lines(file):
         validate(args)
         assert method_of(args).name == flags["method"]
         assert set(options(args)) <= set(options_of(args.data))
+
+
+def test_studies_know_the_flags_of_the_method_that_a_cell_names():
+    check(Command("supervised.train", ("--method=rrr", "--data=digits", "--weight=2")))
+    with pytest.raises(UserError, match="--weigth"):
+        check(Command("supervised.train", ("--method=rrr", "--data=digits", "--weigth=2")))
 
 
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)

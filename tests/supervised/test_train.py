@@ -10,9 +10,11 @@ import yaml
 from PIL import Image
 from training import flags_of
 
-from rl_attn.cli import UserError
+from rl_attn.cli import UserError, parse
 from supervised import train
 from supervised.loop import Trainer
+from supervised.settings import args_type
+from supervised.setup import read_data
 
 
 @pytest.fixture
@@ -101,6 +103,22 @@ def test_folds_and_masks_from_a_folder(flags, toy, tmp_path):
     assert train.main(config) == 0
 
 
+def test_a_fold_deals_the_masks_of_a_folder_with_their_pictures(toy, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    argv = [*("--data", "toy", "--fold", "1", "--folds", "4", "--masks", str(folder))]
+    args = parse(args_type(argv), argv, "train")
+    for name in toy.pool[:-1]:
+        np.save(folder / f"{name}.npy", 255 - toy.splits[name].masks.numpy())
+    with pytest.raises(UserError, match=f"{toy.pool[-1]}.npy"):  # its pictures are trained on too
+        read_data(args)
+    np.save(folder / f"{toy.pool[-1]}.npy", 255 - toy.splits[toy.pool[-1]].masks.numpy())
+    own, taught = read_data(args)
+    for name in ("train", "validation"):
+        torch.testing.assert_close(taught.splits[name].images, own.splits[name].images)
+        torch.testing.assert_close(taught.splits[name].masks, 255 - own.splits[name].masks)
+
+
 def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
     assert train.main([*flags, "--learning-rate", "1e30"]) == 1
     assert "--learning-rate" in capsys.readouterr().err
@@ -117,7 +135,7 @@ def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
         (["--data-options", "masked"], "key=value"),
         (["--data-options", "mask=3"], "masked"),
         (["--data-options", "masked=false"], "needs masks"),
-        (["--masks", "nowhere"], "cannot be read"),
+        (["--masks", "nowhere"], "neither nowhere/train.npy nor a folder nowhere/train exists"),
         (["--epochs", "0"], "--epochs must be positive"),
         (["--select-on", "vali"], "validation"),
         (["--backbone", "rrr-mlp"], "needs feature maps"),
