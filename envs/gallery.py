@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 import vizdoom
 
-from envs.game import _ENGINE_ERRORS, _LAUNCHING, GameFault, screen_resolution
-from envs.processes import GameProcess
+from envs.game import ENGINE_ERRORS, Game, GameFault
+from envs.scenarios import MONSTERS as ANY_MONSTER
+from envs.scenarios import Scenario
 
 #: The monsters of Doom II that Freedoom draws and `summon` can place, with the words for them.
 MONSTERS = {
@@ -53,31 +54,30 @@ class Shot:
     place: np.ndarray  # (H, W, 3) uint8, the view before the monster came and the player moved
 
 
-class Gallery:
-    """One map of Freedoom 2 without its monsters, in an engine of its own."""
+class Gallery(Game):
+    """One map of Freedoom 2 without its monsters; close it."""
 
     def __init__(self, level: str, resolution: tuple[int, int] = (160, 120)):
         """`level` is one of MAPS, `resolution` (width, height) in pixels."""
         if level not in MAPS:
             raise ValueError(f"Freedoom has no {level!r}: choose map01 to map32")
+        anything = Scenario(level, "freedoom2.cfg", ANY_MONSTER, time_limit=None, shown=())
+        super().__init__(anything, resolution, rgb=True)
         self.level = level
         self._spots = spots(level)
-        self._process = GameProcess()
-        self._doom = self._configured(level, resolution)
-        self._process.configure(self._doom)
         try:
-            with _LAUNCHING:
-                self._doom.init()
+            self._launch()
             self._prepare()
-        except _ENGINE_ERRORS as error:
-            self.close()
-            raise GameFault(f"{level} cannot be shown: {error}") from error
+        except ENGINE_ERRORS as error:
+            self._fail(error)
 
     @staticmethod
-    def _configured(level: str, resolution: tuple[int, int]) -> vizdoom.DoomGame:
+    def _configured(
+        scenario: Scenario, resolution: vizdoom.ScreenResolution, rgb: bool
+    ) -> vizdoom.DoomGame:
         doom = vizdoom.DoomGame()
-        doom.set_doom_map(level)
-        doom.set_screen_resolution(screen_resolution(resolution))
+        doom.set_doom_map(scenario.name)
+        doom.set_screen_resolution(resolution)
         doom.set_screen_format(vizdoom.ScreenFormat.RGB24)
         doom.set_labels_buffer_enabled(True)
         doom.set_window_visible(False)
@@ -139,9 +139,8 @@ class Gallery:
             values = [label.value for label in state.labels if label.object_name == monster]
             mask = np.isin(state.labels_buffer, values).astype(np.uint8)
             self._doom.send_game_command(f"remove {monster}")  # with the next action
-        except _ENGINE_ERRORS as error:
-            self.close()
-            raise GameFault(f"the gallery of {self.level} has ended: {error}") from error
+        except ENGINE_ERRORS as error:
+            self._fail(error)
         low, high = coverage
         return Shot(state.screen_buffer, mask, place) if low <= mask.mean() <= high else None
 
@@ -158,12 +157,6 @@ class Gallery:
     def _act(self, turn: float = 0.0, forward: float = 0.0, tics: int = 1) -> None:
         """Turn by degrees and move by map units, in each of so many tics: one call is quickest."""
         self._doom.make_action([turn, forward], tics)
-
-    def close(self) -> None:
-        """End the engine. May be called again."""
-        self._process.kill()  # first: a stopped engine would be waited for without end
-        self._doom.close()
-        self._process.clean()
 
     def __enter__(self) -> Gallery:
         return self

@@ -27,7 +27,7 @@ from envs.scenarios import Scenario
 _SCENARIO_FOLDER = Path(vizdoom.__file__).resolve().parent / "scenarios"
 
 # What ViZDoom raises when the process of a game has died.
-_ENGINE_ERRORS = (
+ENGINE_ERRORS = (
     vizdoom.ViZDoomErrorException,
     vizdoom.ViZDoomIsNotRunningException,
     vizdoom.ViZDoomUnexpectedExitException,
@@ -135,7 +135,7 @@ class Game:
                 self._launch()
             self._doom.set_seed(seed)
             self._doom.new_episode()
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             self._fail(error)
         self._tics = 0
         if not self._look():
@@ -152,7 +152,7 @@ class Game:
         tics = self.frame_skip if limit is None else min(self.frame_skip, limit - self._tics)
         try:
             reward = self._doom.make_action(self._presses[action], tics)
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             self._fail(error)
         self._tics += tics
         if not self._look():

@@ -23,7 +23,7 @@ import torch
 import vizdoom
 from torch import Tensor
 
-from envs.game import _ENGINE_ERRORS, Game
+from envs.game import ENGINE_ERRORS, Game
 from envs.scenarios import MONSTERS as ANY_MONSTER
 from envs.scenarios import Scenario
 from supervised.data.monsters.places import places
@@ -93,7 +93,7 @@ class Scene(Game):
         engine dies."""
         try:
             views = list(islice(self._views(monster, np.random.default_rng(seed)), count))
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             self._fail(error)
         images, masks = (torch.from_numpy(np.stack(part)) for part in zip(*views, strict=True))
         images = images.permute(0, 3, 1, 2).contiguous()  # (n, 3, h, h)
@@ -107,7 +107,7 @@ class Scene(Game):
         """Views of the map without a monster; raises as `photograph`."""
         try:
             views = list(islice(self._empty_views(np.random.default_rng(seed)), count))
-        except _ENGINE_ERRORS as error:
+        except ENGINE_ERRORS as error:
             self._fail(error)
         images = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).contiguous()
         images = resize(images, self.size)
