@@ -7,6 +7,7 @@ package installed on all of them.
 """
 
 import os
+import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,11 +91,19 @@ def _connect(address: str):
     except ImportError:
         raise UserError("--ray needs Ray: pip install 'rl-attn[cluster]'") from None
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # ConnectionError is an OSError
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`, "
             "or give its address"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """OSError or ValueError if nobody listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()

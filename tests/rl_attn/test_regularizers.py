@@ -96,7 +96,7 @@ def test_the_command_on_a_folder_of_pictures(tmp_path, capsys):
     assert len(table) == 6 * len(REGULARIZERS)
     assert {row["masks"] for row in table} == {"3"}  # the empty one is left out
     assert Image.open(out / "regularizers.png").height > 500
-    assert "3 masks" in capsys.readouterr().out
+    assert "3 masks" in " ".join(capsys.readouterr().out.split())  # a long path wraps the title
 
 
 def test_the_command_on_doom_masks_repeats_table_4(tmp_path, capsys):

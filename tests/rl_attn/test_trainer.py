@@ -121,10 +121,10 @@ def test_the_loss_normalises_maps_as_told(trainer, normalization):
 
 
 def test_masks_are_compared_at_the_maps_grid_when_told(trainer, monkeypatch):
-    masks = trainer.storage.masks[:16].flatten(0, 1)
-    grid = trainer.agent.grid
+    rollout = trainer.storage.masks[:16]
+    masks, grid = rollout.flatten(0, 1), trainer.agent.grid
     monkeypatch.setattr(trainer, "args", replace(SMALL, compare="mask-down"))
-    weights = trainer._mask_weights()
+    weights = trainer._mask_weights(rollout)
     pooled = F.adaptive_avg_pool2d(masks[:, None].float(), grid)[:, 0]
     seen = pooled.sum(dim=(1, 2)) > 0
     assert seen.any() and torch.equal(weights.present, seen)
