@@ -1,6 +1,15 @@
 """Actor-critics and the rollout storage they learn from."""
 
-from agents.actor_critic import ActorCritic, Output, Tap, feature_grid
+from agents.actor_critic import ActorCritic, Output, Placement, Tap, cell_centres, feature_grid
 from agents.rollout import RolloutStorage, gae
 
-__all__ = ["ActorCritic", "Output", "RolloutStorage", "Tap", "feature_grid", "gae"]
+__all__ = [
+    "ActorCritic",
+    "Output",
+    "Placement",
+    "RolloutStorage",
+    "Tap",
+    "cell_centres",
+    "feature_grid",
+    "gae",
+]

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Tap = Literal["conv1", "conv2", "conv3"]
+Placement = Literal["receptive-field", "stretched"]
 
 #: Kernel and stride of each convolution.
 _SHAPES = {"conv1": (8, 4), "conv2": (4, 2), "conv3": (3, 1)}
@@ -38,6 +39,7 @@ class ActorCritic(nn.Module):
         frame_size: tuple[int, int],
         num_actions: int,
         tap: Tap = "conv3",
+        placement: Placement = "receptive-field",
     ):
         """
         Args:
@@ -45,6 +47,8 @@ class ActorCritic(nn.Module):
             frame_size: (H, W) in pixels; at least 36 x 36.
             num_actions: size of the discrete action space.
             tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3.
+            placement: where these maps' cells are taken to lie in the frame: "receptive-field",
+                at the centre of the pixels that a cell sees; "stretched", evenly over the frame.
         """
         super().__init__()
         self.tap = tap
@@ -56,6 +60,7 @@ class ActorCritic(nn.Module):
             _orthogonal(nn.Conv2d(64, 64, 3, stride=1)),
         )
         self.grid = feature_grid(frame_size, tap)  # (h, w)
+        self.cells = cell_centres(tap) if placement == "receptive-field" else None
         h, w = feature_grid(frame_size)
         self.hidden = _orthogonal(nn.Linear(64 * h * w, 512))
         self.actor = _orthogonal(nn.Linear(512, num_actions), gain=0.01)
@@ -107,6 +112,18 @@ def feature_grid(frame_size: tuple[int, int], tap: Tap = "conv3") -> tuple[int, 
     if min(h, w) < 1:
         raise ValueError(f"frames of {frame_size} pixels are too small: 36 x 36 is the least")
     return h, w
+
+
+def cell_centres(tap: Tap = "conv3") -> tuple[float, float]:
+    """(first, step): the pixels that cell i sees lie round pixel first + i * step, on both axes.
+
+    (17.5, 8) at conv3: nothing is padded, so the first cell's 36 pixels begin at the border.
+    """
+    first, step = 0.0, 1.0
+    for kernel, stride in list(_SHAPES.values())[: list(_SHAPES).index(tap) + 1]:
+        first += step * (kernel - 1) / 2
+        step *= stride
+    return first, step
 
 
 class PixelConv2d(nn.Conv2d):

@@ -94,7 +94,7 @@ def play(
     finished = 0
     while finished < len(seeds):
         moment = _observe(agent, storage, target, current, random)
-        _measure(moment, agent.grid, results)
+        _measure(moment, agent, results)
         if look:
             look(moment)
         logits = moment.output.logits
@@ -135,14 +135,14 @@ def _observe(
     return Moment(stacks, frames, storage.masks[0], attention, output, list(current), list(random))
 
 
-def _measure(moment: Moment, grid: tuple[int, int], results: list[Played]) -> None:
+def _measure(moment: Moment, agent: ActorCritic, results: list[Played]) -> None:
     """Add this step's measures to the episodes that are being played."""
     weights = mask_weights(moment.masks, tuple(moment.masks.shape[1:]))
     alpha, beta = alpha_beta(moment.attention, weights)
     values = {
         "present": weights.present.float(),
         "iou": iou(moment.attention, moment.masks),
-        "iou_ceiling": iou_ceiling(moment.masks, grid),
+        "iou_ceiling": iou_ceiling(moment.masks, agent.grid, cells=agent.cells),
         "pointing_game": pointing_game(moment.attention, moment.masks),
         "alpha": alpha,
         "beta": beta,

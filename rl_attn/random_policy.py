@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents import feature_grid
+from agents import cell_centres, feature_grid
 from envs.game import screen_resolution
 from envs.lanes import Lanes
 from envs.scenarios import resolve
@@ -93,7 +93,8 @@ def play(args: Args, seeds: Sequence[int]) -> list[Played]:
 
 def _look(masks: np.ndarray, current: Sequence[int | None], results: Sequence[Played]) -> None:
     """Note the ceiling on each lane's frame, before the action."""
-    ceilings = iou_ceiling(torch.from_numpy(masks), feature_grid(masks.shape[1:])).tolist()
+    grid, cells = feature_grid(masks.shape[1:]), cell_centres()
+    ceilings = iou_ceiling(torch.from_numpy(masks), grid, cells=cells).tolist()
     for lane, index in enumerate(current):
         if index is not None:
             seen = float(masks[lane].any())

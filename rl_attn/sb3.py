@@ -42,7 +42,7 @@ except ImportError:
     raise ImportError("rl_attn.sb3 needs stable-baselines3: pip install 'rl-attn[sb3]'") from None
 
 from agents import Output
-from rl_attn.attention import grad_cam, iou, mask_weights, tap, upsample
+from rl_attn.attention import Cells, cells_of, grad_cam, iou, mask_weights, tap, upsample
 from rl_attn.sb3_lanes import LanesVecEnv
 from rl_attn.settings import Args
 from rl_attn.trainer import attention_loss
@@ -203,7 +203,8 @@ class CamalPPO(PPO):
             empty_mask=self.empty_mask,
             second_order=self.second_order,
         )
-        weights = mask_weights(masks, tuple(output.features.shape[2:]))
+        cells = tapped_cells(self._explained_extractor())
+        weights = mask_weights(masks, tuple(output.features.shape[2:]), cells)
         return attention_loss(output, actions, weights, settings)
 
     def _iou(self, output: Output, actions: Tensor, masks: Tensor) -> float:
@@ -211,7 +212,8 @@ class CamalPPO(PPO):
         score = attention_score(output, actions, self.attention_target)
         attention = grad_cam(score, output.features, second_order=False).detach()
         visible = (masks > 0).flatten(1).any(dim=1)
-        overlap = iou(upsample(attention, masks.shape[1:])[visible], masks[visible])
+        cells = tapped_cells(self._explained_extractor())
+        overlap = iou(upsample(attention, masks.shape[1:], cells)[visible], masks[visible])
         return overlap.mean().item() if visible.any() else float("nan")
 
 
@@ -257,6 +259,17 @@ def tapped_layer(extractor: nn.Module) -> str:
     ):
         return following[0][0]
     return name
+
+
+def tapped_cells(extractor: nn.Module) -> Cells | None:
+    """Where the tapped layer's cells lie in the frame; None where it is not the end of a chain."""
+    name = tapped_layer(extractor)
+    parent = extractor.get_submodule(name.rpartition(".")[0])
+    leaves = [module for module in extractor.modules() if not _has_parts(module)]
+    chain = leaves[: leaves.index(extractor.get_submodule(name)) + 1]
+    if not isinstance(parent, nn.Sequential) or list(parent)[: len(chain)] != chain:
+        return None
+    return cells_of(chain)
 
 
 def _has_parts(module: nn.Module) -> bool:

@@ -55,6 +55,9 @@ class Args:
     normalization: Literal["max", "minmax", "none"] = "max"
     """how the CAMAL loss brings a map to [0, 1]: by its maximum, by both ends, or not at all;
     evaluations always divide by the maximum"""
+    placement: Literal["receptive-field", "stretched"] = "receptive-field"
+    """where a cell of the map lies in the frame: amid the pixels that it sees, or as if the cells
+    covered the frame evenly, which is what is commonly done and up to 13 pixels off at 160x120"""
     compare: Literal["map-up", "mask-down"] = "map-up"
     """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
     map's, the mask averaged over each cell"""

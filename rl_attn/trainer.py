@@ -31,7 +31,7 @@ from rl_attn.attention import (
     camal_loss,
     grad_cam,
     mask_weights,
-    resize_mask,
+    pool_mask,
 )
 from rl_attn.cli import UserError
 from rl_attn.distributed import ALONE, Ranks, split_lanes
@@ -251,11 +251,13 @@ class Trainer:
 
     def _mask_weights(self, masks: Tensor) -> MaskWeights:
         """Every mask of the rollout on the grid of the feature maps, a few steps at a time."""
-        grid, down = self.agent.grid, self.args.compare == "mask-down"
-        parts = [
-            mask_weights(resize_mask(some, grid) if down else some, grid)
-            for some in (part.flatten(0, 1) for part in masks.split(16))
-        ]
+        grid, cells = self.agent.grid, self.agent.cells
+        parts = []
+        for some in (part.flatten(0, 1) for part in masks.split(16)):
+            if self.args.compare == "mask-down":
+                parts.append(mask_weights(pool_mask(some, grid, cells), grid))
+            else:
+                parts.append(mask_weights(some, grid, cells))
         return MaskWeights(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
     def _means(self, terms: list[dict[str, Tensor]]) -> dict[str, float]:
@@ -314,7 +316,7 @@ def make_agent(args: Args) -> ActorCritic:
     """The network for these frames and this scenario's actions; starts no game."""
     actions = Game(resolve(args.env)).num_actions
     channels = args.frame_stack * (3 if args.rgb else 1)
-    return ActorCritic(channels, (args.height, args.width), actions, args.tap)
+    return ActorCritic(channels, (args.height, args.width), actions, args.tap, args.placement)
 
 
 def load_agent(agent: ActorCritic, state: dict[str, Tensor]) -> None:

@@ -46,7 +46,7 @@ def attention_maps(
         score = attention_score(output, actions, target)
         attention = grad_cam(score, output.features, second_order=False, shift=output.shift)
     size = (stacks.shape[2], stacks.shape[3])
-    return upsample(attention.detach(), size), output.detach()
+    return upsample(attention.detach(), size, agent.cells), output.detach()
 
 
 def attention_score(output: Output, actions: Tensor | None, target: str) -> Tensor:

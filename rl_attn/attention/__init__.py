@@ -2,6 +2,7 @@
 
 from rl_attn.attention.backbones import standard_layer
 from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
+from rl_attn.attention.cells import Cells, cells_of
 from rl_attn.attention.contrast import contrast, diff_grad_cam
 from rl_attn.attention.controls import (
     random_control,
@@ -42,7 +43,7 @@ from rl_attn.attention.losses import (
     suppress_only,
 )
 from rl_attn.attention.maps import grad_cam, normalize, upsample
-from rl_attn.attention.masks import MaskWeights, mask_weights, resize_mask, union
+from rl_attn.attention.masks import MaskWeights, mask_weights, pool_mask, resize_mask, union
 from rl_attn.attention.metrics import (
     SpatialVariance,
     energy_inside,
@@ -60,6 +61,7 @@ from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
 from rl_attn.attention.taps import differentiable_attention, tap
 
 __all__ = [
+    "Cells",
     "LearnedImputation",
     "MaskWeights",
     "SpatialVariance",
@@ -72,6 +74,7 @@ __all__ = [
     "camal",
     "camal_loss",
     "cdep",
+    "cells_of",
     "check_tap",
     "class_score",
     "contextual_decomposition",
@@ -114,6 +117,7 @@ __all__ = [
     "paric",
     "paric_reference",
     "pointing_game",
+    "pool_mask",
     "probability_of",
     "random_control",
     "random_masks",

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rl_attn.attention.cells import Cells, interpolation
+
 Normalization = Literal["max", "minmax", "none"]
 
 #: A map whose largest value is below this is called dead: it stays (about) zero. Live maps can be
@@ -107,9 +109,22 @@ def normalize(maps: Tensor, method: Normalization = "max") -> Tensor:
     return maps / maps.amax(dim=(-2, -1), keepdim=True).clamp_min(DEAD)
 
 
-def upsample(attention: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear (B, h, w) -> (B, H, W), pixel centres aligned; stays in [0, 1]."""
-    return F.interpolate(attention[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+def upsample(attention: Tensor, size: tuple[int, int], cells: Cells | None = None) -> Tensor:
+    """Bilinear (B, h, w) -> (B, H, W); stays in [0, 1].
+
+    Args:
+        size: (H, W) of the picture.
+        cells: where the map's cells lie in it, see `cells.py`; None stretches the map over the
+            picture, as most code does, pixel centres aligned.
+    """
+    if cells is None:
+        stretched = F.interpolate(attention[:, None], size, mode="bilinear", align_corners=False)
+        return stretched[:, 0]
+    rows, columns = (
+        interpolation(pixels, number, cells, attention.device, attention.dtype)
+        for pixels, number in zip(size, attention.shape[1:], strict=True)
+    )  # (H, h), (W, w)
+    return rows @ attention @ columns.T
 
 
 def full(tensor: Tensor) -> Tensor:

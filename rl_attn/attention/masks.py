@@ -13,12 +13,13 @@ to the mask's shape (dilation, edge bands) is in `morphology.py`, masks that are
 `controls.py`.
 """
 
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from rl_attn.attention.cells import Cells, interpolation, nearest_cell
 
 Resize = Literal["area", "max", "bilinear", "nearest"]
 
@@ -35,18 +36,19 @@ class MaskWeights(NamedTuple):
         return MaskWeights(*(field[index] for field in tuple(self)))
 
 
-def mask_weights(mask: Tensor, grid: tuple[int, int]) -> MaskWeights:
+def mask_weights(mask: Tensor, grid: tuple[int, int], cells: Cells | None = None) -> MaskWeights:
     """Project masks onto the grid of the attention maps, once, when they arrive.
 
     Args:
         mask: (B, H, W) in [0, 1], any dtype.
         grid: (h, w) of the attention maps; (H, W) leaves the mask as it is.
+        cells: where these maps' cells lie in the mask; None: stretched over it.
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
     mask = mask if mask.dtype == torch.float64 else mask.float()
-    rows = _bilinear(mask.shape[1], grid[0], mask.device, mask.dtype)  # (H, h)
-    columns = _bilinear(mask.shape[2], grid[1], mask.device, mask.dtype)  # (W, w)
+    rows = interpolation(mask.shape[1], grid[0], cells, mask.device, mask.dtype)  # (H, h)
+    columns = interpolation(mask.shape[2], grid[1], cells, mask.device, mask.dtype)  # (W, w)
     with torch.autocast(mask.device.type, enabled=False):
         projected = torch.einsum("bHW,Hh,Ww->bhw", mask, rows, columns)  # U^T M
     everything = rows.sum(0)[:, None] * columns.sum(0)[None, :]  # U^T 1
@@ -84,6 +86,26 @@ def resize_mask(mask: Tensor, size: tuple[int, int], mode: Resize = "area") -> T
     raise ValueError(f"unknown mode {mode!r}: choose area, max, bilinear or nearest")
 
 
+def pool_mask(
+    mask: Tensor, grid: tuple[int, int], cells: Cells | None, mode: Literal["area", "max"] = "area"
+) -> Tensor:
+    """Masks (B, H, W) at the cells of a map, (B, h, w) float, each of the pixels nearest to it.
+
+    Without `cells` it is `resize_mask`. Cells at the rim own the pixels out to the border.
+    """
+    if cells is None:
+        return resize_mask(mask, grid, mode)
+    mask = mask if mask.dtype == torch.float64 else mask.float()
+    reduce = {"area": "mean", "max": "amax"}[mode]
+    for axis, number in zip((1, 2), grid, strict=True):
+        shape = [len(mask), *mask.shape[1:]]
+        owner = nearest_cell(shape[axis], number, cells, mask.device)
+        owner = owner.view(-1, 1) if axis == 1 else owner
+        index, shape[axis] = owner.expand_as(mask), number
+        mask = mask.new_zeros(shape).scatter_reduce(axis, index, mask, reduce, include_self=False)
+    return mask
+
+
 def union(instances: Tensor) -> Tensor:
     """Masks (B, N, H, W) of N instances each as one (B, H, W); without an instance it is empty."""
     if instances.ndim != 4:
@@ -91,10 +113,3 @@ def union(instances: Tensor) -> Tensor:
     if instances.shape[1] == 0:
         return instances.new_zeros(instances.shape[0], *instances.shape[2:])
     return instances.amax(1)
-
-
-@lru_cache(maxsize=64)
-def _bilinear(size: int, grid: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """(size, grid) matrix of the 1-D bilinear interpolation from `grid` cells to `size` pixels."""
-    cells = torch.eye(grid, device=device, dtype=dtype)[None]  # (1, cell, grid)
-    return F.interpolate(cells, size=size, mode="linear", align_corners=False)[0].T.contiguous()

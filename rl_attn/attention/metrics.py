@@ -6,10 +6,11 @@ All take attention (B, H, W) in [0, 1] at the mask's resolution (see `upsample`)
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from rl_attn.attention.cells import Cells
 from rl_attn.attention.maps import DEAD, normalize, upsample
+from rl_attn.attention.masks import pool_mask
 
 #: The threshold of CAMAL's Eq. 8.
 TAU = 0.7
@@ -122,17 +123,18 @@ def pointing_game(attention: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def iou_ceiling(mask: Tensor, grid: tuple[int, int], threshold: float = TAU) -> Tensor:
+def iou_ceiling(
+    mask: Tensor, grid: tuple[int, int], threshold: float = TAU, cells: Cells | None = None
+) -> Tensor:
     """The IoU that a map of `grid` cells can be expected to reach at best, (B,).
 
     The mask itself is pooled to the grid, divided by its maximum, upsampled bilinearly and cut
     like any map; the better of area and max pooling counts. Where cells are larger than targets,
-    this, and not the training, bounds the IoU.
+    this, and not the training, bounds the IoU. `cells`: where they lie, as in `upsample`.
     """
-    full = (mask > 0.5).float()[:, None]
-    size = tuple(mask.shape[1:])
-    pooled = (F.adaptive_avg_pool2d(full, grid)[:, 0], F.adaptive_max_pool2d(full, grid)[:, 0])
-    area, largest = (iou(upsample(normalize(p), size), mask, threshold) for p in pooled)
+    full, size = (mask > 0.5).float(), tuple(mask.shape[1:])
+    pooled = (pool_mask(full, grid, cells, mode) for mode in ("area", "max"))
+    area, largest = (iou(upsample(normalize(p), size, cells), mask, threshold) for p in pooled)
     return torch.maximum(area, largest)
 
 

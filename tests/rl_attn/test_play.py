@@ -59,7 +59,9 @@ def test_measures_are_means_over_the_frames_with_a_target(player):
         if empty[-1]:
             return
         output = player.agent(moment.stacks)
-        attention = upsample(grad_cam(output.value, output.features), mask.shape[1:]).detach()
+        attention = upsample(
+            grad_cam(output.value, output.features), mask.shape[1:], player.agent.cells
+        ).detach()
         seen["iou"].append(iou(attention, mask).item())
         seen["pointing_game"].append(pointing_game(attention, mask).item())
         seen["alpha"].append(((attention * mask).sum() / mask.sum()).item())

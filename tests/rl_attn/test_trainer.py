@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from agents import Output
-from rl_attn.attention import grad_cam, mask_weights, upsample
+from rl_attn.attention import grad_cam, mask_weights, pool_mask, upsample
 from rl_attn.settings import Args
 from rl_attn.trainer import Trainer, attention_loss, explained_variance, ppo_loss
 
@@ -125,7 +124,7 @@ def test_masks_are_compared_at_the_maps_grid_when_told(trainer, monkeypatch):
     masks, grid = rollout.flatten(0, 1), trainer.agent.grid
     monkeypatch.setattr(trainer, "args", replace(SMALL, compare="mask-down"))
     weights = trainer._mask_weights(rollout)
-    pooled = F.adaptive_avg_pool2d(masks[:, None].float(), grid)[:, 0]
+    pooled = pool_mask(masks, grid, trainer.agent.cells)
     seen = pooled.sum(dim=(1, 2)) > 0
     assert seen.any() and torch.equal(weights.present, seen)
     inside = pooled[seen] / pooled[seen].sum(dim=(1, 2), keepdim=True)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from rl_attn.attention.cells import Cells
 from rl_attn.attention.masks import MaskWeights, mask_weights
 
 EmptyMask = Literal["skip", "suppress"]
@@ -35,7 +36,9 @@ def alpha_beta(attention: Tensor, weights: MaskWeights) -> tuple[Tensor, Tensor]
     return alpha, beta
 
 
-def camal(attention: Tensor, mask: Tensor, *, empty_mask: EmptyMask = "skip") -> Tensor:
+def camal(
+    attention: Tensor, mask: Tensor, *, empty_mask: EmptyMask = "skip", cells: Cells | None = None
+) -> Tensor:
     """CAMAL: attend to the mask, and nowhere else (Hundal et al. 2026, Eq. 1 and 2).
 
     Args:
@@ -43,11 +46,12 @@ def camal(attention: Tensor, mask: Tensor, *, empty_mask: EmptyMask = "skip") ->
             upsampled bilinearly to it.
         mask: (B, H, W) in [0, 1].
         empty_mask: what a mask without a pixel asks for, see `camal_loss`.
+        cells: where the map's cells lie in the mask, see `upsample`.
 
     Returns:
         (B,) beta - alpha, in [-1, 1].
     """
-    weights = mask_weights(mask.to(attention.device), tuple(attention.shape[1:]))
+    weights = mask_weights(mask.to(attention.device), tuple(attention.shape[1:]), cells)
     return camal_loss(*alpha_beta(attention, weights), weights.present, empty_mask)
 
 

@@ -1,0 +1,84 @@
+"""Where the cells of a map lie in the picture.
+
+Maps are commonly stretched over the picture as if their cells covered it evenly. That is right for
+networks that pad their borders. Convolutions without padding see no further than the last window
+that fits: a cell of CleanRL's network at 160 x 120 sees 36 x 36 pixels round (17.5 + 8 i), while
+stretching puts it at 4.6 + 10 i, up to 13 pixels away, which is more than most monsters measure.
+`Cells` says where the cells truly are; None, everywhere, means stretched.
+
+Letters: B samples, h x w cells, H x W pixels.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: (first, step): cell i is centred at pixel first + i * step, along both axes.
+Cells = tuple[float, float]
+
+_POINTWISE = (
+    *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
+    *(nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d),
+)
+
+
+def cells_of(layers: Iterable[nn.Module]) -> Cells | None:
+    """Where the output cells of these layers, one after the other, see their pixels.
+
+    The centre of the receptive field (Araujo et al. 2019, Computing Receptive Fields of
+    Convolutional Neural Networks). None for layers in whose place that cannot be said, and for
+    kernels or strides that differ between the axes.
+    """
+    first, step = 0.0, 1.0
+    for layer in layers:
+        if isinstance(layer, _POINTWISE):
+            continue
+        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            return None
+        dilation = getattr(layer, "dilation", 1)
+        windows = {
+            window if isinstance(window, int) else tuple(window)
+            for window in (layer.kernel_size, layer.stride, layer.padding, dilation)
+        }
+        if any(isinstance(w, str) or (isinstance(w, tuple) and w[0] != w[1]) for w in windows):
+            return None
+        kernel, stride, padding, spread = (
+            w if isinstance(w, int) else w[0]
+            for w in (layer.kernel_size, layer.stride, layer.padding, dilation)
+        )
+        first += step * (spread * (kernel - 1) / 2 - padding)
+        step *= stride
+    return first, step
+
+
+@lru_cache(maxsize=64)
+def interpolation(
+    size: int, grid: int, cells: Cells | None, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """(size, grid) matrix of the linear interpolation from `grid` cells to `size` pixels.
+
+    Pixels beyond the first and the last cell's centre have that cell's value. With None it is
+    `torch.nn.functional.interpolate`, pixel centres aligned.
+    """
+    weights = torch.eye(grid, device=device, dtype=dtype)  # (cell, grid)
+    if cells is None:
+        stretched = F.interpolate(weights[None], size=size, mode="linear", align_corners=False)
+        return stretched[0].T.contiguous()
+    place = _places(size, cells, device, dtype).clamp(0, grid - 1)  # (size,), in cells
+    return (1 - (place[:, None] - torch.arange(grid, device=device)).abs()).clamp_min(0)
+
+
+@lru_cache(maxsize=64)
+def nearest_cell(size: int, grid: int, cells: Cells, device: torch.device) -> Tensor:
+    """Which of `grid` cells is nearest to each pixel, (size,) int64; the lower one in a tie."""
+    place = _places(size, cells, device, torch.float64)
+    return (place - 0.5).ceil().clamp(0, grid - 1).long()
+
+
+def _places(size: int, cells: Cells, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Where each pixel lies, counted in cells, (size,)."""
+    first, step = cells
+    return (torch.arange(size, device=device, dtype=dtype) - first) / step
