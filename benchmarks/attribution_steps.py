@@ -15,6 +15,7 @@ from captum.attr import LayerGradCam
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from rl_attn.attention import (
@@ -66,7 +67,7 @@ class Plain:
         self.mask[:, case.pixels // 4 : case.pixels // 2, case.pixels // 4 :] = 1
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9)
         self.prepare()
-        self.note = self.reach()
+        self.note = (str(self.reach()), self.operations())
 
     def prepare(self) -> None:
         """Set up what makes the map."""
@@ -79,12 +80,16 @@ class Plain:
         """`count` training steps; returns how many parameters were given a gradient in them."""
         trained = 0
         for _ in range(count):
-            self.optimizer.zero_grad()
-            task, attention = self.losses()
-            (task if attention is None else task + attention).backward()
+            self.backward()
             self.optimizer.step()
             trained += sum(p.numel() for p in self.model.parameters() if p.grad is not None)
         return float(trained)
+
+    def backward(self) -> None:
+        """The step's gradients."""
+        self.optimizer.zero_grad()
+        task, attention = self.losses()
+        (task if attention is None else task + attention).backward()
 
     def reach(self) -> Reach:
         """Train on the map alone, and see which weights get a gradient."""
@@ -104,6 +109,13 @@ class Plain:
             return Reach.ALL
         return Reach.HALF if trained else Reach.NONE
 
+    def operations(self) -> int:
+        """Floating-point operations of a step's convolutions and matrix products: no noise."""
+        with FlopCounterMode(display=False) as counter:
+            self.backward()
+        self.optimizer.zero_grad()
+        return counter.get_total_flops()
+
     def close(self) -> None:
         pass
 
@@ -111,8 +123,10 @@ class Plain:
 class Camal(Plain):
     """Our map, from the task's own forward, by one product for the whole batch."""
 
+    second_order = True
+
     def losses(self) -> tuple[Tensor, Tensor]:
-        with tap(self.model, self.layer) as features:
+        with tap(self.model, self.layer, second_order=self.second_order) as features:
             logits = self.model(self.pictures)
         score = logits.gather(1, self.labels[:, None])[:, 0]
         attention = self.map(score, features())
@@ -120,6 +134,15 @@ class Camal(Plain):
 
     def map(self, score: Tensor, features: Tensor) -> Tensor:
         return grad_cam(score, features)
+
+
+class FirstOrder(Camal):
+    """The same map with its channels' weights as constants, which is what Captum's map trains."""
+
+    second_order = False
+
+    def map(self, score: Tensor, features: Tensor) -> Tensor:
+        return grad_cam(score, features, second_order=False)
 
 
 class BySample(Camal):

@@ -52,7 +52,7 @@ class Result:
     """What was measured of one contender, a value a round."""
 
     name: str
-    note: str
+    note: Any
     seconds: list[float] = field(default_factory=list)  # of a chunk
     times: list[float] = field(default_factory=list)  # seconds / the baseline's of that round
     cpu_seconds: list[float] = field(default_factory=list)  # of all threads of its main process

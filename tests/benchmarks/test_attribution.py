@@ -45,6 +45,7 @@ def make(request, steps, monkeypatch):
 def test_all_make_the_same_loss_and_reach_what_they_say(make, steps):
     reach = {
         "Camal": steps.Reach.ALL,
+        "FirstOrder": steps.Reach.HALF,
         "BySample": steps.Reach.ALL,
         "CaptumCreateGraph": steps.Reach.ALL,
         "Captum": steps.Reach.HALF,
@@ -53,17 +54,19 @@ def test_all_make_the_same_loss_and_reach_what_they_say(make, steps):
     losses = []
     for name, where in reach.items():
         contender = make(name)
-        assert contender.note == where
+        assert contender.note[0] == where
         task, attention = contender.losses()
         torch.testing.assert_close(task, expected, rtol=1e-4, atol=1e-5)
         losses.append(attention)
     assert losses[0].abs() > 1e-3
-    torch.testing.assert_close(torch.stack(losses), losses[0].expand(4), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        torch.stack(losses), losses[0].expand(len(losses)), rtol=1e-3, atol=1e-5
+    )
 
 
 def test_pytorch_grad_cam_trains_nothing_and_leaves_the_model_to_train(make, steps):
     contender = make("PytorchGradCam")
-    assert contender.note == steps.Reach.NONE
+    assert contender.note[0] == steps.Reach.NONE
     task, attention = contender.losses()
     assert not attention.requires_grad and -1 <= attention <= 1
     assert contender.model.training and task.requires_grad
@@ -95,6 +98,7 @@ def test_the_command_gives_every_contender_its_row(tmp_path):
     assert [row["gradient_above"] for row in rows] == [
         "-",
         "yes",
+        "no: below alone",
         "yes",
         "no: below alone",
         "yes",
@@ -105,6 +109,9 @@ def test_the_command_gives_every_contender_its_row(tmp_path):
         assert row["seconds_a_step"] > 0 and row["relative_cpu_time"] > 0
         assert sys.platform != "linux" or row["peak_memory_mib"] > 100
         assert row["contender"] in done.stdout
+    operations = {row["contender"]: row["relative_operations"] for row in rows}
+    assert operations["CAMAL"] == pytest.approx(1, abs=0.02)  # the forward is the task's own
+    assert operations["Captum"] > 1.9  # twice a forward and a backward
     assert "resnet18, standard tap, 2 x 64 px" in done.stdout and "torch" in done.stdout
 
 
