@@ -21,11 +21,18 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMoni
 from torch import nn
 
 import rl_attn.sb3
-from agents import ActorCritic
+from agents import ActorCritic, cell_centres
 from envs.doom import DoomEnv
 from envs.vector import DoomVectorEnv
 from rl_attn.attention import mask_weights
-from rl_attn.sb3 import CamalPPO, LanesVecEnv, WithoutMask, current_masks, tapped_layer
+from rl_attn.sb3 import (
+    CamalPPO,
+    LanesVecEnv,
+    WithoutMask,
+    current_masks,
+    tapped_cells,
+    tapped_layer,
+)
 from rl_attn.settings import Args
 from rl_attn.trainer import attention_loss
 
@@ -143,7 +150,9 @@ def test_the_loss_and_its_gradient_are_ours(attention_target, second_order, empt
     masks = current_masks(batch)
     terms = theirs._attention_terms(output, actions, masks)
     own = ours(batch["frame"].to(torch.uint8), shift=True)
-    expected = attention_loss(own, actions, mask_weights(masks, ours.grid), Args(**options))
+    expected = attention_loss(
+        own, actions, mask_weights(masks, ours.grid, ours.cells), Args(**options)
+    )
     assert terms.keys() == expected.keys()
     for name, value in expected.items():
         assert terms[name].item() == pytest.approx(value.item(), abs=1e-6), name
@@ -259,12 +268,18 @@ def test_another_policy_and_separate_extractors_are_tapped():
     }
     agent = model("MultiInputPolicy", policy_kwargs=kwargs, attention_target="action")
     assert tapped_layer(agent._explained_extractor()) == "extractor.conv"
+    assert tapped_cells(agent._explained_extractor()) is None  # not the end of a chain
     assert agent._explained_extractor() is agent.policy.pi_features_extractor
     before = weights(agent)
     agent.learn(32)
     assert not same(before, weights(agent))
     assert not agent.policy.action_net._forward_hooks
     assert "evaluate_actions" not in vars(agent.policy)
+
+
+def test_cells_of_their_network_lie_where_ours_do():
+    agent = model("CamalPolicy")
+    assert tapped_cells(agent._explained_extractor()) == cell_centres() == (17.5, 8.0)
 
 
 # ---------------------------------------------------------------------- what sb3 does with it
