@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -53,12 +54,15 @@ def parse(args_type: type[Args], argv: Sequence[str], prog: str) -> Args:
 
 
 def run_command(main: Callable[[list[str]], int | None]) -> None:
-    """Run `main(argv)` as a process: its status, or one line and 2 for a UserError."""
+    """Run `main(argv)` as a process: its status; one line and 2 for a UserError; 130 for Ctrl-C."""
     try:
         status = main(sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:  # where a command has no gentler answer, or was asked twice
+        print("interrupted", file=sys.stderr)
+        status = 128 + signal.SIGINT
     sys.exit(status or 0)
 
 
