@@ -31,7 +31,14 @@ from rl_attn.studies.cluster import RayExecutor
 from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.live import View, print_end
 from rl_attn.studies.local import LocalExecutor
-from rl_attn.studies.plan import Job, cells, keep_study, references, refuse_changes
+from rl_attn.studies.plan import (
+    Job,
+    cells,
+    in_turns,
+    keep_study,
+    references,
+    refuse_changes,
+)
 from rl_attn.studies.record import Record, sole_owner, write_results
 from rl_attn.studies.scheduler import Scheduler, Source
 from rl_attn.studies.schema import Study, read_study
@@ -100,7 +107,7 @@ def run(study: Study, out: Path, args: Args, stop: StopRequest) -> int:
     record.add(references(study, out))
     if study.search is None:
         record.add(cells(study, out))
-        source = Source(record.in_state("pending"))
+        source = Source(in_turns(record.in_state("pending"), study))
     else:
         source = SearchSource(study, out, record, record.in_state("pending"))
     columns = [*(study.search.space if study.search else ()), *study.grid, study.runs[0]]

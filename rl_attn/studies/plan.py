@@ -136,6 +136,16 @@ def _command(step: Step, values: Mapping[str, str]) -> Command:
     return Command(step.command, (*map(filled, step.positional), *as_flags(flags)))
 
 
+def in_turns(jobs: list[Job], study: Study) -> list[Job]:
+    """References, then the first seed (or fold) of every cell of the grid, then the second ...
+
+    So a study that is looked at before its end compares all methods over the same seeds.
+    """
+    kind, numbers = study.runs
+    turn = {str(number): i for i, number in enumerate(numbers)}
+    return sorted(jobs, key=lambda job: turn[job.labels[kind]] if job.is_cell else -1)
+
+
 def _refuse_twins(jobs: Iterable[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:

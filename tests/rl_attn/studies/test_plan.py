@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rl_attn.cli import UserError
-from rl_attn.studies.plan import cells, keep_study, references
+from rl_attn.studies.plan import cells, in_turns, keep_study, references
 from rl_attn.studies.schema import Study, read_study
 
 OUT = Path("/studies/x")
@@ -53,6 +53,16 @@ def test_a_reference_for_each_value_of_its_keys(lab):
     ]
     assert jobs[1].start.arguments == ("--gain=3.9", f"--out={OUT / 'references' / 'floor-3.9'}")
     assert jobs[1].resume is None and not jobs[1].is_cell
+
+
+def test_all_cells_get_their_first_seed_before_any_gets_its_second(lab):
+    grid = {"gain": [3.7, 3.9], "method": {"A": {}}}
+    entry = {"name": "floor", "per": ["gain"], "command": "quick_evaluate",
+             "arguments": {"out": "{out}"}}  # fmt: skip
+    study = planned(lab, grid=grid, seeds=[7, 2], references=[entry])
+    jobs = in_turns([*cells(study, OUT), *references(study, OUT)], study)
+    floors = ["references/floor-3.7", "references/floor-3.9"]
+    assert [job.name for job in jobs] == [*floors, "3.7-A-s7", "3.9-A-s7", "3.7-A-s2", "3.9-A-s2"]
 
 
 def test_lists_booleans_and_configuration_files_among_the_flags(lab):
