@@ -34,13 +34,13 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
     missing = [one.raw.metric.label for one in measured if one not in shown]
     notes += [f"no run has a value of {label}" for label in missing]
     sections, verdicts = [], []
-    if shown and study.run_name == "seed":
+    if shown and not study.paired:
         compared = compare(study, shown, how, notes)
         verdicts = content.verdict_lines(compared.pairs, compared.labels)
         sections.append(Section("Comparison", comparison_parts(study, shown, compared)))
         parts = [_seed_parts(study, one, compared.of(one.scales[0]), how) for one in shown]
     else:
-        parts = [_fold_parts(one) for one in shown]
+        parts = [_paired_parts(study, one) for one in shown]
     for one, some in zip(shown, parts, strict=True):
         curves = _curve_parts(study, one, smoothing)
         sections.append(Section(one.raw.metric.label, [*some, *curves]))
@@ -95,9 +95,10 @@ def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: st
     )
 
 
-def _fold_parts(one: Measured) -> list:
+def _paired_parts(study: Study, one: Measured) -> list:
     means, tests = analysis.task_means(one.raw), analysis.fold_tests(one.raw)
-    return [content.fold_table(one.raw, means, tests), _task_plate(one.raw, means, "std")]
+    table = content.fold_table(one.raw, means, tests, study.run_name)
+    return [table, _task_plate(one.raw, means, "std")]
 
 
 def _task_plate(raw: Scores, means: pd.DataFrame, spread: str) -> Plate:

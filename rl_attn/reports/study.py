@@ -62,6 +62,8 @@ class Study:
     cells: list[Cell]
     references: dict[tuple[str, str], dict[str, Interval]]  # (reference, task) -> summary
     problems: list[str]
+    paired: bool = False  # methods are compared run by run, by Wilcoxon's signed-rank test
+    baselines: dict[str, str] = field(default_factory=dict)  # method -> its own, where it has one
 
     def of(self, task: str, method: str) -> list[Cell]:
         """Cells of a task and method, in the order of their runs."""

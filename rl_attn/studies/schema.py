@@ -14,9 +14,10 @@ references:                                # once for each value of the keys in 
   - {name: random, per: [env], command: rl_attn.random_policy, arguments: {out: "{out}"}}
 search:                                    # draw values instead of listing them, see search.py
   {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
-report: {compare: method}                  # read by rl_attn.report
+report: {compare: method}                  # read by rl_attn.report, see reports/collect.py
 watch: [attention/iou]                     # columns of metrics.csv for the table on the screen
 steps: total_timesteps                     # the setting that says at which global_step it ends
+                                           # (epochs: at which value of the column charts/epochs)
 """
 
 import string
