@@ -19,7 +19,7 @@ def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
         reference = scores.metric.reference
         extra[str(reference)] = lambda task: plain(scores.references.get(task, float("nan")))
     return Table(
-        name=f"tasks_{scores.metric.name}" + ("_normalised" if scores.scale != "raw" else ""),
+        name=f"tasks_{scores.metric.slug}" + ("_normalised" if scores.scale != "raw" else ""),
         title=f"{scores.title} of each task",
         **_crossed(
             scores, lambda task, m: interval(*known.loc[(task, m), ["mean", "low", "high"]]), extra
@@ -47,7 +47,7 @@ def fold_table(
 
     keys = ["metric", "task", "method"]
     return Table(
-        name=f"tasks_{scores.metric.name}",
+        name=f"tasks_{scores.metric.slug}",
         title=f"{scores.title} of each task",
         **_crossed(scores, cell, {}),
         data=means.drop(columns=["low", "high"]).merge(tests, on=keys, how="left"),

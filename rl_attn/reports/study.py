@@ -22,6 +22,11 @@ class Metric:
     better: str = "higher"  # or "lower"
 
     @property
+    def slug(self) -> str:
+        """The name as a part of a file's: a summary's may hold a slash, test-shifted/accuracy."""
+        return self.name.replace("/", "-")
+
+    @property
     def sign(self) -> int:
         return 1 if self.better == "higher" else -1
 

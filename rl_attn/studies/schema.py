@@ -222,7 +222,10 @@ def _watched(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns for the screen: as the file says, else those that the report's metrics name."""
     if "watch" in values:
         return tuple(map(str, _list(values, "watch")))
-    metrics = (values.get("report") or {}).get("metrics") or []
+    report = values.get("report") or {}
+    if not isinstance(report, dict):
+        raise UserError(f"report must map settings to values, found {report!r}")
+    metrics = report.get("metrics") or []
     return tuple(str(metric.get("name")) for metric in metrics if isinstance(metric, dict))
 
 

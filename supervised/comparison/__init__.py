@@ -10,5 +10,5 @@ study, and what only classifiers have.
     arrays      reads what runs left, of which nothing is taken for granted
     report      all of it, in order
 
-Nothing here imports torch: it stands beside the runs, which need the memory.
+Before the runs have ended only `table` is loaded, which is small: they need the memory.
 """

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from rl_attn.pictures import heat, tinted
+from rl_attn.pictures import enlarged, heat, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
@@ -14,6 +14,8 @@ from supervised.comparison.arrays import read_arrays
 KEYS = ("frames", "masks", "attention")
 #: Pictures of a task.
 ROWS = 4
+#: Pictures are enlarged by whole pixels until they are this high, so that maps look smooth.
+SIDE = 224
 
 Sample = dict[str, np.ndarray]
 
@@ -71,9 +73,9 @@ def _rows(methods: dict[str, Sample]) -> Sequence[tuple[str, list[Captioned]]]:
     first = next(iter(methods.values()))
     rows = []
     for i in range(min(ROWS, len(first["frames"]))):
-        rgb = first["frames"][i]
-        rgb = rgb if rgb.shape[2] == 3 else rgb.repeat(3, axis=2)
-        pictures = [(tinted(rgb, first["masks"][i] > 0.5), "")]
+        frame, scale = first["frames"][i], max(1, SIDE // len(first["frames"][i]))
+        rgb = enlarged(frame if frame.shape[2] == 3 else frame.repeat(3, axis=2), scale)
+        pictures = [(tinted(rgb, enlarged(first["masks"][i] > 0.5, scale)), "")]
         pictures += [(heat(rgb, sample["attention"][i]), "") for sample in methods.values()]
         rows.append(("", pictures))
     return rows

@@ -41,7 +41,7 @@ def heat_map_plates(study: Study, names: list[str]) -> list[Plate]:
         runs = f"mean over {len(study.of(study.tasks[0], study.methods[0]))} {study.run_name}s"
         plates.append(
             Plate(
-                name=f"heat_map_{name.replace('/', '_')}",
+                name=f"heat_map_{metric.slug}",
                 title=f"{metric.label} over {down} and {across}",
                 caption=f"{metric.label} of each cell of the grid, {runs}; the best one is framed.",
                 alt=f"Heat map of {metric.label}; the numbers are in the CSV below",
