@@ -38,7 +38,8 @@ def heat_map_plates(study: Study, names: list[str]) -> list[Plate]:
             study.problems.append(f"no run has a value of {metric.label}: no heat map of it")
             continue
         down, across = _axes(study)
-        runs = f"mean over {len(study.of(study.tasks[0], study.methods[0]))} {study.run_name}s"
+        count = len(study.of(study.tasks[0], study.methods[0]))
+        runs = f"mean over {count} {study.run_name}s" if count > 1 else f"one {study.run_name}"
         plates.append(
             Plate(
                 name=f"heat_map_{metric.slug}",
