@@ -1,6 +1,7 @@
 """A real table of one tiny cell, to be quick: run to the end, and interrupted and continued."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from supervised import compare
 TABLE = {
     "command": "supervised.train",
     "arguments": {
-        **{"data": "digits", "backbone": "lenet", "epochs": 3, "batch_size": 64},
+        **{"data": "digits", "backbone": "lenet", "epochs": 8, "batch_size": 64},
         **{"device": "cpu", "threads": 1, "picture_interval": 0, "faithfulness": 1},
     },
     "grid": {"method": {"CAMAL": {"method": "camal"}}},
@@ -66,8 +67,11 @@ def test_dry_run_lists_and_report_only_reports_and_neither_runs(whole, table, ca
     assert (whole / "state.json").read_bytes() == before
 
 
+@pytest.mark.timeout(600)  # four starts of torch, on whatever else the machine does
 def test_an_interrupted_table_goes_on_and_ends_the_same(whole, table):
     out = table.parent / "interrupted"
+    out.mkdir()
+    shutil.copy(whole / "study.yaml", out)  # as begun: its commands need no second look
     command = [sys.executable, "-m", "supervised.compare", str(table), "--out", str(out)]
     with subprocess.Popen(
         [*command, "--no-figures"],
@@ -77,12 +81,12 @@ def test_an_interrupted_table_goes_on_and_ends_the_same(whole, table):
         start_new_session=True,
     ) as process:
         rows = out / "cells" / "CAMAL-s1" / "metrics.csv"
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not (rows.exists() and rows.read_text().count("\n") > 1):
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGINT and "Traceback" not in output
     assert not (out / "report").exists()
     with pytest.raises(UserError, match="holds another study"):
