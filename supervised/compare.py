@@ -16,6 +16,9 @@ interrupted table goes on where it stopped. When all have ended, runs/tables/NAM
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from rl_attn import study
 from rl_attn.cli import UserError, parse, run_command
@@ -30,6 +33,8 @@ ENDED = (0, 1)
 class Args(study.Args):
     """Run a table of the papers and write it: every data set, backbone, method and fold."""
 
+    study: Annotated[str, tyro.conf.Positional]
+    """the table's file, for example configs/tables/camal_monsters_cpu.yaml"""
     out: str | None = None
     """folder of the table (default: runs/tables/NAME)"""
     data_root: str | None = None
