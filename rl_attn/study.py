@@ -144,6 +144,11 @@ def main(argv: list[str]) -> int:
     check(args)
     study = read_study(Path(args.study))
     out = Path(args.out or Path("runs/studies") / Path(args.study).stem).absolute()
+    return start(study, out, args)
+
+
+def start(study: Study, out: Path, args: Args) -> int:
+    """Begin or continue a study in the folder `out`, or list its runs; returns the exit status."""
     jobs = all_jobs(study, out)
     refuse_changes(study, out)
     if not (out / "study.yaml").exists():  # a study that was begun has been looked at

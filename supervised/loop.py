@@ -131,6 +131,7 @@ class Trainer:
         self.look_for_nan()
         logged = {name: total.mean().item() / self.seen for name, total in self.sums.items()}
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        logged["charts/epochs"] = self.epoch + 1
         checked = evaluate(self.network, self.data.splits[self.args.select_on])
         validation = [a | b for a, b in zip(checked, self.method_means(), strict=True)]
         for name in validation[0]:

@@ -102,6 +102,9 @@ class Args:
     """how many of the last checkpoints stay"""
     picture_interval: int = 10
     """epochs between pictures of attention in TensorBoard (0: only the first and the last)"""
+    faithfulness: int = 0
+    """test pictures of each class whose deletion and insertion curves are measured at the end
+    (CAMAL: 1)"""
 
 
 def args_type(argv: Sequence[str]) -> type[Args]:
@@ -146,7 +149,8 @@ def validate(args: Args) -> None:
         if getattr(args, name) <= 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
-    for name in ("weight_decay", "momentum", "picture_interval", "size", "threads", "seed"):
+    not_negative = "weight_decay momentum picture_interval size threads seed faithfulness"
+    for name in not_negative.split():
         if getattr(args, name) < 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be 0 or more, got {getattr(args, name)}")
@@ -155,6 +159,11 @@ def validate(args: Args) -> None:
         raise UserError(
             f"--ensemble {args.ensemble} cannot train {method.name}, whose loss mixes the pictures "
             "of a batch or whose masks differ by seed: run the seeds one by one"
+        )
+    if args.ensemble > 1 and args.faithfulness:
+        raise UserError(
+            f"--faithfulness {args.faithfulness} follows one network and --ensemble "
+            f"{args.ensemble} trains several at once: leave one of them out"
         )
     method.check()
 

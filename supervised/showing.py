@@ -45,6 +45,11 @@ class Sample:
             repeated = self.batches.take(self.index.repeat(network.copies))
             return attention_of(network, repeated)[1][: len(self.index)].cpu()
 
+    def arrays(self, attention: Tensor) -> dict[str, np.ndarray]:
+        """frames (n, H, W, C) uint8, masks and attention (n, H, W) in [0, 1], for a file."""
+        full = self._full(attention)
+        return {"frames": self.frames, "masks": self.masks, "attention": full}
+
     def picture(self, attention: Tensor) -> np.ndarray:
         """frame | mask | attention, a row a picture, RGB uint8."""
         maps, scale = self._full(attention), max(1, HEIGHT // self.size[0])

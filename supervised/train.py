@@ -7,8 +7,9 @@
     tensorboard --logdir runs
 
 The run's folder holds config.yaml, metrics.csv (a row an epoch), TensorBoard events, checkpoints,
-evaluation.json with every test split's measures, and attention/*.png: where the network looked
-before and after.
+evaluation.json with every test split's measures, attention/*.png: where the network looked before
+and after, and, for `supervised.compare`, the same and its spatial variance as numbers in
+attention/*.npz; with --faithfulness also the deletion and insertion curves, faithfulness.csv.
 """
 
 import json
@@ -27,10 +28,13 @@ from rl_attn.device import keep_freed_memory, pick_device
 from rl_attn.progress import Progress, StopRequest, stop_requests
 from supervised.backbones import parameters_of
 from supervised.evaluation import evaluate
+from supervised.faithfulness import faithfulness
 from supervised.loop import Trainer, TrainingError
+from supervised.methods import Method
 from supervised.settings import Args, args_type, method_of, seeds_of, validate
 from supervised.setup import fit_method, make_network, prepare_data, read_data
 from supervised.showing import Sample, save
+from supervised.spatial import save_arrays, spatial_variance
 
 #: What a test split is judged by; its name begins with "test".
 TEST = "test"
@@ -78,16 +82,15 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
     network, best = trainer.network, trainer.best
     if best:
         network.model.load_state_dict(best["model"])
-    after = sample.attention(network)
-    save(sample.picture(before), path / "attention" / "before.png")
-    save(sample.picture(after), path / "attention" / "after.png")
-    save(sample.before_and_after(before, after), path / "attention" / "before_after.png")
+    show(trainer, sample, before, path)
     runs_: list[dict[str, float]] = [{} for _ in range(network.copies)]
     for name, batches in trainer.data.splits.items():
         if name.startswith(TEST):
             prefix = "" if name == TEST else f"{name}/"
             for found, values in zip(runs_, evaluate(network, batches), strict=True):
                 found |= {prefix + key: value for key, value in values.items()}
+    for found, values in zip(runs_, further(trainer, path), strict=True):
+        found |= values
     result = {
         "summary": {name: summary([run[name] for run in runs_]) for name in runs_[0]},
         "runs": [{"seed": s, **run} for s, run in zip(seeds_of(trainer.args), runs_, strict=True)],
@@ -97,6 +100,32 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
     }
     runs.write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")
     return result
+
+
+def show(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> None:
+    """Pictures of where the network looked and looks, and the numbers behind them."""
+    folder, after = path / "attention", sample.attention(trainer.network)
+    save(sample.picture(before), folder / "before.png")
+    save(sample.picture(after), folder / "after.png")
+    save(sample.before_and_after(before, after), folder / "before_after.png")
+    save_arrays(folder / "sample.npz", sample.arrays(after))
+    test = trainer.data.splits[TEST]
+    save_arrays(folder / "variance.npz", spatial_variance(trainer.network, test))
+
+
+def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
+    """What else a summary holds of each network: the score that it was selected by, where the
+    method has one of its own (Learning to Look's Optim Value), and its faithfulness."""
+    args, network = trainer.args, trainer.network
+    found: list[dict[str, float]] = [{} for _ in range(network.copies)]
+    own = type(trainer.method).validation_score is not Method.validation_score
+    if own and args.select == "method" and trainer.best:
+        found = [{"selection_score": score} for score in trainer.best["scores"]]
+    if args.faithfulness:
+        curves = faithfulness(network, trainer.data.splits[TEST], args.faithfulness)
+        runs.write_text(path / "faithfulness.csv", curves.table().to_csv(index=False))
+        found[0] |= curves.areas()
+    return found
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -60,16 +60,16 @@ def task_means(scores: Scores) -> pd.DataFrame:
 
 
 def fold_tests(scores: Scores) -> pd.DataFrame:
-    """One-tailed Wilcoxon signed-rank test of each method against the baseline, paired by fold.
+    """One-tailed Wilcoxon signed-rank test of each method against its baseline, paired by fold.
 
     `mark` follows CAMAL's Tables 1 and 3: bold where the mean is better and p < 0.05, underline
     where it is better without that. Means and the test are over the folds that both have.
     """
-    baseline, rows = scores.methods[0], []
+    pairs = [(m, scores.baseline_of(m)) for m in scores.methods if scores.baseline_of(m)]
+    rows = []
     for task in scores.tasks:
-        theirs = scores.values[task, baseline]
-        for method in scores.methods[1:]:
-            ours = scores.values[task, method]
+        for method, baseline in pairs:
+            ours, theirs = scores.values[task, method], scores.values[task, baseline]
             folds = [fold for fold in ours if fold in theirs]
             if not folds:
                 continue

@@ -34,13 +34,14 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
     missing = [one.raw.metric.label for one in measured if one not in shown]
     notes += [f"no run has a value of {label}" for label in missing]
     sections, verdicts = [], []
-    if shown and study.run_name == "seed":
+    if shown and not study.paired:
         compared = compare(study, shown, how, notes)
         verdicts = content.verdict_lines(compared.pairs, compared.labels)
         sections.append(Section("Comparison", comparison_parts(study, shown, compared)))
         parts = [_seed_parts(study, one, compared.of(one.scales[0]), how) for one in shown]
     else:
-        parts = [_fold_parts(one) for one in shown]
+        parts = [_paired_parts(study, one) for one in shown]
+        notes += _too_few(study, shown)
     for one, some in zip(shown, parts, strict=True):
         curves = _curve_parts(study, one, smoothing)
         sections.append(Section(one.raw.metric.label, [*some, *curves]))
@@ -73,7 +74,7 @@ def _seed_parts(study: Study, one: Measured, found: pd.DataFrame, how: Resamplin
 
 def _aggregate_plate(study: Study, shown: Scores, found: pd.DataFrame) -> Plate:
     return Plate(
-        name=f"aggregates_{shown.metric.name}",
+        name=f"aggregates_{shown.metric.slug}",
         title=f"{shown.metric.label}: aggregates",
         caption=f"{shown.title} over tasks and runs, with 95 % stratified bootstrap intervals "
         f"({size(found)}).{scale_note(shown)}",
@@ -85,7 +86,7 @@ def _aggregate_plate(study: Study, shown: Scores, found: pd.DataFrame) -> Plate:
 
 def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: str) -> Plate:
     return Plate(
-        name=f"profile_{shown.metric.name}",
+        name=f"profile_{shown.metric.slug}",
         title=f"{shown.metric.label}: performance profile",
         caption=f"Share of runs whose {shown.title} is above a threshold, with pointwise 95 % "
         f"bands ({size}). {shown.metric.better.capitalize()} is better.",
@@ -95,16 +96,28 @@ def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: st
     )
 
 
-def _fold_parts(one: Measured) -> list:
+def _paired_parts(study: Study, one: Measured) -> list:
     means, tests = analysis.task_means(one.raw), analysis.fold_tests(one.raw)
-    return [content.fold_table(one.raw, means, tests), _task_plate(one.raw, means, "std")]
+    table = content.fold_table(one.raw, means, tests, study.run_name)
+    return [table, _task_plate(one.raw, means, "std")]
+
+
+def _too_few(study: Study, shown: list[Measured]) -> list[str]:
+    """Of n pairs Wilcoxon's p is at least 2^-n: of few, nothing can be significant."""
+    pairs = max((len(runs) for one in shown for runs in one.raw.values.values()), default=0)
+    if len(study.methods) < 2 or 0.5**pairs < analysis.LEVEL:
+        return []
+    return [
+        f"{pairs} {study.run_name}{'s' if pairs != 1 else ''}: Wilcoxon's p is {0.5**pairs:g} at "
+        "best, so nothing is bold"
+    ]
 
 
 def _task_plate(raw: Scores, means: pd.DataFrame, spread: str) -> Plate:
     bars = "95 % interval (1.96 standard errors)" if spread == "interval" else "standard deviation"
     dotted = f" Dotted: {raw.metric.reference}." if raw.references else ""
     return Plate(
-        name=f"tasks_{raw.metric.name}",
+        name=f"tasks_{raw.metric.slug}",
         title=f"{raw.metric.label}: each task",
         caption=f"{raw.metric.label} of every run (dots), mean and {bars}.{dotted}",
         alt=f"{raw.metric.label} of each method on each task; the numbers are in the table above",
@@ -119,7 +132,7 @@ def _curve_parts(study: Study, one: Measured, smoothing: float) -> list[Plate]:
     smooth = f"Each run is smoothed: a mean over its last {share} of rows." if smoothing else ""
     return [
         Plate(
-            name=f"curves_{one.raw.metric.name}",
+            name=f"curves_{one.raw.metric.slug}",
             title=f"{label}: learning curves",
             caption=f"{label} during training: mean over {study.run_name}s and its 95 % interval, "
             f"raw, from metrics.csv. {smooth} Unfinished runs count as far as they got.",

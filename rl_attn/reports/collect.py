@@ -1,5 +1,13 @@
 """Reads a study folder: what was to be run, what was, and what is wrong with it.
 
+What its file may say under `report`, all of it optional:
+
+    compare: method                   the grid key whose labels are compared, the first the baseline
+    metrics: [{name: iou, label: IoU, better: higher, reference: random, curve: attention/iou}]
+    paired: true                      mean +- s.d., and Wilcoxon's test over runs of the same number
+                                      (by default for folds; else intervals and the bootstrap)
+    baselines: {CDBS: Base of CDBS}   methods that are tested against another one than the first
+
 Nothing here fails on a broken run: it becomes a line in `Study.problems`, and its numbers are
 missing.
 """
@@ -9,7 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rl_attn.cli import UserError, load_yaml
+from rl_attn.cli import UserError, choose, load_yaml
 from rl_attn.reports.files import read_json, read_summary
 from rl_attn.reports.study import Cell, Metric, Study
 from rl_attn.statistics import Interval
@@ -25,7 +33,7 @@ def collect(path: Path) -> Study:
     if "search" in declared:
         raise UserError(f"{path} is a search: its result is best.yaml, and no grid to report on")
     grid = _grid(declared)
-    settings = declared.get("report") or {}
+    settings = settings_of(declared)
     compare = _compare(settings, grid)
     problems: list[str] = []
     cells = _cells(path, declared, grid, compare, problems)
@@ -41,7 +49,28 @@ def collect(path: Path) -> Study:
         cells=cells,
         references=_references(path, declared, cells, problems),
         problems=problems,
+        paired=settings.get("paired", "folds" in declared),
+        baselines=settings.get("baselines", {}),
     )
+
+
+def settings_of(declared: dict[str, Any]) -> dict[str, Any]:
+    """A study's `report`, checked: UserError for what no report could be made of."""
+    settings = declared.get("report") or {}
+    if not isinstance(settings, dict):
+        raise UserError(f"report in study.yaml must map settings to values, found {settings!r}")
+    grid = _grid(declared)
+    methods = grid.get(_compare(settings, grid), ["all"])
+    _metrics(settings, [])
+    if not isinstance(settings.get("paired", False), bool):
+        raise UserError(f"report.paired is true or false, found {settings['paired']!r}")
+    baselines = settings.get("baselines", {})
+    if not isinstance(baselines, dict):
+        raise UserError(f"report.baselines maps methods to methods, found {baselines!r}")
+    for pair in baselines.items():
+        for method in pair:
+            choose("method in report.baselines:", str(method), methods)
+    return settings
 
 
 # ---------------------------------------------------------------------- what was to be run

@@ -97,7 +97,7 @@ def _comparison(study: Study, one: Measured, compared: Compared) -> Plate:
     lines = content.verdict_lines(pairs, compared.labels)
     said = "; ".join(f"{line['text']}, {line['verdict']}" for line in lines)
     return Plate(
-        name=f"comparison_{shown.metric.name}",
+        name=f"comparison_{shown.metric.slug}",
         title=f"{shown.metric.label}: comparison over tasks",
         caption=f"{shown.title}. Left: mean over tasks and runs. Right: probability that a run "
         f"of a method beats one of {study.baseline}; 0.5 means no difference. Bars are 95 % "

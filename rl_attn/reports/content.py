@@ -19,7 +19,7 @@ def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
         reference = scores.metric.reference
         extra[str(reference)] = lambda task: plain(scores.references.get(task, float("nan")))
     return Table(
-        name=f"tasks_{scores.metric.name}" + ("_normalised" if scores.scale != "raw" else ""),
+        name=f"tasks_{scores.metric.slug}" + ("_normalised" if scores.scale != "raw" else ""),
         title=f"{scores.title} of each task",
         **_crossed(
             scores, lambda task, m: interval(*known.loc[(task, m), ["mean", "low", "high"]]), extra
@@ -30,8 +30,13 @@ def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
     )
 
 
-def fold_table(scores: Scores, means: pd.DataFrame, tests: pd.DataFrame) -> Table:
-    """Mean ± s.d. over folds, marked where a method is better than the baseline (Table 3)."""
+def fold_table(
+    scores: Scores, means: pd.DataFrame, tests: pd.DataFrame, run_name: str = "fold"
+) -> Table:
+    """Mean ± s.d. over folds or seeds, marked where a method is better than its baseline (Table 3).
+
+    What stands in a cell says nothing about p: the CSV holds it, and the rank sums.
+    """
     known = means.set_index(["task", "method"])
     marks = tests.set_index(["task", "method"])["mark"].to_dict()
 
@@ -42,14 +47,19 @@ def fold_table(scores: Scores, means: pd.DataFrame, tests: pd.DataFrame) -> Tabl
 
     keys = ["metric", "task", "method"]
     return Table(
-        name=f"tasks_{scores.metric.name}",
+        name=f"tasks_{scores.metric.slug}",
         title=f"{scores.title} of each task",
         **_crossed(scores, cell, {}),
         data=means.drop(columns=["low", "high"]).merge(tests, on=keys, how="left"),
-        note=f"Mean ± standard deviation ({_counts(means, 'fold')}). Bold: better than "
-        f"{scores.methods[0]}, one-tailed Wilcoxon signed-rank test over folds, p < 0.05; "
-        "underlined: better, but not significantly.",
+        note=f"Mean ± standard deviation ({_counts(means, run_name)}). Bold: better than "
+        f"{scores.methods[0]}{_exceptions(scores)}, one-tailed Wilcoxon signed-rank test over "
+        f"{run_name}s, p < 0.05; underlined: better, but not significantly.",
     )
+
+
+def _exceptions(scores: Scores) -> str:
+    pairs = [f"{method} than {own}" for method, own in scores.baselines.items()]
+    return f" ({', '.join(pairs)})" if pairs else ""
 
 
 def _crossed(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Scores:
     values: dict[tuple[str, str], dict[int, float]]  # (task, method) -> run -> value
     references: dict[str, float]  # task -> the reference's mean
     scale: str = "raw"  # or "normalised"
+    baselines: dict[str, str] = field(default_factory=dict)  # method -> its own, see `baseline_of`
 
     @property
     def title(self) -> str:
@@ -27,6 +28,12 @@ class Scores:
     def runs(self, task: str, method: str) -> np.ndarray:
         """(runs,), in the order of the seeds or folds."""
         return np.array(list(self.values[task, method].values()), dtype=np.float64)
+
+    def baseline_of(self, method: str) -> str | None:
+        """What a method is tested against; None for a baseline itself."""
+        if method == self.methods[0] or method in self.baselines.values():
+            return None
+        return self.baselines.get(method, self.methods[0])
 
     def matrices(self, methods: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
         """The tasks on which all `methods` have runs, and each method's (tasks, runs).
@@ -84,7 +91,8 @@ def scores(study: Study, metric: Metric) -> Scores:
     found = {t: study.references.get((metric.reference or "", t), {}) for t in study.tasks}
     anchors = {t: s[metric.name].mean for t, s in found.items() if metric.name in s}
     anchors = {task: mean for task, mean in anchors.items() if math.isfinite(mean)}
-    return Scores(metric, tuple(study.tasks), tuple(study.methods), values, anchors)
+    tasks, methods = tuple(study.tasks), tuple(study.methods)
+    return Scores(metric, tasks, methods, values, anchors, baselines=study.baselines)
 
 
 def normalised(raw: Scores) -> tuple[Scores | None, list[str]]:

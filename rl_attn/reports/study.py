@@ -22,6 +22,11 @@ class Metric:
     better: str = "higher"  # or "lower"
 
     @property
+    def slug(self) -> str:
+        """The name as a part of a file's: a summary's may hold a slash, test-shifted/accuracy."""
+        return self.name.replace("/", "-")
+
+    @property
     def sign(self) -> int:
         return 1 if self.better == "higher" else -1
 
@@ -62,6 +67,8 @@ class Study:
     cells: list[Cell]
     references: dict[tuple[str, str], dict[str, Interval]]  # (reference, task) -> summary
     problems: list[str]
+    paired: bool = False  # methods are compared run by run, by Wilcoxon's signed-rank test
+    baselines: dict[str, str] = field(default_factory=dict)  # method -> its own, where it has one
 
     def of(self, task: str, method: str) -> list[Cell]:
         """Cells of a task and method, in the order of their runs."""

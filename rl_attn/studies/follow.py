@@ -21,10 +21,12 @@ def follow(job: Job, steps: str) -> Progress:
     """Where a job's run is.
 
     Args:
-        steps: the setting that holds the run's last global_step.
+        steps: the setting that holds the run's last global_step, or, where metrics.csv has a
+            column charts/<steps>, the last value of that one: epochs, for example.
     """
     metrics = last_row(job.folder / "metrics.csv")
-    return Progress(_whole(metrics.get("global_step")) or 0, total_steps(job, steps), metrics)
+    step = metrics.get(f"charts/{steps}", metrics.get("global_step"))
+    return Progress(_whole(step) or 0, total_steps(job, steps), metrics)
 
 
 def total_steps(job: Job, steps: str) -> int | None:
@@ -54,6 +56,6 @@ def last_row(table: Path) -> dict[str, str]:
 
 def _whole(value: object) -> int | None:
     try:
-        return int(value) if value is not None else None
+        return int(float(value)) if value is not None else None
     except (TypeError, ValueError):
         return None

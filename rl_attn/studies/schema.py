@@ -14,9 +14,10 @@ references:                                # once for each value of the keys in 
   - {name: random, per: [env], command: rl_attn.random_policy, arguments: {out: "{out}"}}
 search:                                    # draw values instead of listing them, see search.py
   {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
-report: {compare: method}                  # read by rl_attn.report
+report: {compare: method}                  # read by rl_attn.report, see reports/collect.py
 watch: [attention/iou]                     # columns of metrics.csv for the table on the screen
 steps: total_timesteps                     # the setting that says at which global_step it ends
+                                           # (epochs: at which value of the column charts/epochs)
 """
 
 import string
@@ -221,7 +222,10 @@ def _watched(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns for the screen: as the file says, else those that the report's metrics name."""
     if "watch" in values:
         return tuple(map(str, _list(values, "watch")))
-    metrics = (values.get("report") or {}).get("metrics") or []
+    report = values.get("report") or {}
+    if not isinstance(report, dict):
+        raise UserError(f"report must map settings to values, found {report!r}")
+    metrics = report.get("metrics") or []
     return tuple(str(metric.get("name")) for metric in metrics if isinstance(metric, dict))
 
 

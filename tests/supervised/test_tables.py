@@ -7,6 +7,7 @@ import pytest
 from rl_attn.cli import UserError, load_yaml, parse
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command
+from supervised.comparison.table import heat_maps, read_table
 from supervised.data import LOADERS, options_of
 from supervised.settings import args_type, method_of, options, validate
 
@@ -69,5 +70,16 @@ def test_grid_keys_set_flags_of_their_own(file):
 
 def test_each_table_has_a_small_version():
     names = {file.stem for file in TABLES}
-    assert len(names) == 12
+    assert len(names) == 14
     assert all(f"{name}_cpu" in names for name in names if not name.endswith("_cpu"))
+
+
+@pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
+def test_each_table_can_be_compared(file):
+    """Its report is understood; where faithfulness is measured it is also reported."""
+    study = read_table(file, None)
+    assert study.values["report"]["metrics"] and study.steps == "epochs"
+    metrics = {metric["name"] for metric in study.values["report"]["metrics"]}
+    assert ("deletion_area" in metrics) == ("faithfulness" in study.arguments)
+    if "grid" in file.stem:
+        assert heat_maps(study.values) == ["selection_score", "accuracy"]

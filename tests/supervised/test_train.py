@@ -4,6 +4,7 @@ import json
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -42,6 +43,26 @@ def test_a_run_leaves_what_readers_expect(flags, tmp_path, capsys):
     )
     assert not list(run.rglob(".*"))  # nothing half written
     assert train.main(["--resume", str(run)]) == 0  # finished already
+
+
+def test_what_comparisons_need_of_a_run(toy, tmp_path):
+    """Numbers behind the pictures, curves where asked for, and the Optim Value."""
+    flags = flags_of("learning-to-look", epochs=4, run_dir=tmp_path / "run")
+    assert train.main([*flags, "--attention-epochs", "1", "--faithfulness", "1"]) == 0
+    run = tmp_path / "run"
+    summary = json.loads((run / "evaluation.json").read_text())["summary"]
+    rows = pd.read_csv(run / "metrics.csv")
+    optim = rows["validation/accuracy"] * (1 - rows["validation/attention/loss"])
+    assert summary["selection_score"]["mean"] == pytest.approx(optim[1:].max(), abs=1e-5)
+    assert rows["charts/epochs"].tolist() == [1, 2, 3, 4]
+    curves = pd.read_csv(run / "faithfulness.csv")
+    area = np.trapezoid(curves["deletion"], curves["share"])
+    assert summary["deletion_area"]["mean"] == pytest.approx(area, abs=1e-5)
+    with np.load(run / "attention" / "sample.npz") as sample:
+        assert sample["frames"].shape == (3, 28, 28, 1) and sample["frames"].dtype == np.uint8
+        assert sample["attention"].shape == sample["masks"].shape == (3, 28, 28)
+    with np.load(run / "attention" / "variance.npz") as moments:
+        assert moments["count"] == 24 and moments["variance"].shape == (28, 28)
 
 
 def test_its_config_runs_again_alike(flags, tmp_path):
@@ -142,6 +163,8 @@ def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
         (["--size", "8"], "does not take pictures"),
         (["--fold", "9", "--folds", "4"], "choose from 0 to 3"),
         (["--ensemble", "2", "--backbone", "resnet18"], "small backbone"),
+        (["--ensemble", "2", "--faithfulness", "1"], "leave one of them out"),
+        (["--faithfulness", "-1"], "--faithfulness must be 0 or more"),
     ],
 )
 def test_mistakes_are_named_before_anything_starts(flags, tmp_path, more, message):

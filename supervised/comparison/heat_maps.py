@@ -1,0 +1,90 @@
+"""A metric over a grid of two hyper-parameters (Learning to Look, Yang et al. 2026, Fig. 2)."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from rl_attn.reports.parts import Plate
+from rl_attn.reports.study import Metric, Study
+from rl_attn.reports.style import drawn
+from rl_attn.reports.tables import number
+
+
+def grid_values(study: Study, metric: Metric) -> pd.DataFrame:
+    """Means over runs: a row for each value of the first grid key, a column for each of the
+    second; NaN where no run is finished."""
+    rows, columns = (list(map(str, values)) for values in _axes(study).values())
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell in study.cells:
+        if metric.name in cell.summary:
+            place = tuple(cell.values.values())
+            found.setdefault(place, []).append(cell.summary[metric.name].mean)
+    values = [[np.mean(found.get((r, c), [np.nan])) for c in columns] for r in rows]
+    return pd.DataFrame(values, index=rows, columns=columns)
+
+
+def heat_map_plates(study: Study, names: list[str]) -> list[Plate]:
+    """A figure for each metric of `names` that any run has."""
+    known = {metric.name: metric for metric in study.metrics}
+    plates = []
+    for name in names:
+        metric = known.get(name, Metric(name, name.replace("_", " ")))
+        values = grid_values(study, metric)
+        if not values.notna().any(axis=None):
+            study.problems.append(f"no run has a value of {metric.label}: no heat map of it")
+            continue
+        down, across = _axes(study)
+        count = len(study.of(study.tasks[0], study.methods[0]))
+        runs = f"mean over {count} {study.run_name}s" if count > 1 else f"one {study.run_name}"
+        plates.append(
+            Plate(
+                name=f"heat_map_{metric.slug}",
+                title=f"{metric.label} over {down} and {across}",
+                caption=f"{metric.label} of each cell of the grid, {runs}; the best one is framed.",
+                alt=f"Heat map of {metric.label}; the numbers are in the CSV below",
+                draw=partial(_figure, values, metric, down, across),
+                data=values.rename_axis(down).reset_index(),
+            )
+        )
+    return plates
+
+
+def _axes(study: Study) -> dict[str, list[str]]:
+    """The two grid keys with their values, in the grid's order."""
+    keys = list(study.cells[0].values)
+    return {key: list(dict.fromkeys(cell.values[key] for cell in study.cells)) for key in keys}
+
+
+@drawn
+def _figure(values: pd.DataFrame, metric: Metric, down: str, across: str) -> Figure:
+    size = (0.62 * values.shape[1] + 1.9, 0.36 * values.shape[0] + 1.0)
+    figure = Figure(figsize=size, layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(values.to_numpy(), cmap="viridis", aspect="auto")
+    axis.set_xticks(range(values.shape[1]), values.columns)
+    axis.set_yticks(range(values.shape[0]), values.index)
+    axis.set_xlabel(across)
+    axis.set_ylabel(down)
+    axis.grid(visible=False)
+    axis.spines[:].set_visible(False)
+    _write_numbers(axis, values)
+    best = (metric.sign * values.to_numpy()).ravel()
+    y, x = np.unravel_index(np.nanargmax(best), values.shape)
+    frame = {"fill": False, "edgecolor": "#d55e00", "linewidth": 2}
+    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **frame))
+    figure.colorbar(image, label=metric.label)
+    return figure
+
+
+def _write_numbers(axis: Axes, values: pd.DataFrame) -> None:
+    """Each cell's number, light on dark and dark on light."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    middle = (low + high) / 2
+    for y, x in np.ndindex(values.shape):
+        value = values.iat[y, x]
+        ink = "black" if value > middle else "white"
+        axis.text(x, y, number(value), ha="center", va="center", fontsize=7.5, color=ink)

@@ -1,0 +1,71 @@
+"""Is what a network attends to what it decides by? Deletion and insertion on test pictures.
+
+CAMAL's protocol (Hundal et al. 2026, section 4.2 and its evaluation details): a few test pictures
+of each class, the same ones for every method; pixels go to black, or come back from a black
+picture, in the order of the attention to the true class; what is followed is the softmax
+probability of that class. Faithful attention: a small area under deletion, a large one under
+insertion.
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rl_attn.attention import deletion, insertion, upsample
+from rl_attn.attention.curves import Curve
+from supervised.batches import Batches
+from supervised.evaluation import at_rest, attention_of
+from supervised.network import Network
+
+
+class Faithfulness(NamedTuple):
+    """Both curves of the same pictures."""
+
+    deletion: Curve
+    insertion: Curve
+
+    def table(self) -> pd.DataFrame:
+        """Columns share, deletion, insertion: means over the pictures."""
+        means = {name: curve.values.mean(0).cpu().numpy() for name, curve in self._asdict().items()}
+        return pd.DataFrame({"share": self.deletion.shares.cpu().numpy(), **means})
+
+    def areas(self) -> dict[str, float]:
+        """Means of the areas under the curves, as an evaluation's summary names them."""
+        return {f"{k}_area": curve.areas.mean().item() for k, curve in self._asdict().items()}
+
+
+def chosen(labels: Tensor, per_class: int) -> Tensor:
+    """Indices of so many pictures of each class, as many as there are; always the same ones."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    shuffled = labels.cpu()[order]
+    return torch.cat([order[shuffled == label][:per_class] for label in shuffled.unique()])
+
+
+def faithfulness(
+    network: Network, batches: Batches, per_class: int, points: int = 51
+) -> Faithfulness:
+    """The curves of `per_class` pictures of each class of a split.
+
+    Args:
+        network: a single one (`copies` is 1).
+        points: shares of pixels, evenly from 0 to 1.
+    """
+    if network.copies != 1:
+        raise ValueError(f"faithfulness follows one network, got {network.copies} at once")
+    batch = batches.take(chosen(batches.split.labels, per_class))
+    view, size = batches.view, tuple(batch.pictures.shape[2:])
+    black = (-view.mean / view.std)[:, None, None].expand_as(batch.pictures)  # (B, C, H, W)
+
+    def confidence(pictures: Tensor, rows: Tensor) -> Tensor:
+        probabilities = network.plain(pictures).logits.softmax(1)
+        return probabilities.gather(1, batch.labels[rows][:, None])[:, 0]
+
+    with at_rest(network):
+        attention = upsample(attention_of(network, batch)[1], size)
+        follow = {"points": points, "removed": black}
+        return Faithfulness(
+            deletion(confidence, batch.pictures.detach(), attention, **follow),
+            insertion(confidence, batch.pictures.detach(), attention, **follow),
+        )

@@ -1,0 +1,70 @@
+"""What no comparison could be made of is refused before anything runs, with the remedy."""
+
+import pytest
+import yaml
+
+from rl_attn.cli import UserError
+from supervised import compare
+from supervised.comparison.table import read_table
+
+GOOD = {
+    "command": "supervised.train",
+    "arguments": {"data": "digits", "epochs": 1},
+    "grid": {"method": ["vanilla", "camal"]},
+    "seeds": [1],
+    "report": {"compare": "method"},
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "table.yaml"
+
+
+def write(file, **changes) -> None:
+    file.write_text(yaml.safe_dump({**GOOD, **changes}, sort_keys=False))
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"command": "rl_attn.ppo"}, "is a study of rl_attn.ppo, not of supervised.train: run it"),
+        ({"report": {"compare": "backbone"}}, "'backbone', which is no grid key: choose from"),
+        ({"report": {"metrics": [{"label": "IoU"}]}}, "needs a name"),
+        ({"report": {"metrics": [{"name": "iou", "better": "more"}]}}, "higher or lower, not more"),
+        ({"report": {"paired": "yes please"}}, "report.paired is true or false"),
+        ({"report": {"baselines": {"camel": "vanilla"}}}, r"'camel' \(did you mean camal\?\)"),
+        ({"report": {"heat_maps": ["iou"]}}, "needs a grid of two keys, and this one has 1"),
+        ({"report": {"heat_maps": "iou"}}, "lists names of metrics, found 'iou'"),
+        ({"report": ["iou"]}, "must map settings to values"),
+    ],
+)
+def test_refused(file, changes, complaint):
+    write(file, **changes)
+    with pytest.raises(UserError, match=complaint):
+        read_table(file, None)
+
+
+def test_data_root_is_that_of_this_machine(file, tmp_path):
+    write(file, arguments={"data": "busi", "data_root": "data"})
+    study = read_table(file, str(tmp_path))
+    assert study.arguments["data_root"] == str(tmp_path)
+    assert study.values["arguments"] == study.arguments
+    with pytest.raises(UserError, match="--data-root nowhere is no folder"):
+        read_table(file, "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--report-only"], "holds no table: run it first"),
+        (["--report-only", "--dry-run"], "leave one out"),
+        (["--resamples", "0"], "--resamples must be positive"),
+        (["--workers", "0"], "--workers must be 1 or more"),
+    ],
+)
+def test_flags_that_make_no_sense(file, tmp_path, flags, complaint):
+    write(file)
+    with pytest.raises(UserError, match=complaint):
+        compare.main([str(file), "--out", str(tmp_path / "out"), *flags])
+    assert not (tmp_path / "out").exists()
