@@ -55,13 +55,29 @@ from rl_attn.attention.metrics import (
 from rl_attn.attention.morphology import dilate, edge_band, erode, learning_to_look_mask
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
 from rl_attn.attention.perturbation import greydanus, sarfa
-from rl_attn.attention.rise import probability_of, random_masks, rise
+from rl_attn.attention.random_masks import RandomMasks
+from rl_attn.attention.rise import (
+    INDISPENSABLE,
+    PRECLUDED,
+    UNDECIDED,
+    Scores,
+    masked,
+    probability_of,
+    rise,
+    score_masks,
+    weighted_mean,
+)
 from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
 from rl_attn.attention.taps import differentiable_attention, tap
 
 __all__ = [
+    "INDISPENSABLE",
+    "PRECLUDED",
+    "UNDECIDED",
     "LearnedImputation",
     "MaskWeights",
+    "RandomMasks",
+    "Scores",
     "SpatialVariance",
     "TapError",
     "TapWarning",
@@ -109,6 +125,7 @@ __all__ = [
     "le_grad",
     "learning_to_look_mask",
     "mask_weights",
+    "masked",
     "mean_iou",
     "normalize",
     "paric",
@@ -116,7 +133,6 @@ __all__ = [
     "pointing_game",
     "probability_of",
     "random_control",
-    "random_masks",
     "rbr",
     "rbr_influence",
     "record_attention",
@@ -127,6 +143,7 @@ __all__ = [
     "rrr",
     "rrr_score",
     "sarfa",
+    "score_masks",
     "separating_threshold",
     "shifted_control",
     "signed_labels",
@@ -138,4 +155,5 @@ __all__ = [
     "uniform_control",
     "union",
     "upsample",
+    "weighted_mean",
 ]
