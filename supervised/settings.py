@@ -37,6 +37,9 @@ class Args:
     """folder of masks to train with in place of the data set's own: <split>.npy, uint8
     (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
     still use the data set's own"""
+    train_pictures: int = 0
+    """how many of the training pictures to learn from, the same share of each class, drawn by the
+    seed (0: all); VAPL's setting of few annotations"""
     fold: int | None = None
     """which fold of a cross-validation, from 0"""
     folds: int = 10
@@ -146,7 +149,15 @@ def validate(args: Args) -> None:
         if getattr(args, name) <= 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
-    for name in ("weight_decay", "momentum", "picture_interval", "size", "threads", "seed"):
+    for name in (
+        "weight_decay",
+        "momentum",
+        "picture_interval",
+        "size",
+        "threads",
+        "seed",
+        "train_pictures",
+    ):
         if getattr(args, name) < 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be 0 or more, got {getattr(args, name)}")
