@@ -50,7 +50,7 @@ def given(prompts: Tensor) -> Tensor:
 class Annotator:
     """How prompts are made from masks."""
 
-    factual: float = 0.5
+    factual: float = 0.8
     counterfactual: float = 0.5
     noise: float = 0.0
     shift: float = 0.0

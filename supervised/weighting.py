@@ -7,17 +7,16 @@ increasing, and has g(0) = 0, since there are no biases and sigma(0) = 0. g(1) =
 L_Agg = (g(1) - 1)^2: the paper says "commonly the l2-norm", whose gradient does not fade where the
 constraint holds; under Adam it then drowns every other one, and g stays the line it began as.
 
-The paper leaves sigma open. With positive weights, tanh or any other concave sigma makes every g
-concave: masks of low confidence could only gain. So half of the hidden units take a convex sigma,
-softplus(x) - ln 2, and half its concave mirror image, ln 2 - softplus(-x), as Runje and
-Shankaranarayana (Constrained Monotonic Neural Networks, 2023) do; the output is linear, so that 1
-can be reached. The two images add up to x, so g begins as the identity, which is what VAPL-4 keeps.
+The paper leaves sigma open. With positive weights tanh, or any other concave sigma, makes every g
+concave: masks of low confidence could only gain. So, as Runje and Shankaranarayana (Constrained
+Monotonic Neural Networks, 2023) do, half of the hidden units take tanh and half a convex sigma,
+x - tanh(x); the output is linear, so that 1 can be reached. The two add up to x: g begins as the
+identity, which is what VAPL-4 keeps.
 """
 
 from math import log
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -27,13 +26,13 @@ class MaskWeighting(nn.Module):
     def __init__(self, pairs: int = 8):
         super().__init__()
         slopes = torch.linspace(-1, 2, pairs)  # logarithms, from gentle to steep
-        self.hidden = nn.Parameter(torch.cat([slopes, slopes]))  # W^(1): convex, then concave
+        self.hidden = nn.Parameter(torch.cat([slopes, slopes]))  # W^(1): concave, then convex
         self.output = nn.Parameter(torch.cat([-slopes, -slopes]) - log(pairs))  # W^(2)
 
     def forward(self, confidence: Tensor) -> Tensor:
         x = confidence[..., None] * self.hidden.exp()  # (..., units)
-        convex, concave = x.chunk(2, dim=-1)
-        h = torch.cat([F.softplus(convex) - log(2), log(2) - F.softplus(-concave)], dim=-1)
+        concave, convex = x.chunk(2, dim=-1)
+        h = torch.cat([concave.tanh(), convex - convex.tanh()], dim=-1)
         return (h * self.output.exp()).sum(-1)
 
     def end_error(self) -> Tensor:

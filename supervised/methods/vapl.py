@@ -6,8 +6,8 @@
 A is the refined prompt (`refinement`), W the convolutions' parameters and S the tapped feature
 maps. Training alternates (Algorithm 1): some passes over the pictures train f_m and f_o with the
 weighting g of the masks held (Eq. 9, 10), then as many train g with both held, on
-L_Pred + lambda_3 (g(1) - 1)^2 (Eq. 11). The trained network, which everything else here measures, is
-f_o; f_m and g are the method's own, and its measures begin with "prompted_".
+L_Pred + lambda_3 (g(1) - 1)^2 (Eq. 11). The trained network, which everything else here measures,
+is f_o; f_m and g are the method's own, and its measures begin with "prompted_".
 
 Chosen where the paper is silent:
 - F and G are passes over the data, as 5.2's "10 epochs of 5 iterations, effectively 50" suggests:
@@ -96,7 +96,7 @@ class Vapl(Method):
     undecided"""
     prompted_pictures: int = 0
     """how many training pictures have a prompt, drawn by the seed (0: all)"""
-    factual: float = 0.5
+    factual: float = 0.8
     """share of the object that prompts mark as indispensable"""
     counterfactual: float = 0.5
     """share of the rest that they mark as precluded"""
