@@ -54,6 +54,7 @@ class Steered:
         trainer.take_best()
         self.method, self.network = trainer.method, trainer.network
         self.view, self.device = trainer.train.view, device
+        self.test = trainer.data.splits["test"]
         self.size, self.classes = trainer.data.size[0], trainer.data.classes
         self.channels = trainer.train.split.images.shape[1]
 
@@ -99,7 +100,7 @@ def fitted(picture: np.ndarray, size: int) -> np.ndarray:
 
 
 def drawn(layers: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """The prompt (H, W) int8 that layers (H, W, 4) of red and yellow strokes say; later ones win."""
+    """The prompt (H, W) int8 that layers (H, W, 4) of red and yellow say; later ones win."""
     prompt = np.full(size, UNDECIDED, np.int8)
     for layer in layers:
         on, red = (
