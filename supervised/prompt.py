@@ -152,6 +152,7 @@ def launch(blocks: Any, port: int, block: bool = True) -> None:
         allowed_paths=[blocks.scratch.name],
         theme=gr.themes.Default(**fonts),
         footer_links=[],
+        quiet=True,
         prevent_thread_lock=not block,
     )
 
@@ -162,6 +163,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"--port must be 1 to 65535, got {args.port}")
     gradio()
     steered = Steered(Path(args.run), pick_device(args.device))
+    print(f"the page is at http://127.0.0.1:{args.port}; Ctrl-C ends it", flush=True)
     try:
         launch(page(steered), args.port)
     except OSError as error:
