@@ -98,7 +98,7 @@ def looked(network: Network, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def fitted(picture: np.ndarray, size: int) -> np.ndarray:
     """(H, W, 3) -> (size, size, 3), stretched as training pictures are."""
-    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
+    return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def drawn(layers: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
