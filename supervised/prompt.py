@@ -103,7 +103,7 @@ def page(steered: Steered) -> Any:
         return str(file)
 
     scratch = tempfile.TemporaryDirectory(prefix="rl-attn-prompts-")
-    with gr.Blocks(title="VAPL", analytics_enabled=False) as blocks:
+    with gr.Blocks(title="VAPL", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
         blocks.scratch = scratch  # goes with the page
         gr.Markdown("Draw **red** on what is indispensable, **yellow** on what is precluded.")
         with gr.Row():

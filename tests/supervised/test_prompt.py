@@ -63,6 +63,7 @@ def test_only_runs_of_vapl_are_opened(toy, tmp_path):
         prompt.main([str(tmp_path)])
 
 
+@pytest.mark.timeout(600)  # Gradio and a browser start, on a machine that may be busy
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver")
 def test_a_drawn_prompt_changes_the_prediction_and_is_saved(run, picture, tmp_path):
     import torch
