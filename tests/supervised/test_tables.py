@@ -32,6 +32,9 @@ def words(flags: dict) -> list[str]:
     argv = []
     for key, value in flags.items():
         flag = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            argv.append(flag if value else f"--no-{flag[2:]}")
+            continue
         argv += [flag, *map(str, value)] if isinstance(value, list) else [f"{flag}={value}"]
     return argv
 
