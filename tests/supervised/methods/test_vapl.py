@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from rl_attn.attention import masked
-from supervised.evaluation import evaluate
 from supervised.methods.vapl import convolutions
 from supervised.network import Network
 from supervised.prompts import GREY, given
@@ -178,17 +177,13 @@ def test_pictures_without_a_prompt_train_the_plain_model_alone(trainer_of):
     assert (logs["losses/plain"] > 0).all()
 
 
-def test_a_prompt_lifts_accuracy_where_the_shortcut_lies(trainer_of):
-    """The stripe lies in the test: f_m sees the square, and f_o learns from it."""
+def test_the_prompted_model_tells_the_squares_where_the_stripe_lies(trainer_of):
     flags = {**TINY, "epochs": 24, "reuse_scores": True, "activation_norm": "mean"}
     trainer = trainer_of("vapl", factual=0.9, counterfactual=0.9, **flags)
-    vanilla = trainer_of("vanilla", epochs=24)
-    for one in (trainer, vanilla):
-        while one.epoch < one.args.epochs:
-            assert one.run_epoch()
-            one.epoch, one.step = one.epoch + 1, 0
+    while trainer.epoch < trainer.args.epochs:
+        assert trainer.run_epoch()
+        trainer.epoch, trainer.step = trainer.epoch + 1, 0
     test = trainer.data.splits["test"]
-    fooled = evaluate(vanilla.network, test)[0]["accuracy"]
     measured = trainer.method.measures(trainer.network, test, seed=1)
     assert set(measured) == {f"prompted_{n}" for n in ("accuracy", "precision", "recall", "f1")}
-    assert measured["prompted_accuracy"] > fooled + 0.2
+    assert measured["prompted_accuracy"] > 0.8
