@@ -5,6 +5,7 @@ divided by its maximum, upsampled to the pictures; for networks without feature 
 input gradient. Pictures with an empty mask count for accuracy alone.
 
     accuracy, worst_group_accuracy         in [0, 1]
+    precision, recall, f1                  of the second of two classes; of more, classes' mean
     iou, iou_ceiling                       at 0.7 (CAMAL, Eq. 8), and what the map's grid allows
     energy_inside, pointing_game           share of attention in the mask; share of peaks in it
     alpha, beta                            mean attention inside and outside (CAMAL, Eq. 1)
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 
 from rl_attn.attention import (
@@ -29,6 +31,7 @@ from rl_attn.attention import (
     upsample,
 )
 from supervised.batches import Batch, Batches
+from supervised.data import Split
 from supervised.network import Network
 
 
@@ -67,7 +70,7 @@ def evaluate(network: Network, batches: Batches, size: int = 256) -> list[dict[s
     by_copy = [{name: per_copy(v, network.copies) for name, v in part.items()} for part in parts]
     columns = {name: torch.cat([part[name] for part in by_copy], 1) for name in parts[0]}
     each = [{name: v[copy] for name, v in columns.items()} for copy in range(network.copies)]
-    return [means(values, batches.split.groups) for values in each]
+    return [means(values, batches.split) for values in each]
 
 
 def per_copy(values: Tensor, copies: int) -> Tensor:
@@ -75,25 +78,38 @@ def per_copy(values: Tensor, copies: int) -> Tensor:
     return values.view(copies, -1)
 
 
-def means(columns: dict[str, Tensor], groups: Tensor | None) -> dict[str, float]:
+def means(columns: dict[str, Tensor], split: Split) -> dict[str, float]:
     """Of one network's values (N,) on a split."""
-    correct = columns["accuracy"]
-    result = {"accuracy": correct.mean().item()}
-    if groups is not None:
-        result["worst_group_accuracy"] = min(
-            correct[groups == group].mean().item() for group in groups.unique()
-        )
+    result = scores(columns.pop("predicted"), split)
     present = columns.pop("present", None)
     if present is not None and present.any():
-        names = [name for name in columns if name != "accuracy"]
-        result |= {name: columns[name][present].mean().item() for name in names}
+        result |= {name: values[present].mean().item() for name, values in columns.items()}
     return result
+
+
+def scores(predicted: Tensor, split: Split) -> dict[str, float]:
+    """Of the classes (N,) predicted for a split; precision without predictions is 0."""
+    labels, correct = split.labels, (predicted == split.labels).float()
+    result = {"accuracy": correct.mean().item()}
+    if split.groups is not None:
+        result["worst_group_accuracy"] = min(
+            correct[split.groups == group].mean().item() for group in split.groups.unique()
+        )
+    binary = max(labels.max(), predicted.max()) < 2
+    found = precision_recall_fscore_support(
+        labels.cpu().numpy(),
+        predicted.cpu().numpy(),
+        average="binary" if binary else "macro",
+        labels=None if binary else labels.unique().tolist(),
+        zero_division=0,
+    )
+    return result | dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
 
 
 def measured(network: Network, batch: Batch) -> dict[str, Tensor]:
     """Each picture's values, (B,)."""
     logits, attention = attention_of(network, batch)
-    found = {"accuracy": (logits.argmax(1) == batch.labels).float()}
+    found = {"predicted": logits.argmax(1)}
     if batch.masks is None:
         return found
     weights = mask_weights(batch.masks, tuple(attention.shape[1:]))

@@ -71,6 +71,8 @@ class Trainer:
             self.begin_epoch()
         draws = [Draws.of(len(self.train), seed, self.epoch) for seed in seeds_of(self.args)]
         self.network.model.train()
+        self.extra.train()
+        self.method.begin(self.network, self.epoch)
         while self.step < self.steps:
             self.update(draws)
             self.step += 1
@@ -151,23 +153,33 @@ class Trainer:
         """Remember the networks whose score is the best so far; of equal ones the later."""
         nothing = {"scores": [-inf] * len(scores), "epochs": [self.epoch] * len(scores)}
         best, weights = self.best or nothing, self.network.model.state_dict()
-        kept = best.get("model", weights)
+        kept, extra = best.get("model", weights), best.get("extra", {})
         better = [s is not None and s >= old for s, old in zip(scores, best["scores"], strict=True)]
         if not any(better):
             return
         if all(better):
             kept = {name: value.clone() for name, value in weights.items()}
+            extra = {name: value.clone() for name, value in self.extra.state_dict().items()}
         else:  # of several networks, whose parameters are stacked
             rows = torch.tensor(better)
             for name, value in kept.items():
                 value[rows] = weights[name][rows]
         for i in [i for i, yes in enumerate(better) if yes]:
             best["scores"][i], best["epochs"][i] = scores[i], self.epoch
-        self.best = {**best, "model": kept}
+        self.best = {**best, "model": kept, "extra": extra}
+
+    def take_best(self) -> None:
+        """Put the best network, and what the method had with it, in the place of the last."""
+        if self.best:
+            self.network.model.load_state_dict(self.best["model"])
+            if self.best["extra"]:
+                self.extra.load_state_dict(self.best["extra"])
 
     def method_means(self) -> list[dict[str, float]]:
         """The method's own values on the validation split, of each network."""
         copies = self.network.copies
+        if not self.method.validated:
+            return [{} for _ in range(copies)]
         sums: dict[str, Tensor] = {}
         with at_rest(self.network):
             for batch in self.validation.in_order(256, copies):

@@ -37,6 +37,9 @@ class Args:
     """folder of masks to train with in place of the data set's own: <split>.npy, uint8
     (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
     still use the data set's own"""
+    train_pictures: int = 0
+    """how many of the training pictures to learn from, the same share of each class, drawn by the
+    seed (0: all); VAPL's setting of few annotations"""
     fold: int | None = None
     """which fold of a cross-validation, from 0"""
     folds: int = 10
@@ -149,7 +152,9 @@ def validate(args: Args) -> None:
         if getattr(args, name) <= 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
-    not_negative = "weight_decay momentum picture_interval size threads seed faithfulness"
+    not_negative = (
+        "weight_decay momentum picture_interval size threads seed faithfulness train_pictures"
+    )
     for name in not_negative.split():
         if getattr(args, name) < 0:
             flag = name.replace("_", "-")

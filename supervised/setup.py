@@ -1,10 +1,12 @@
 """From settings to everything that training needs, with every check that can be made before it."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapError, TapWarning, check_tap
@@ -51,7 +53,25 @@ def read_data(args: Args) -> Read:
     if args.fold is not None:
         read = Read(*(fold(dataset, args.fold, args.folds, args.fold_seed) for dataset in read))
     choose("--select-on split", args.select_on, list(read.own.splits))
-    return read
+    return Read(*(fewer(dataset, args.train_pictures, args.seed) for dataset in read))
+
+
+def fewer(dataset: DataSet, number: int, seed: int) -> DataSet:
+    """The set with `number` of its training pictures (0: all), each class in the same share."""
+    train = dataset.splits["train"]
+    if number in (0, len(train)):
+        return dataset
+    most, classes = len(train), len(dataset.classes)
+    if not classes <= number <= most - classes:
+        raise UserError(
+            f"--train-pictures is {number}: choose from {classes} to {most - classes} of the "
+            f"{most} training pictures of {dataset.name}, or 0 for all"
+        )
+    chosen, _ = train_test_split(
+        torch.arange(most).numpy(), train_size=number, random_state=seed, stratify=train.labels
+    )
+    chosen = torch.from_numpy(chosen).sort().values
+    return replace(dataset, splits={**dataset.splits, "train": train[chosen]})
 
 
 def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -> Data:

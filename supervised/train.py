@@ -79,23 +79,23 @@ def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
 
 def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict[str, Any]:
     """Take the best network, write evaluation.json and the pictures."""
-    network, best = trainer.network, trainer.best
-    if best:
-        network.model.load_state_dict(best["model"])
+    network, best, args = trainer.network, trainer.best, trainer.args
+    trainer.take_best()
     show(trainer, sample, before, path)
     runs_: list[dict[str, float]] = [{} for _ in range(network.copies)]
     for name, batches in trainer.data.splits.items():
         if name.startswith(TEST):
             prefix = "" if name == TEST else f"{name}/"
+            own = trainer.method.measures(network, batches, args.seed)
             for found, values in zip(runs_, evaluate(network, batches), strict=True):
-                found |= {prefix + key: value for key, value in values.items()}
+                found |= {prefix + key: value for key, value in (values | own).items()}
     for found, values in zip(runs_, further(trainer, path), strict=True):
         found |= values
     result = {
         "summary": {name: summary([run[name] for run in runs_]) for name in runs_[0]},
-        "runs": [{"seed": s, **run} for s, run in zip(seeds_of(trainer.args), runs_, strict=True)],
+        "runs": [{"seed": s, **run} for s, run in zip(seeds_of(args), runs_, strict=True)],
         "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
-        "selected": {"by": trainer.args.select, "on": trainer.args.select_on},
+        "selected": {"by": args.select, "on": args.select_on},
         "parameters": parameters_of(network.model) // network.copies,
     }
     runs.write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")

@@ -56,14 +56,30 @@ from rl_attn.attention.metrics import (
 from rl_attn.attention.morphology import dilate, edge_band, erode, learning_to_look_mask
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
 from rl_attn.attention.perturbation import greydanus, sarfa
-from rl_attn.attention.rise import probability_of, random_masks, rise
+from rl_attn.attention.random_masks import RandomMasks
+from rl_attn.attention.rise import (
+    INDISPENSABLE,
+    PRECLUDED,
+    UNDECIDED,
+    Scores,
+    masked,
+    probability_of,
+    rise,
+    score_masks,
+    weighted_mean,
+)
 from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
 from rl_attn.attention.taps import differentiable_attention, tap
 
 __all__ = [
+    "INDISPENSABLE",
+    "PRECLUDED",
+    "UNDECIDED",
     "Cells",
     "LearnedImputation",
     "MaskWeights",
+    "RandomMasks",
+    "Scores",
     "SpatialVariance",
     "TapError",
     "TapWarning",
@@ -112,6 +128,7 @@ __all__ = [
     "le_grad",
     "learning_to_look_mask",
     "mask_weights",
+    "masked",
     "mean_iou",
     "normalize",
     "paric",
@@ -120,7 +137,6 @@ __all__ = [
     "pool_mask",
     "probability_of",
     "random_control",
-    "random_masks",
     "rbr",
     "rbr_influence",
     "record_attention",
@@ -131,6 +147,7 @@ __all__ = [
     "rrr",
     "rrr_score",
     "sarfa",
+    "score_masks",
     "separating_threshold",
     "shifted_control",
     "signed_labels",
@@ -142,4 +159,5 @@ __all__ = [
     "uniform_control",
     "union",
     "upsample",
+    "weighted_mean",
 ]

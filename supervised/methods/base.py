@@ -41,6 +41,8 @@ class Method:
     needs_features: ClassVar[bool] = True
     #: The loss of a sample depends on that sample alone, so that seeds can be trained together.
     separable: ClassVar[bool] = True
+    #: Its loss is computed on the validation pictures too, after each epoch, for the logs.
+    validated: ClassVar[bool] = True
     #: Values of the training command's flags, or of its own, in the paper: for any data set (""),
     #: or for one by name.
     recipes: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -75,6 +77,10 @@ class Method:
         """(B,), and what to log of it, each (B,). Epochs count from 0."""
         return cross_entropy(network.plain(batch.pictures), batch), {}
 
+    def begin(self, network: Network, epoch: int) -> None:
+        """Before the first step of an epoch, or of the rest of a resumed one: the network and the
+        module are in training mode. What is not to be trained now loses `requires_grad` here."""
+
     def restarts(self, epoch: int) -> bool:
         """Whether optimiser and scheduler begin anew with this epoch."""
         return False
@@ -85,6 +91,11 @@ class Method:
         The base keeps the last epoch's: most papers do not say what they select by.
         """
         return float(epoch)
+
+    def measures(self, network: Network, batches: Batches, seed: int) -> dict[str, float]:
+        """What the method itself has to say of a test split, beside what is said of all
+        (`evaluation.py`); the split has the data set's own masks."""
+        return {}
 
 
 def batch_size(network: Network, batch: Batch) -> int:

@@ -4,7 +4,7 @@ from torch import nn
 
 from supervised.batches import Batches, View
 from supervised.data import Split
-from supervised.evaluation import evaluate
+from supervised.evaluation import evaluate, scores
 from supervised.network import Network
 
 
@@ -63,4 +63,14 @@ def test_without_masks_only_accuracy_is_measured(split):
     bare = Split(split.images, split.labels)
     view = View(None, 1, torch.zeros(1), torch.ones(1))
     (found,) = evaluate(Network(ReadsTheTopLeft(), "identity"), Batches(bare, view))
-    assert found == {"accuracy": 0.75}
+    # Predicted 1 1 1 0 of 1 1 0 0.
+    expected = {"accuracy": 0.75, "precision": 2 / 3, "recall": 1.0, "f1": 0.8}
+    assert found == pytest.approx(expected)
+
+
+def test_precision_and_recall_of_more_than_two_classes_are_means_over_the_classes():
+    split = Split(torch.zeros(6, 1, 2, 2).byte(), torch.tensor([0, 0, 1, 1, 2, 2]))
+    found = scores(torch.tensor([0, 1, 1, 1, 0, 0]), split)
+    # Right of predicted: 1/3, 2/3, none; right of labelled: 1/2, 1, 0. F1: 2/5, 4/5, 0.
+    expected = {"accuracy": 0.5, "precision": 1 / 3, "recall": 0.5, "f1": 0.4}
+    assert found == pytest.approx(expected)

@@ -74,11 +74,27 @@ def test_its_config_runs_again_alike(flags, tmp_path):
     assert yaml.safe_load((again / "config.yaml").read_text())["weight"] == 2
 
 
-@pytest.mark.parametrize("method", ["learning-to-look", "res-l"])
+#: Of methods whose defaults would take long, or would not reach their second phase.
+SHORT = {
+    "learning-to-look": ["--attention-epochs", "1"],
+    "vapl": [
+        "--perturbed-masks",
+        "8",
+        "--cells",
+        "4",
+        "--model-passes",
+        "1",
+        "--weight-passes",
+        "1",
+    ],
+}
+
+
+@pytest.mark.parametrize("method", ["learning-to-look", "res-l", "vapl"])
 def test_an_interrupted_run_ends_the_same_to_the_bit(toy, tmp_path, monkeypatch, method):
     """Stopped within the second epoch by a signal, and resumed."""
     flags = flags_of(method, epochs=3, crop="random", flip=True)
-    flags += ["--attention-epochs", "1"] if method == "learning-to-look" else []
+    flags += SHORT.get(method, [])
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train.main([*flags, "--run-dir", str(whole)]) == 0
     update = Trainer.update
@@ -102,6 +118,55 @@ def test_an_interrupted_run_ends_the_same_to_the_bit(toy, tmp_path, monkeypatch,
     assert (whole / "evaluation.json").read_text() == (parts / "evaluation.json").read_text()
     rows = [(p / "metrics.csv").read_text().splitlines() for p in (whole, parts)]
     assert [r.rsplit(",", 1)[0] for r in rows[0]] == [r.rsplit(",", 1)[0] for r in rows[1]]
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_vapl_resumes_with_the_confidences_that_it_remembers(toy, tmp_path, monkeypatch, reuse):
+    """On pictures that stay alike: both models' results are those of an uninterrupted run."""
+    flags = flags_of("vapl", epochs=4, train_pictures=20)
+    flags += ["--reuse-scores" if reuse else "--no-reuse-scores"]
+    flags += [
+        "--perturbed-masks",
+        "8",
+        "--cells",
+        "4",
+        "--model-passes",
+        "2",
+        "--weight-passes",
+        "1",
+    ]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train.main([*flags, "--run-dir", str(whole)]) == 0
+    update = Trainer.update
+
+    def interrupted(self: Trainer, draws) -> None:
+        update(self, draws)
+        if self.global_step == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", interrupted)
+        assert train.main([*flags, "--run-dir", str(parts)]) == 128 + signal.SIGTERM
+    assert train.main(["--resume", str(parts)]) == 0
+    results = [(p / "evaluation.json").read_text() for p in (whole, parts)]
+    assert results[0] == results[1]
+    summary = json.loads(results[0])["summary"]
+    for who in ("", "prompted_", "test-iid/prompted_"):
+        for name in ("accuracy", "precision", "recall", "f1"):
+            assert 0 <= summary[who + name]["mean"] <= 1
+
+
+def test_fewer_training_pictures_of_every_class_drawn_by_the_seed(toy):
+    def drawn(seed: int) -> torch.Tensor:
+        argv = ["--data", "toy", "--train-pictures", "12", "--seed", str(seed)]
+        read = read_data(parse(args_type(argv), argv, "train"))
+        assert len(read.own.splits["validation"]) == len(toy.splits["validation"])
+        assert torch.equal(read.own.splits["train"].images, read.taught.splits["train"].images)
+        return read.own.splits["train"]
+
+    first, again, other = (drawn(seed) for seed in (1, 1, 2))
+    assert torch.bincount(first.labels).tolist() == [4, 4, 4]
+    assert torch.equal(first.images, again.images) and not torch.equal(first.images, other.images)
 
 
 def test_several_seeds_at_once_give_means_and_ranges(flags, tmp_path):
@@ -158,6 +223,7 @@ def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
         (["--data-options", "masked=false"], "needs masks"),
         (["--masks", "nowhere"], "neither nowhere/train.npy nor a folder nowhere/train exists"),
         (["--epochs", "0"], "--epochs must be positive"),
+        (["--train-pictures", "47"], "choose from 3 to 45 of the 48"),
         (["--select-on", "vali"], "validation"),
         (["--backbone", "rrr-mlp"], "needs feature maps"),
         (["--size", "8"], "does not take pictures"),

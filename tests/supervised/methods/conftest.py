@@ -50,7 +50,8 @@ def trainer_of(striped_set: DataSet, monkeypatch: pytest.MonkeyPatch) -> Callabl
     def make(method: str, **flags: object) -> Trainer:
         argv = ["--method", method, "--data", "striped"]
         for name, value in {**FLAGS, **flags}.items():
-            argv += [f"--{name.replace('_', '-')}", str(value)]
+            flag = f"--{name.replace('_', '-')}"
+            argv += [flag] if value is True else [flag, str(value)]
         return train.build(parse(args_type(argv), argv, "train"), torch.device("cpu"))
 
     return make

@@ -1,0 +1,136 @@
+"""The page in a real browser: a drawn prompt changes the prediction that is shown."""
+
+import shutil
+import socket
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from training import flags_of
+
+from rl_attn.cli import UserError
+from supervised import prompt, train
+from supervised.steering import drawn
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new --no-sandbox --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --disable-dev-shm-usage "
+    "--enable-unsafe-swiftshader --window-size=1200,1400"
+)
+TINY = {"epochs": 6, "perturbed_masks": 16, "cells": 4, "reuse_scores": True, "model_passes": 5}
+TINY |= {"weight_passes": 1, "activation_norm": "mean", "backbone": "decoy-cnn"}
+
+
+@pytest.fixture
+def run(toy, tmp_path):
+    folder = tmp_path / "run"
+    assert train.main([*flags_of("vapl", **TINY), "--run-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def picture(toy, tmp_path):
+    image = toy.splits["test"].images[0, 0].numpy()
+    file = tmp_path / "picture.png"
+    Image.fromarray(image).convert("RGB").resize((200, 200), Image.Resampling.NEAREST).save(file)
+    return file
+
+
+def test_colours_are_read_from_the_strokes():
+    layer = np.zeros((2, 3, 4), np.uint8)
+    layer[0, 0], layer[0, 1] = (224, 0, 0, 255), (255, 216, 0, 255)
+    layer[0, 2] = (224, 0, 0, 60)  # a stroke's faint edge
+    assert drawn([layer], (2, 3)).tolist() == [[1, 0, -1], [-1, -1, -1]]
+    assert drawn([layer, layer[:, ::-1]], (2, 3)).tolist()[0] == [1, 0, 1]
+
+
+def test_what_is_no_picture_or_too_large_is_refused():
+    with pytest.raises(ValueError, match="load a picture"):
+        prompt.read(None)
+    large = np.zeros((2, prompt.LARGEST + 1, 3), np.uint8)
+    with pytest.raises(ValueError, match="4097 x 2"):
+        prompt.read({"background": large, "layers": []})
+
+
+def test_only_runs_of_vapl_are_opened(toy, tmp_path):
+    folder = tmp_path / "vanilla"
+    assert train.main([*flags_of("vanilla", epochs=1), "--run-dir", str(folder)]) == 0
+    with pytest.raises(UserError, match="trained vanilla"):
+        prompt.main([str(folder)])
+    with pytest.raises(UserError, match="is not a run"):
+        prompt.main([str(tmp_path)])
+
+
+@pytest.mark.timeout(600)  # Gradio and a browser start, on a machine that may be busy
+@pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver")
+def test_a_drawn_prompt_changes_the_prediction_and_is_saved(run, picture, tmp_path):
+    import torch
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    blocks = prompt.page(prompt.Steered(run, torch.device("cpu")))
+    prompt.launch(blocks, port, block=False)
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path / 'browser'}"]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        driver.get(f"http://127.0.0.1:{port}/")
+        use(driver, picture, tmp_path)
+    finally:
+        driver.quit()
+        blocks.close()
+
+
+def wait(read, message, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := read():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(message)
+
+
+def use(driver, picture, tmp_path):
+    from selenium.webdriver import ActionChains
+
+    def find(selector):
+        return driver.find_elements("css selector", selector)
+
+    def text(name):
+        return find(f"#{name}")[0].text
+
+    def predicted():
+        find("#predict")[0].click()
+        wait(lambda: find("#refined img"), "no prediction was shown")
+        time.sleep(1)  # the three labels are drawn one after the other
+        return text("after")
+
+    wait(lambda: find("#editor input[type=file]"), "the page did not load")
+    find("#editor input[type=file]")[0].send_keys(str(picture))
+    canvas = wait(lambda: find("#editor canvas"), "the picture did not load")[0]
+    time.sleep(2)
+    first = predicted()
+    assert "%" in first and text("before").split()[-6:] == first.split()[-6:]
+    strokes = ActionChains(driver).move_to_element(canvas).click_and_hold()
+    strokes.move_by_offset(30, 20).move_by_offset(-50, 10).move_by_offset(20, -50).release()
+    strokes.perform()
+    time.sleep(1)
+    find("#predict")[0].click()
+    second = wait(lambda: text("after") != first and text("after"), "the prompt changed nothing")
+    assert "%" in second and second != first
+    find("#save")[0].click()
+    link = wait(lambda: find("#mask a"), "no mask file was offered")[0].get_attribute("href")
+    script = """const done = arguments[1];
+        fetch(arguments[0]).then(r => r.arrayBuffer()).then(b => done([...new Uint8Array(b)]))"""
+    saved = tmp_path / "000000.png"
+    saved.write_bytes(bytes(driver.execute_async_script(script, link)))
+    mask = np.asarray(Image.open(saved))
+    assert mask.shape == (200, 200) and set(np.unique(mask)) == {128, 255}
+    driver.save_screenshot(str(tmp_path / "page.png"))
