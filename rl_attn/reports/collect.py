@@ -4,6 +4,8 @@ What its file may say under `report`, all of it optional:
 
     compare: method                   the grid key whose labels are compared, the first the baseline
     metrics: [{name: iou, label: IoU, better: higher, reference: random, curve: attention/iou}]
+                                      (otherwise: NAME stands in for it in runs that lack it: a
+                                      model without a prompt answers as it always does)
     paired: true                      mean +- s.d., and Wilcoxon's test over runs of the same number
                                       (by default for folds; else intervals and the bootstrap)
     baselines: {CDBS: Base of CDBS}   methods that are tested against another one than the first
@@ -37,6 +39,8 @@ def collect(path: Path) -> Study:
     compare = _compare(settings, grid)
     problems: list[str] = []
     cells = _cells(path, declared, grid, compare, problems)
+    metrics = _metrics(settings, cells)
+    _stand_in(metrics, cells)
     return Study(
         path=path,
         name=path.resolve().name,
@@ -45,7 +49,7 @@ def collect(path: Path) -> Study:
         run_name="fold" if "folds" in declared else "seed",
         methods=grid.get(compare, ["all"]),
         tasks=list(dict.fromkeys(cell.task for cell in cells)),
-        metrics=_metrics(settings, cells),
+        metrics=metrics,
         cells=cells,
         references=_references(path, declared, cells, problems),
         problems=problems,
@@ -111,13 +115,21 @@ def _metrics(settings: dict[str, Any], cells: list[Cell]) -> list[Metric]:
             metric = Metric(**{"label": str(entry["name"]).replace("_", " "), **entry})
         except (TypeError, KeyError):
             raise UserError(
-                f"a metric in study.yaml needs a name, and may have label, reference, curve and "
-                f"better: found {entry!r}"
+                f"a metric in study.yaml needs a name, and may have label, reference, curve, "
+                f"better and otherwise: found {entry!r}"
             ) from None
         if metric.better not in ("higher", "lower"):
             raise UserError(f"metric {metric.name}: better is higher or lower, not {metric.better}")
         metrics.append(metric)
     return metrics
+
+
+def _stand_in(metrics: list[Metric], cells: list[Cell]) -> None:
+    """Give the runs without a metric the one that is declared to stand in for it."""
+    for metric in metrics:
+        for cell in cells:
+            if metric.otherwise in cell.summary:
+                cell.summary.setdefault(metric.name, cell.summary[metric.otherwise])
 
 
 # ---------------------------------------------------------------------- what was run

@@ -20,6 +20,7 @@ class Metric:
     reference: str | None = None  # name of the reference that is 0 after normalisation
     curve: str | None = None  # column of metrics.csv; None: found by name
     better: str = "higher"  # or "lower"
+    otherwise: str | None = None  # the metric of runs that lack this one
 
     @property
     def slug(self) -> str:
