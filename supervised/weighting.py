@@ -4,8 +4,9 @@
 
 A multilayer perceptron that cannot decrease, since phi(W) = exp(W) is positive and sigma
 increasing, and has g(0) = 0, since there are no biases and sigma(0) = 0. g(1) = 1 is a penalty,
-L_Agg = (g(1) - 1)^2: the paper says "commonly the l2-norm", whose gradient does not fade where the
-constraint holds; under Adam it then drowns every other one, and g stays the line it began as.
+L_Agg = (g(1) - 1)^2: the paper says "commonly the l2-norm", whose gradient
+does not fade where the constraint holds. Tried so, with an earlier form of g, it stayed near the
+line that it begins as.
 
 The paper leaves sigma open. With positive weights tanh, or any other concave sigma, makes every g
 concave: masks of low confidence could only gain. So, as Runje and Shankaranarayana (Constrained

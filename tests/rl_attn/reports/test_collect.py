@@ -32,6 +32,17 @@ def test_tasks_are_the_product_of_the_keys_that_are_not_compared(tmp_path):
     assert {cell.state for cell in study.cells} == {"pending"}
 
 
+def test_another_metric_stands_in_where_one_is_missing(study_of):
+    runs = {
+        ("A", "Plain"): [{"accuracy": 0.5}],
+        ("A", "VAPL"): [{"accuracy": 0.6, "prompted": 0.9}],
+    }
+    metrics = [{"name": "prompted", "otherwise": "accuracy"}, {"name": "accuracy"}]
+    study = collect(study_of(runs, references=None, report={"metrics": metrics}))
+    found = {cell.method: cell.summary["prompted"].mean for cell in study.cells}
+    assert found == {"Plain": 0.5, "VAPL": 0.9}
+
+
 def test_values_of_every_kind_find_their_folders(tmp_path):
     grid = {"camal": [0.1, 1, 10], "separate_clipping": [False, True]}
     (tmp_path / "study.yaml").write_text(json.dumps({"command": "x", "grid": grid, "seeds": [7]}))
