@@ -65,8 +65,14 @@ class View:
 class Batches:
     """Batches of one split."""
 
-    def __init__(self, split: Split, view: View):
-        self.split, self.view = split, view
+    def __init__(
+        self,
+        split: Split,
+        view: View,
+        make_masks: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ):
+        """make_masks: (images, labels) -> (B, H, W) in [0, 1], for a split without masks."""
+        self.split, self.view, self.make_masks = split, view, make_masks
         self.make_target: Callable[[Tensor], Any] | None = None
         self.targets: Any = None  # of the whole split, where they can be made once
 
@@ -90,8 +96,7 @@ class Batches:
         crops: (B, 2) in [0, 1), see `cropped`. flips: (B,) bool, which are mirrored.
         """
         index = index.to(self.split.images.device)
-        images, masks = self.split.images[index], self.split.masks
-        masks = None if masks is None else masks[index]
+        images, masks = self.split.images[index], self._masks(index)
         if self.view.crop is not None:
             images, masks = cropped(images, masks, self.view.crop, crops)
         if flips is not None:
@@ -106,6 +111,13 @@ class Batches:
         else:
             target = self.make_target(masks) if self.make_target and masks is not None else None
         return Batch(self.view.pictures(images), self.split.labels[index], masks, target, index)
+
+    def _masks(self, index: Tensor) -> Tensor | None:
+        """uint8 (B, H, W): those of the split, or made now."""
+        if self.make_masks is not None:
+            made = self.make_masks(self.split.images[index], self.split.labels[index])
+            return (made * 255).round().byte()
+        return None if self.split.masks is None else self.split.masks[index]
 
     def in_order(self, size: int, copies: int = 1) -> Iterator[Batch]:
         """All pictures as they stand; each batch `copies` times in a row, for as many networks."""

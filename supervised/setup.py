@@ -21,6 +21,7 @@ from supervised.ensemble import Ensemble
 from supervised.evaluation import attention_of
 from supervised.methods import Method
 from supervised.network import Network
+from supervised.on_the_fly import TEACHER, mask_maker
 from supervised.settings import Args, options, seeds_of
 
 
@@ -46,7 +47,7 @@ def read_data(args: Args) -> Read:
     """The data set, or its fold; UserError for what is not there or does not fit."""
     own = load(args.data, Path(args.data_root), **options(args))
     taught = own
-    if args.masks is not None:  # before the folds deal the pictures anew
+    if args.masks not in (None, TEACHER):  # before the folds deal the pictures anew
         required = ("train", args.select_on) if args.fold is None else own.pool
         taught = with_masks(own, Path(args.masks.replace("{data}", args.data)), required)
     read = Read(own, taught)
@@ -80,14 +81,16 @@ def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -
     sized, crop = resized(dataset, args.size, args.crop)
     view = make_view(args, sized, crop, device)
     splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
-    trained = {}
+    trained, maker = {}, mask_maker(args, method, dataset, device)
     for name in ("train", args.select_on):
-        masks = training_masks(args, method, name, read.taught.splits[name])
+        masks = None
+        if maker is None:
+            masks = training_masks(args, method, name, read.taught.splits[name])
         if masks is not None:
             masks = resize(masks, sized.size[0]) if masks.shape[1:] != sized.size else masks
             masks = masks.to(device)
         own = splits[name].split
-        trained[name] = Batches(Split(own.images, own.labels, masks, own.groups), view)
+        trained[name] = Batches(Split(own.images, own.labels, masks, own.groups), view, maker)
     train, validation = trained["train"], trained[args.select_on]
     return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
 

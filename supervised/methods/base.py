@@ -43,6 +43,8 @@ class Method:
     separable: ClassVar[bool] = True
     #: Its loss is computed on the validation pictures too, after each epoch, for the logs.
     validated: ClassVar[bool] = True
+    #: What it makes of a mask depends on that mask alone, so that masks can be made on the fly.
+    masks_alone: ClassVar[bool] = True
     #: Values of the training command's flags, or of its own, in the paper: for any data set (""),
     #: or for one by name.
     recipes: ClassVar[dict[str, dict[str, Any]]] = {}

@@ -38,6 +38,7 @@ class Cdep(Method):
     name: ClassVar[str] = "cdep"
     needs_features: ClassVar[bool] = False
     separable: ClassVar[bool] = False  # decomposes the model itself, and draws pixels for a batch
+    masks_alone: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "": {"optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 1e-4, "batch_size": 64},
         "color-mnist": {

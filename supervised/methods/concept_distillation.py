@@ -54,6 +54,7 @@ class ConceptDistillation(Method):
 
     name: ClassVar[str] = "concept-distillation"
     separable: ClassVar[bool] = False
+    masks_alone: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "": {
             "optimizer": "adam",

@@ -19,6 +19,7 @@ class WrongMasks(Camal):
 
     #: Every seed draws masks of its own.
     separable: ClassVar[bool] = False
+    masks_alone: ClassVar[bool] = False
 
     def annotations(self, masks: Tensor, seed: int) -> Tensor:
         return self.wrong(masks, torch.Generator().manual_seed(seed))

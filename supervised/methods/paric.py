@@ -28,6 +28,7 @@ class Paric(Gals):
     """Cross-entropy + weight * input gradients off the aggregate of sampled maps."""
 
     name: ClassVar[str] = "paric"
+    masks_alone: ClassVar[bool] = False  # the adapter is fitted to all of them
     separable: ClassVar[bool] = False  # the references differ by seed
 
     samples: int = 10

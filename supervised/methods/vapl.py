@@ -50,6 +50,7 @@ class Vapl(Method):
     name: ClassVar[str] = "vapl"
     separable: ClassVar[bool] = False
     validated: ClassVar[bool] = False
+    masks_alone: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "": {
             "backbone": "resnet18",

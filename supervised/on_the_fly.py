@@ -1,0 +1,51 @@
+"""Masks that a vision-language model makes while training goes on: `--masks teacher`.
+
+Each picture is asked about when it is first drawn, and its mask is remembered; nothing is written.
+Learning to Look leaves this to the future. `supervised.masks` makes a folder of masks beforehand,
+which several runs can share, and which shows what they are worth.
+"""
+
+import torch
+
+from rl_attn.cli import UserError
+from rl_attn.teachers import Taught, Teacher, load_clip
+from rl_attn.teachers.cache import MaskCache
+from supervised import masks as beforehand
+from supervised.data import DataSet
+from supervised.methods import Method
+from supervised.settings import Args
+
+#: The value of --masks that asks for it.
+TEACHER = "teacher"
+
+
+def mask_maker(
+    args: Args, method: Method, dataset: DataSet, device: torch.device
+) -> MaskCache | None:
+    """masks(images, labels) for the pictures to train on; None where --masks asks for no teacher.
+
+    UserError: a method that must see all masks first, a model that cannot be had.
+    """
+    if args.masks != TEACHER:
+        return None
+    if not method.masks_alone:
+        raise UserError(
+            f"--method {method.name} must see all masks before it begins: make them with python "
+            "-m supervised.masks, and take --masks FOLDER"
+        )
+    asked = beforehand.Args(
+        data=args.data,
+        model=args.teacher_model,
+        foreground=args.teacher_words,
+        background=args.teacher_background,
+    )
+    clip = load_clip(args.teacher_model, args.teacher_weights, device)
+    prompts = beforehand.prompts_of(asked, dataset)
+    teacher = Teacher(clip, prompts, args.teacher, batch_size=args.batch_size)
+
+    def annotated(images: torch.Tensor, labels: torch.Tensor) -> Taught:
+        taught = teacher(images, labels)
+        masks = (taught.masks * 255).round().byte()
+        return Taught(method.annotations(masks, args.seed) / 255, taught.confidence)
+
+    return MaskCache(annotated, sum(len(split) for split in dataset.splits.values()))
