@@ -35,13 +35,13 @@ def mask_maker(
         )
     asked = beforehand.Args(
         data=args.data,
-        model=args.teacher_model,
-        foreground=args.teacher_words,
-        background=args.teacher_background,
+        model=args.mask_model,
+        foreground=args.mask_words,
+        background=args.mask_background,
     )
-    clip = load_clip(args.teacher_model, args.teacher_weights, device)
+    clip = load_clip(args.mask_model, args.mask_weights, device)
     prompts = beforehand.prompts_of(asked, dataset)
-    teacher = Teacher(clip, prompts, args.teacher, batch_size=args.batch_size)
+    teacher = Teacher(clip, prompts, args.mask_teacher, batch_size=args.batch_size)
 
     def annotated(images: torch.Tensor, labels: torch.Tensor) -> Taught:
         taught = teacher(images, labels)

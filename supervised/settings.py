@@ -38,15 +38,15 @@ class Args:
     (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
     still use the data set's own; `teacher`: a vision-language model is asked about each picture
     when it is first drawn"""
-    teacher: Literal["clip-es", "naclip", "cam"] = "clip-es"
+    mask_teacher: Literal["clip-es", "naclip", "cam"] = "clip-es"
     """how that model's answer is read, see supervised.masks"""
-    teacher_model: str = "doom"
+    mask_model: str = "doom"
     """a model of open_clip, or the one that python -m rl_attn.teachers.offline trains"""
-    teacher_weights: str = "openai"
+    mask_weights: str = "openai"
     """tag of open_clip's or a file"""
-    teacher_words: tuple[str, ...] = ()
+    mask_words: tuple[str, ...] = ()
     """words for the classes, in their order, or one for all (default: the classes' names)"""
-    teacher_background: tuple[str, ...] = ()
+    mask_background: tuple[str, ...] = ()
     """words for what else there is (default: as in supervised.masks)"""
     train_pictures: int = 0
     """how many of the training pictures to learn from, the same share of each class, drawn by the

@@ -10,7 +10,7 @@ from rl_attn.teachers import Prompts, Teacher, load_clip
 
 @pytest.fixture
 def flags(clip_folder):
-    return {"masks": "teacher", "teacher_model": clip_folder, "teacher_words": "square"}
+    return {"masks": "teacher", "mask_model": clip_folder, "mask_words": "square"}
 
 
 def test_each_picture_is_asked_about_once_and_trained_with_the_answer(toy, flags, clip_folder):
@@ -44,4 +44,4 @@ def test_methods_that_must_see_all_masks_are_refused(toy, flags, method):
 
 def test_a_model_that_is_not_there_is_named_before_training(toy, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
-        trainer_of("camal", masks="teacher", teacher_model=tmp_path / "nowhere")
+        trainer_of("camal", masks="teacher", mask_model=tmp_path / "nowhere")
