@@ -41,6 +41,10 @@ from supervised.network import Network
 
 Scale = Literal["max", "clamp"]
 
+#: Pictures a forward, and how many pixels they may have on a CPU: 16 pictures of 224 pixels score a
+#: fifth more masks a second than 64, whose feature maps no cache holds.
+CHUNK, CPU_PIXELS = 256, 16 * 224**2
+
 
 @dataclass(frozen=True)
 class Refinement:
@@ -51,7 +55,7 @@ class Refinement:
     cells: int = 0  # of a side; 0: pixels
     tolerance: float = 0.0  # standard error of A at which masks are enough; 0: always all
     scale: Scale = "max"
-    chunk: int = 256  # pictures a forward
+    chunk: int | None = None  # pictures a forward (None: see `CHUNK`)
 
     def draw(self, size: tuple[int, int], seed: int) -> RandomMasks:
         """The masks of a picture's size that a seed gives."""
@@ -79,7 +83,7 @@ class Refinement:
                 pictures,
                 masks,
                 prompts,
-                chunk=self.chunk,
+                chunk=self.chunk or chunk_of(pictures),
                 tolerance=self.tolerance or None,
                 weigh=weigh,
             )
@@ -104,3 +108,10 @@ def as_given(prompts: Tensor) -> Tensor:
     chosen = prompts == INDISPENSABLE
     rest = (prompts == UNDECIDED) & ~chosen.flatten(1).any(1)[:, None, None]
     return (chosen | rest).float() * (prompts != PRECLUDED)
+
+
+def chunk_of(pictures: Tensor) -> int:
+    """How many pictures (B, C, H, W) of this size to score at a time, on their device."""
+    if pictures.device.type != "cpu":
+        return CHUNK
+    return min(CHUNK, max(1, CPU_PIXELS // pictures[0, 0].numel()))

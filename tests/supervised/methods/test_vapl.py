@@ -8,7 +8,7 @@ from rl_attn.attention import masked
 from supervised.methods.vapl import convolutions
 from supervised.network import Network
 from supervised.prompts import GREY, given
-from supervised.refinement import Refinement, as_given
+from supervised.refinement import Refinement, as_given, chunk_of
 
 TINY = {"perturbed_masks": 24, "cells": 4, "model_passes": 2, "weight_passes": 1, "epochs": 3}
 
@@ -187,3 +187,9 @@ def test_the_prompted_model_tells_the_squares_where_the_stripe_lies(trainer_of):
     measured = trainer.method.measures(trainer.network, test, seed=1)
     assert set(measured) == {f"prompted_{n}" for n in ("accuracy", "precision", "recall", "f1")}
     assert measured["prompted_accuracy"] > 0.8
+
+
+def test_a_forward_takes_as_many_pictures_as_their_size_allows():
+    sizes = {32: 256, 224: 16, 512: 3, 2048: 1}
+    assert {s: chunk_of(torch.empty(1, 3, s, s)) for s in sizes} == sizes
+    assert chunk_of(torch.empty(1, 3, 512, 512, device="meta")) == 256  # as on a GPU
