@@ -120,7 +120,9 @@ def test_labels_are_turned_only_where_that_is_better():
 
 def test_mistakes(original, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"Pancreas-CT was not found; .*PANCREAS_.*medicaldecathlon"):
+    with pytest.raises(
+        UserError, match=r"Pancreas-CT was not found; .*PANCREAS_.*medicaldecathlon"
+    ):
         main(["pancreas", "--from", str(tmp_path / "empty"), "--to", str(tmp_path / "pancreas")])
     label = original / "labels" / "label0005.nii.gz"
     write_nifti(label, np.ones((3, 12, 10)))
