@@ -59,7 +59,9 @@ def pancreas(
 ) -> DataSet:
     """Slices of abdominal CT through a pancreas, healthy or with a tumour."""
     sizes = {"train": train, "validation": validation, "test": test}
-    return _load("pancreas", root, size, sizes, seed, "the pancreas, or what was prepared")
+    return _load(
+        "pancreas", root, size, sizes, seed, "the pancreas; of ill ones the tumour, if prepared so"
+    )
 
 
 def gender(
@@ -161,12 +163,11 @@ def deal(
 
     UserError: fewer pictures of a class than a part asks for.
     """
-    rng = np.random.default_rng(seed)
     members: dict[tuple[str, str], list[int]] = {}
     for i, sample in enumerate(samples):
         members.setdefault((sample.subject, sample.split), []).append(i)
-    waiting = sorted(members)
-    waiting = [waiting[i] for i in rng.permutation(len(waiting))]
+    order = np.random.default_rng(seed).permutation(len(members))
+    waiting = [sorted(members)[i] for i in order]
     parts = {}
     for part in SPLITS:
         size = sizes[part]
@@ -177,24 +178,28 @@ def deal(
             )
         share = size // len(classes) if size else len(samples)
         taken: dict[str, list[int]] = {label: [] for label in classes}
-        passed = []
-        for key in waiting:
-            wanted = [i for i in members[key] if len(taken[samples[i].category]) < share]
-            if not wanted or key[1] not in ("", part):
-                passed.append(key)
-                continue
-            for i in wanted:
-                own = taken[samples[i].category]
-                if len(own) < share:
-                    own.append(i)
-        waiting = passed
-        few = [
-            f"{len(rows)} {label}" for label, rows in taken.items() if size and len(rows) < share
+        waiting = [
+            key
+            for key in waiting
+            if key[1] not in ("", part) or not _take(members[key], samples, taken, share)
         ]
-        if few:
+        few = [f"{len(rows)} {label}" for label, rows in taken.items() if len(rows) < share]
+        if size and few:
             raise UserError(
                 f"{name}: {part}={size} needs {share} pictures of every class, there are only "
                 f"{', '.join(few)} left: ask for fewer by the options {', '.join(sizes)}"
             )
         parts[part] = sorted(i for rows in taken.values() for i in rows)
     return parts
+
+
+def _take(
+    rows: Sequence[int], samples: Sequence[Sample], taken: dict[str, list[int]], share: int
+) -> bool:
+    """Add one subject's pictures to the classes that lack some; whether there were any."""
+    before = sum(map(len, taken.values()))
+    for i in rows:
+        own = taken[samples[i].category]
+        if len(own) < share:
+            own.append(i)
+    return sum(map(len, taken.values())) > before

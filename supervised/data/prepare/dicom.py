@@ -40,7 +40,7 @@ def find_series(source: Path) -> dict[str, Series]:
         folders.setdefault(path.parent, []).append(path)
     found: dict[str, Series] = {}
     for files in folders.values():
-        header = read(files[0], pixels=False)
+        header = header_of(files[0])
         if header.get("Modality") == "CT":
             uid, patient = str(header.SeriesInstanceUID), str(header.PatientID)
             found.setdefault(uid, Series(uid, patient, tuple(files)))
@@ -49,18 +49,27 @@ def find_series(source: Path) -> dict[str, Series]:
 
 def by_uid(series: Series) -> dict[str, Path]:
     """The file of each slice, by its SOP instance UID."""
-    return {str(read(file, pixels=False).SOPInstanceUID): file for file in series.files}
+    return {str(header_of(file).SOPInstanceUID): file for file in series.files}
 
 
 def by_height(series: Series) -> list[Path]:
     """The files from the feet to the head. UserError: slices that are not axial."""
     heights = {}
     for file in series.files:
-        header = read(file, pixels=False)
+        header = header_of(file)
         if not np.allclose(header.ImageOrientationPatient, AXIAL, atol=0.01):
             raise UserError(f"{file} is no axial slice: its rows and columns are turned")
         heights[file] = float(header.ImagePositionPatient[2])
     return sorted(series.files, key=heights.__getitem__)
+
+
+def header_of(file: Path):
+    """What places a file. UserError: a CT slice that does not say it."""
+    header = read(file, pixels=False)
+    lacking = [tag for tag in _TAGS if tag not in header]
+    if header.get("Modality") == "CT" and lacking:
+        raise UserError(f"{file} is a CT slice without {', '.join(lacking)}")
+    return header
 
 
 def hounsfield(file: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """LIDC-IDRI: what readers outlined, on series that are written here."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,12 @@ def test_a_patch_stays_in_its_slice():
     mask[0, 29] = True
     assert corner(mask, 8) == (0, 22)
     assert corner(np.ones((20, 30), bool), 8) == (6, 11)
+
+
+def test_the_extra_is_asked_for(original, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(UserError, match=r"need pydicom: pip install 'rl-attn\[medical\]'"):
+        prepare(original)
 
 
 def test_mistakes(original, tmp_path):

@@ -68,7 +68,9 @@ def pixels(file: Path) -> np.ndarray:
 
 def test_the_slice_with_most_of_it(original, capsys):
     to = prepare(original)
-    assert "wrote 6 healthy, 6 tumour to" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "wrote 6 healthy, 6 tumour to" in said
+    assert "label0002.nii.gz lies otherwise than it says" in said and said.count("otherwise") == 1
     want = np.zeros(SHAPE[1:], np.uint8)
     want[1:4, 2:8] = 255
     for p in (1, 2, 3):  # as stored, upside down, and in another order that its header tells
@@ -96,7 +98,7 @@ def test_parts_have_equal_shares(original):
         "train": [2, 2], "validation": [1, 1], "test": [3, 3],
     }  # fmt: skip
     whose = [part.subjects.tolist() for part in data.splits.values()]
-    assert sorted(sum(whose, [])) == list(range(12))
+    assert sorted(i for part in whose for i in part) == list(range(12))
     with pytest.raises(UserError, match=r"validation=30 needs 15 pictures .* 4 healthy, 4 tumour"):
         load("pancreas", original.parent, train=4)
     with pytest.raises(UserError, match="train of pancreas is 1: it must be 0"):
@@ -112,7 +114,7 @@ def test_headers_tell_how_arrays_lie(tmp_path, codes):
 
 def test_labels_are_turned_only_where_that_is_better():
     volume, label = organ()
-    for axes in ((), (0,), (1,), (0, 1)):
+    for axes in ((), (0,), (1,), (2,), (0, 1), (0, 1, 2)):
         assert np.array_equal(aligned(volume, np.flip(label, axes) > 0), label > 0)
     everywhere = np.full(SHAPE, TISSUE)
     assert np.array_equal(aligned(everywhere, label[:, ::-1] > 0), label[:, ::-1] > 0)
@@ -124,16 +126,16 @@ def test_mistakes(original, tmp_path):
         UserError, match=r"Pancreas-CT was not found; .*PANCREAS_.*medicaldecathlon"
     ):
         main(["pancreas", "--from", str(tmp_path / "empty"), "--to", str(tmp_path / "pancreas")])
-    label = original / "labels" / "label0005.nii.gz"
+    label = original / "labels" / "label0001.nii.gz"
     write_nifti(label, np.ones((3, 12, 10)))
-    with pytest.raises(UserError, match=r"label0005\.nii\.gz is \(3, 12, 10\), its scan \(4, 12"):
+    with pytest.raises(UserError, match=r"label0001\.nii\.gz is \(3, 12, 10\), its scan \(4, 12"):
         prepare(original)
     write_nifti(label, np.zeros(SHAPE))
-    with pytest.raises(UserError, match=r"label0005\.nii\.gz marks nothing"):
+    with pytest.raises(UserError, match=r"label0001\.nii\.gz marks nothing"):
         prepare(original)
     label.write_bytes(b"no NIfTI")
-    with pytest.raises(UserError, match=r"label0005\.nii\.gz cannot be read as NIfTI"):
+    with pytest.raises(UserError, match=r"label0001\.nii\.gz cannot be read as NIfTI"):
         prepare(original)
     label.unlink()
-    with pytest.raises(UserError, match="the labels of Pancreas-CT's 0005 was not found"):
+    with pytest.raises(UserError, match="the labels of Pancreas-CT's 0001 was not found"):
         prepare(original)
