@@ -104,7 +104,7 @@ def _patches(series: Series, reading: Reading, number: int, options: Lidc) -> It
         sample = Sample("nodule", f"{name}.png", series.patient)
         yield Drawn(sample, picture[window], mask[window].astype(np.uint8) * 255)
         occupied = _occupied(reading, drawn, uid, shape)
-        for j, place in enumerate(_beside(occupied, origin, options, rng)):
+        for j, place in enumerate(beside(occupied, origin, options, rng)):
             sample = Sample("other", f"{name}-{j}.png", series.patient)
             empty = np.zeros((options.patch, options.patch), np.uint8)
             yield Drawn(sample, picture[_window(place, options.patch)], empty)
@@ -153,7 +153,7 @@ def _occupied(
     return marked
 
 
-def _beside(
+def beside(
     occupied: np.ndarray, origin: tuple[int, int], options: Lidc, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
     """Corners of patches that hold nothing occupied, none of them drawn twice."""

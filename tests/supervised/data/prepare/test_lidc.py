@@ -11,7 +11,7 @@ from PIL import Image
 from rl_attn.cli import UserError
 from supervised.data import fold, load
 from supervised.data.prepare.__main__ import main
-from supervised.data.prepare.lidc import consensus, corner
+from supervised.data.prepare.lidc import Lidc, beside, consensus, corner
 from supervised.data.prepare.outlines import fill, nodules
 
 SIDE, SLICES = 48, 3
@@ -160,6 +160,22 @@ def test_a_patch_stays_in_its_slice():
     mask[0, 29] = True
     assert corner(mask, 8) == (0, 22)
     assert corner(np.ones((20, 30), bool), 8) == (6, 11)
+
+
+def test_patches_beside_hold_nothing_marked():
+    occupied = np.zeros((20, 24), bool)
+    occupied[9, 10] = occupied[0, 23] = True
+    all_of_them = Lidc(patch=4, negatives=1000, reach=1)
+    found = beside(occupied, (8, 19), all_of_them, np.random.default_rng(0))
+    want = [
+        (y, x)
+        for y in range(4, 13)
+        for x in range(15, 21)
+        if not occupied[y : y + 4, x : x + 4].any()
+    ]
+    assert sorted(found) == want and len(want) == 54
+    near = beside(occupied, (8, 8), all_of_them, np.random.default_rng(0))
+    assert len(near) == 9 * 9 - 4 * 4  # 16 patches hold (9, 10)
 
 
 def test_the_extra_is_asked_for(original, monkeypatch):
