@@ -31,6 +31,7 @@ class Split:
     labels: Tensor  # int64 (N,)
     masks: Tensor | None = None  # uint8 (N, H, W), 255 = where attention belongs, soft in between
     groups: Tensor | None = None  # int64 (N,), for the accuracy of the worst group
+    subjects: Tensor | None = None  # int64 (N,), whose pictures: `fold` keeps them together
 
     def __post_init__(self) -> None:
         images, n = self.images, len(self.images)
@@ -46,7 +47,8 @@ class Split:
                 f"masks must be uint8 {(n, *images.shape[2:])} for these images, got "
                 f"{masks.dtype} {tuple(masks.shape)}"
             )
-        for name, values in (("labels", self.labels), ("groups", self.groups)):
+        for name in ("labels", "groups", "subjects"):
+            values = getattr(self, name)
             if values is not None and (values.shape != (n,) or values.dtype != torch.int64):
                 raise ValueError(f"{name} must be int64 ({n},), got {values.dtype} {values.shape}")
 
@@ -61,7 +63,7 @@ class Split:
         return Split(*(None if field is None else field.to(device) for field in self._fields()))
 
     def _fields(self) -> tuple[Tensor | None, ...]:
-        return self.images, self.labels, self.masks, self.groups
+        return self.images, self.labels, self.masks, self.groups, self.subjects
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 The splits in the set's `pool` are put together and dealt into `folds` parts with the classes (and
 groups, where there are any) in equal shares. Fold k is tested on part k, validated on the next one
-and trained on the rest, so over all folds every picture is tested on exactly once.
+and trained on the rest, so over all folds every picture is tested on exactly once. Where the set
+knows whose pictures they are (`Split.subjects`), those of one subject stay in one part: a patient
+is never on both sides of a test.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from rl_attn.cli import UserError
 from supervised.data.dataset import DataSet, Split, concatenated
@@ -22,8 +24,8 @@ def fold(dataset: DataSet, k: int, folds: int, seed: int) -> DataSet:
     ColorMNIST, whose test pictures are of another distribution), the part held out is "test-iid".
     The set's `views` are left out: they show pictures that the fold may train on.
 
-    UserError: k or folds out of range; a class or group with fewer pictures than folds, which
-    would be absent from some of them.
+    UserError: k or folds out of range; a class or group with fewer pictures (or subjects) than
+    folds, which would be absent from some of them.
     """
     if folds < 3:
         raise UserError(
@@ -33,8 +35,11 @@ def fold(dataset: DataSet, k: int, folds: int, seed: int) -> DataSet:
         raise UserError(f"fold is {k}: choose from 0 to {folds - 1}")
     pooled = concatenated(dataset.splits[name] for name in dataset.pool)
     strata = _strata(dataset, pooled, folds)
-    dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    parts = [torch.from_numpy(part) for _, part in dealer.split(np.zeros(len(strata)), strata)]
+    whose = None if pooled.subjects is None else _subjects(dataset, pooled, folds)
+    kind = StratifiedKFold if whose is None else StratifiedGroupKFold
+    dealer = kind(folds, shuffle=True, random_state=seed)
+    dealing = dealer.split(np.zeros(len(strata)), strata, whose)
+    parts = [torch.from_numpy(part) for _, part in dealing]
     validation = (k + 1) % folds
     train = torch.cat([part for i, part in enumerate(parts) if i not in (k, validation)])
     held_out = "test" if "test" in dataset.pool else "test-iid"
@@ -71,3 +76,16 @@ def _strata(dataset: DataSet, pooled: Split, folds: int) -> np.ndarray:
             f"{name} has {of.min()}: take fewer folds or more pictures"
         )
     return strata
+
+
+def _subjects(dataset: DataSet, pooled: Split, folds: int) -> np.ndarray:
+    """(N,) int: whose picture each is."""
+    subjects, labels = pooled.subjects.cpu().numpy(), pooled.labels.cpu().numpy()
+    counts = {name: len(np.unique(subjects[labels == i])) for i, name in enumerate(dataset.classes)}
+    few = [f"{name} ({n})" for name, n in counts.items() if n < folds]
+    if few:
+        raise UserError(
+            f"{dataset.name}: {folds} folds need pictures of every class from at least {folds} "
+            f"subjects, whose pictures are kept together; too few with {', '.join(few)}"
+        )
+    return subjects

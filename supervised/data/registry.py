@@ -22,6 +22,7 @@ from supervised.data.folder import masked_folder
 from supervised.data.grey import grey
 from supervised.data.monsters import monsters
 from supervised.data.oxford import oxford_flowers, oxford_pets
+from supervised.data.prepared import gender, lidc, pancreas, scene
 from supervised.data.replaced import with_masks
 
 LOADERS: dict[str, Callable[..., DataSet]] = {
@@ -34,6 +35,10 @@ LOADERS: dict[str, Callable[..., DataSet]] = {
     "busi": busi,
     "oxford-pets": oxford_pets,
     "oxford-flowers": oxford_flowers,
+    "lidc": lidc,
+    "pancreas": pancreas,
+    "gender": gender,
+    "scene": scene,
     "masked-folder": masked_folder,
 }
 

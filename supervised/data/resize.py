@@ -5,6 +5,8 @@ plain bilinear. It is Pillow's and torchvision's default, which the papers' pipe
 through the same filter as their pictures, so both stay aligned, and get soft edges.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
@@ -28,4 +30,4 @@ def resize(images: Tensor, size: int, mode: str = "bilinear") -> Tensor:
 def resize_split(split: Split, size: int) -> Split:
     """Pictures and masks alike."""
     masks = None if split.masks is None else resize(split.masks, size)
-    return Split(resize(split.images, size), split.labels, masks, split.groups)
+    return replace(split, images=resize(split.images, size), masks=masks)

@@ -1,0 +1,1 @@
+"""From a download as it is published to the folder that `supervised.data` loads, see `samples`."""

@@ -1,0 +1,67 @@
+"""Prepare a set that has to be downloaded by hand.
+
+    python -m supervised.data.prepare lidc --from LIDC-IDRI --to data/lidc
+    python -m supervised.data.prepare pancreas --from DIR --to data/pancreas
+    python -m supervised.data.prepare gender --from gender_data --to data/gender
+
+reads the original as it is published and writes pictures and masks, see `samples`. LIDC and the
+pancreas need the extra `medical`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from rl_attn.cli import UserError, choose, parse, run_command
+from supervised.data.prepare.lidc import Lidc, lidc
+from supervised.data.prepare.pancreas import Pancreas, pancreas
+from supervised.data.prepare.res import res
+from supervised.data.prepare.samples import Drawn, refuse_finished, store
+
+SETS = ("lidc", "pancreas", "gender", "scene")
+
+
+@dataclass(frozen=True)
+class Args:
+    """Prepare a set from its original download."""
+
+    data: tyro.conf.Positional[str]
+    """which one: lidc, pancreas, gender or scene"""
+    source: Annotated[Path, tyro.conf.arg(name="from")]
+    """folder of the original"""
+    to: Path
+    """folder to write"""
+    lidc: Lidc = field(default_factory=Lidc)
+    pancreas: Pancreas = field(default_factory=Pancreas)
+
+
+def main(argv: list[str]) -> int:
+    args = parse(Args, argv, "python -m supervised.data.prepare")
+    choose("data set", args.data, SETS)
+    args.lidc.check()
+    if not args.source.is_dir():
+        raise UserError(f"--from {args.source} does not exist")
+    refuse_finished(args.to)
+    samples = store(pictures(args), args.to)
+    counts = Counter(sample.category for sample in samples)
+    print(
+        f"wrote {', '.join(f'{n:,} {label}' for label, n in sorted(counts.items()))} to {args.to}"
+    )
+    return 0
+
+
+def pictures(args: Args) -> Iterator[Drawn]:
+    """Of the set that was asked for."""
+    if args.data == "lidc":
+        return lidc(args.source, args.lidc)
+    if args.data == "pancreas":
+        return pancreas(args.source, args.pancreas)
+    return res(args.data, args.source)
+
+
+if __name__ == "__main__":
+    run_command(main)
