@@ -53,7 +53,7 @@ class Args:
     """folder of a finished run of vapl, for the adaptive number of masks"""
     run_masks: int = 5000
     """N there"""
-    tolerance: float = 0.025
+    tolerance: float = 0.02
     """standard error of A there"""
     pictures: int = 8
     """of the test there"""

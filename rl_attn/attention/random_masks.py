@@ -9,6 +9,7 @@ them twice, to score them and to average them, costs drawing them twice. Letters
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -75,8 +76,16 @@ class RandomMasks:
 
     def _binary(self, number: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
         """(n, *shape) of 0 and 1."""
-        uniform = torch.rand(number, *shape, generator=generator)
-        if self.balanced:  # one of n equal strata of [0, 1) for each mask, in random order
-            strata = torch.rand(number, *shape, generator=generator).argsort(0)
-            uniform = (strata + uniform) / number
-        return (uniform < self.keep).float()
+        if not self.balanced:
+            return (torch.rand(number, *shape, generator=generator) < self.keep).float()
+        # Each cell is on in `whole` of the n masks, and by chance in one more: those in which its
+        # draw is smallest. numpy finds them six times faster than torch sorts them all.
+        cells = shape[0] * shape[1]
+        whole = min(int(self.keep * number), number - 1)
+        draws = torch.rand(cells, number, generator=generator)
+        order = torch.from_numpy(np.argpartition(draws.numpy(), whole, axis=1))[:, : whole + 1]
+        one_more = torch.rand(cells, 1, generator=generator) < self.keep * number - whole
+        on = torch.ones(cells, whole + 1)
+        on[:, whole:] = one_more
+        chosen = torch.zeros(cells, number).scatter_(1, order, on)
+        return chosen.T.reshape(number, *shape)
