@@ -203,7 +203,7 @@ def main(argv: list[str]) -> int:
         measured[heading] = measure(case, args)
     about = describe(args.threads)
     # Wide enough for a log file; a terminal narrower than this wraps.
-    console = Console(width=max(100, Console().width), highlight=False)
+    console = Console(width=max(112, Console().width), highlight=False)
     console.print(table(measured))
     print(SENTENCE.format(**about))
     if args.json is not None:
