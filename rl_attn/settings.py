@@ -57,7 +57,7 @@ class Args:
     evaluations always divide by the maximum"""
     placement: Literal["receptive-field", "stretched"] = "receptive-field"
     """where a cell of the map lies in the frame: amid the pixels that it sees, or as if the cells
-    covered the frame evenly, which is what is commonly done and up to 13 pixels off at 160x120"""
+    covered the frame evenly, which is what is commonly done and up to 17 pixels off at 160x120"""
     compare: Literal["map-up", "mask-down"] = "map-up"
     """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
     map's, the mask averaged over each cell"""

@@ -3,7 +3,7 @@
 Maps are commonly stretched over the picture as if their cells covered it evenly. That is right for
 networks that pad their borders. Convolutions without padding see no further than the last window
 that fits: a cell of CleanRL's network at 160 x 120 sees 36 x 36 pixels round (17.5 + 8 i), while
-stretching puts it at 4.6 + 10 i, up to 13 pixels away, which is more than most monsters measure.
+stretching puts it at 4.5 + 10 i, up to 17 pixels away, which is more than most monsters measure.
 `Cells` says where the cells truly are; None, everywhere, means stretched.
 
 Letters: B samples, h x w cells, H x W pixels.
