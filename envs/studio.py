@@ -3,7 +3,7 @@
     with Studio("MAP05") as studio:
         for view in islice(studio.views("Cacodemon", np.random.default_rng(1)), 60):
             view.picture, view.mask        # the monster, and where it is
-            studio.without("Cacodemon")    # the same view once it is gone
+            studio.without("Cacodemon")    # the place once it is gone
 
 A picture is made so: the camera goes to a random place of the map (see `freedoom`) and summons the
 monster in front of itself, moves to another place nearby, turns to the monster, a little beside it,
@@ -120,7 +120,10 @@ class Studio(Game):
         raise NoRoom(f"{self.scenario.name} is too dark for pictures of it")
 
     def without(self, monster: str) -> np.ndarray:
-        """The last of `views` (h, w, 3) once the monster, and all others of its kind, are gone."""
+        """The place of the last of `views` (h, w, 3), when that kind of monster is gone from it.
+
+        Taken a tic later: a camera that was still coming down after its move sees it from lower.
+        """
         with self._faults():
             self._doom.send_game_command(f"remove {monster}")
             self._wait(1)
