@@ -84,7 +84,8 @@ def comparison_parts(study: Study, shown: list[Measured], compared: Compared) ->
     """Figures 4 and 6 for each metric, and the tables over all tasks."""
     parts: list = []
     if not compared.pairs.empty:
-        parts += [_comparison(study, one, compared) for one in shown]
+        rivals = [one for one in shown if one.raw.metric.compared]
+        parts += [_comparison(study, one, compared) for one in rivals]
     parts.append(content.aggregate_table(compared.aggregates, compared.titles))
     if not compared.pairs.empty:
         parts.append(content.improvement_table(compared.pairs, compared.labels))
