@@ -81,8 +81,10 @@ def compare(study: Study, shown: list[Measured], how: Resampling, notes: list[st
 
 
 def comparison_parts(study: Study, shown: list[Measured], compared: Compared) -> list:
-    """Figures 4 and 6 for each metric, and the tables over all tasks."""
+    """Figures 4 and 6 for each metric, and the tables over all tasks; [] if none is compared."""
     parts: list = []
+    if compared.aggregates.empty:
+        return parts
     if not compared.pairs.empty:
         rivals = [one for one in shown if one.raw.metric.compared]
         parts += [_comparison(study, one, compared) for one in rivals]
