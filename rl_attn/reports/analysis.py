@@ -65,7 +65,8 @@ def fold_tests(scores: Scores) -> pd.DataFrame:
     `mark` follows CAMAL's Tables 1 and 3: bold where the mean is better and p < 0.05, underline
     where it is better without that. Means and the test are over the folds that both have.
     """
-    pairs = [(m, scores.baseline_of(m)) for m in scores.methods if scores.baseline_of(m)]
+    methods = scores.methods if scores.metric.compared else ()
+    pairs = [(m, scores.baseline_of(m)) for m in methods if scores.baseline_of(m)]
     rows = []
     for task in scores.tasks:
         for method, baseline in pairs:
@@ -88,7 +89,7 @@ def aggregates(scores: Scores, how: Resampling) -> pd.DataFrame:
     The optimality gap is given only where a score of 1 is the goal: normalised scores, and raw
     ones that all lie in [0, 1]. One run a task leaves nothing to resample: no interval.
     """
-    tasks, matrices = scores.matrices(scores.present())
+    tasks, matrices = scores.matrices(scores.present() if scores.metric.compared else ())
     names = ["mean", "median", "iqm"]
     unit = all(m.min() >= 0 and m.max() <= 1 for m in matrices.values())
     if scores.scale == "normalised" or (unit and scores.metric.better == "higher"):
@@ -113,7 +114,7 @@ def improvements(scores: Scores, how: Resampling) -> pd.DataFrame:
     is better, "beats" means lower.
     """
     baseline, rows = scores.methods[0], []
-    for method in scores.methods[1:]:
+    for method in scores.methods[1:] if scores.metric.compared else ():
         tasks, matrices = scores.matrices([method, baseline])
         if not tasks:
             continue

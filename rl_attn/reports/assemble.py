@@ -37,7 +37,8 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
     if shown and not study.paired:
         compared = compare(study, shown, how, notes)
         verdicts = content.verdict_lines(compared.pairs, compared.labels)
-        sections.append(Section("Comparison", comparison_parts(study, shown, compared)))
+        if comparison := comparison_parts(study, shown, compared):
+            sections.append(Section("Comparison", comparison))
         parts = [_seed_parts(study, one, compared.of(one.scales[0]), how) for one in shown]
     else:
         parts = [_paired_parts(study, one) for one in shown]

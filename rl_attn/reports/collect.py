@@ -4,7 +4,8 @@ What its file may say under `report`, all of it optional:
 
     compare: method                   the grid key whose labels are compared, the first the baseline
     metrics: [{name: iou, label: IoU, better: higher, reference: random, curve: attention/iou}]
-                                      (otherwise: NAME stands in for it in runs that lack it: a
+                                      (better: neither is shown and not compared: a ceiling;
+                                      otherwise: NAME stands in for it in runs that lack it: a
                                       model without a prompt answers as it always does)
     paired: true                      mean +- s.d., and Wilcoxon's test over runs of the same number
                                       (by default for folds; else intervals and the bootstrap)
@@ -118,8 +119,10 @@ def _metrics(settings: dict[str, Any], cells: list[Cell]) -> list[Metric]:
                 f"a metric in study.yaml needs a name, and may have label, reference, curve, "
                 f"better and otherwise: found {entry!r}"
             ) from None
-        if metric.better not in ("higher", "lower"):
-            raise UserError(f"metric {metric.name}: better is higher or lower, not {metric.better}")
+        if metric.better not in ("higher", "lower", "neither"):
+            raise UserError(
+                f"metric {metric.name}: better is higher, lower or neither, not {metric.better}"
+            )
         metrics.append(metric)
     return metrics
 

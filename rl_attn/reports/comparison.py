@@ -81,10 +81,13 @@ def compare(study: Study, shown: list[Measured], how: Resampling, notes: list[st
 
 
 def comparison_parts(study: Study, shown: list[Measured], compared: Compared) -> list:
-    """Figures 4 and 6 for each metric, and the tables over all tasks."""
+    """Figures 4 and 6 for each metric, and the tables over all tasks; [] if none is compared."""
     parts: list = []
+    if compared.aggregates.empty:
+        return parts
     if not compared.pairs.empty:
-        parts += [_comparison(study, one, compared) for one in shown]
+        rivals = [one for one in shown if one.raw.metric.compared]
+        parts += [_comparison(study, one, compared) for one in rivals]
     parts.append(content.aggregate_table(compared.aggregates, compared.titles))
     if not compared.pairs.empty:
         parts.append(content.improvement_table(compared.pairs, compared.labels))

@@ -46,14 +46,19 @@ def fold_table(
         )
 
     keys = ["metric", "task", "method"]
+    note = f"Mean ± standard deviation ({_counts(means, run_name)})."
+    if not tests.empty:
+        note += (
+            f" Bold: better than {scores.methods[0]}{_exceptions(scores)}, one-tailed Wilcoxon "
+            f"signed-rank test over {run_name}s, p < 0.05; underlined: better, but not "
+            "significantly."
+        )
     return Table(
         name=f"tasks_{scores.metric.slug}",
         title=f"{scores.title} of each task",
         **_crossed(scores, cell, {}),
         data=means.drop(columns=["low", "high"]).merge(tests, on=keys, how="left"),
-        note=f"Mean ± standard deviation ({_counts(means, run_name)}). Bold: better than "
-        f"{scores.methods[0]}{_exceptions(scores)}, one-tailed Wilcoxon signed-rank test over "
-        f"{run_name}s, p < 0.05; underlined: better, but not significantly.",
+        note=note,
     )
 
 

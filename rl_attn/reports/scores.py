@@ -102,7 +102,7 @@ def normalised(raw: Scores) -> tuple[Scores | None, list[str]]:
     is. Tasks without a reference, and those where no method's mean is better than the reference,
     have no such scale and are left out. None: no task has one.
     """
-    if raw.metric.reference is None:
+    if raw.metric.reference is None or not raw.metric.compared:
         return None, []
     notes, values, tasks = [], {}, []
     for task in raw.tasks:

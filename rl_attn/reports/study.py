@@ -19,13 +19,17 @@ class Metric:
     label: str
     reference: str | None = None  # name of the reference that is 0 after normalisation
     curve: str | None = None  # column of metrics.csv; None: found by name
-    better: str = "higher"  # or "lower"
+    better: str = "higher"  # or "lower", or "neither": shown, and not compared
     otherwise: str | None = None  # the metric of runs that lack this one
 
     @property
     def slug(self) -> str:
         """The name as a part of a file's: a summary's may hold a slash, test-shifted/accuracy."""
         return self.name.replace("/", "-")
+
+    @property
+    def compared(self) -> bool:
+        return self.better != "neither"
 
     @property
     def sign(self) -> int:

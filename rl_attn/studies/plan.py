@@ -119,6 +119,7 @@ def _reference(study: Study, reference: Reference, labels: dict[str, str], out: 
     flags: Flags = {}
     for key, chosen in labels.items():
         flags |= study.grid[key][chosen]
+    flags = {flag: value for flag, value in flags.items() if flag not in reference.omit}
     step = Step(reference.command, reference.positional, flags | reference.arguments)
     start = _command(step, {"out": str(folder)})
     return Job(f"references/{name}", folder, start, labels=labels, is_cell=False)

@@ -10,8 +10,9 @@ grid:                                      # the product of all keys
 seeds: [1, 2, 3]                           # flag --seed; or `folds: 10`: --fold i --folds 10
 then:                                      # commands on a finished run; {run} is its folder
   - {command: rl_attn.evaluate, positional: ["{run}"], arguments: {video: false}}
-references:                                # once for each value of the keys in `per`
+references:                                # once for each value of the keys in `per`, whose flags
   - {name: random, per: [env], command: rl_attn.random_policy, arguments: {out: "{out}"}}
+                                           # it gets, but for those in `omit: [FLAG, ...]`
 search:                                    # draw values instead of listing them, see search.py
   {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
 report: {compare: method}                  # read by rl_attn.report, see reports/collect.py
@@ -56,6 +57,7 @@ class Reference(Step):
 
     name: str = ""
     per: tuple[str, ...] = ()
+    omit: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,14 +171,19 @@ def _step(entry: Any, where: str, placeholders: tuple[str, ...]) -> Step:
 
 def _reference(entry: Any, grid: Mapping[str, Any], file: Path) -> Reference:
     where = f"references in {file}"
-    known = ("name", "per", "command", "positional", "arguments")
+    known = ("name", "per", "omit", "command", "positional", "arguments")
     values = _entry(entry, where, known, ("out",))
     if not values.get("name"):
         raise UserError(f"an entry of {where} needs a name: {entry!r}")
     per = values.get("per", [])
     for key in per:
         choose(f"grid key in per of {where}:", str(key), list(grid))
-    return Reference(**{**values, "name": str(values["name"]), "per": tuple(per)})
+    given = {flag: None for key in per for flags in grid[key].values() for flag in flags}
+    omit = _list(values, "omit", "flags")
+    for flag in omit:
+        choose(f"flag in omit of {where}:", str(flag), list(given))
+    lists = {"per": tuple(per), "omit": tuple(omit)}
+    return Reference(**{**values, **lists, "name": str(values["name"])})
 
 
 def _entry(
@@ -211,17 +218,17 @@ def _texts(values: Iterable[Any]) -> list[str]:
     return [value for value in flat if isinstance(value, str)]
 
 
-def _list(values: Mapping[str, Any], key: str) -> list[Any]:
+def _list(values: Mapping[str, Any], key: str, of: str = "commands") -> list[Any]:
     entries = values.get(key) or []
     if not isinstance(entries, list):
-        raise UserError(f"{key} must be a list of commands, got {entries!r}")
+        raise UserError(f"{key} must be a list of {of}, got {entries!r}")
     return entries
 
 
 def _watched(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns for the screen: as the file says, else those that the report's metrics name."""
     if "watch" in values:
-        return tuple(map(str, _list(values, "watch")))
+        return tuple(map(str, _list(values, "watch", "columns")))
     report = values.get("report") or {}
     if not isinstance(report, dict):
         raise UserError(f"report must map settings to values, found {report!r}")

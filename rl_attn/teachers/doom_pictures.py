@@ -1,6 +1,6 @@
 """Rendered Doom pictures with what is known of each: what the offline teacher learns from.
 
-Two sources: monsters summoned on Freedoom's maps (`envs.gallery`), with the same places empty, and
+Two sources: monsters summoned on Freedoom's maps (`envs.studio`), with the same places empty, and
 frames of the scenarios that agents play, under a random policy. Of each picture it is noted which
 monsters are in view, never where.
 """
@@ -8,6 +8,7 @@ monsters are in view, never where.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from envs.gallery import MAPS, MONSTERS, Gallery
+from envs.freedoom import MAPS, MONSTERS
 from envs.game import Game
 from envs.scenarios import resolve
+from envs.studio import Studio
 from rl_attn.teachers.captions import Scene, colour_of
 from rl_attn.teachers.doom_prompts import WORDS
 
@@ -27,6 +29,7 @@ SCENARIOS = ("Basic", "DefendLine", "DefendCenter", "TakeCover")
 HELD_OUT = MAPS[7::8]  # maps that no picture for training comes from
 
 _THREADS = 4
+_COVERAGE = (0.01, 0.5)  # agents meet monsters that are far off
 _EVERY = 3  # of the places one in three is kept as an empty scene
 _HELD = 8  # decisions for which the random policy holds an action, so that it gets around
 
@@ -59,12 +62,13 @@ def render(
 def of_map(level: str, each: int, seed: int) -> Iterator[tuple[Tensor, Scene]]:
     """Every monster on one of Freedoom's maps, and some of the places without it."""
     number = 0
-    with Gallery(level) as gallery:
-        for monster, word in MONSTERS.items():
-            for shot in gallery.shots(monster, each, seed):
-                place = _small(shot.place)
+    with Studio(level) as studio:
+        for monster in MONSTERS:
+            random = np.random.default_rng([seed, *monster.encode(), *level.encode()])
+            for view in islice(studio.views(monster, random, _COVERAGE), each):
+                place = _small(studio.without(monster))
                 colour = colour_of(place)
-                yield _small(shot.picture), Scene((word,), colour)
+                yield _small(view.picture), Scene((WORDS[monster],), colour)
                 number += 1
                 if number % _EVERY == 0:
                     yield place, Scene((), colour)

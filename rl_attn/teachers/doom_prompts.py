@@ -2,11 +2,27 @@
 
 from collections.abc import Iterable
 
-from envs.gallery import MONSTERS
 from rl_attn.teachers.prompts import Prompts
 
 #: Names of objects that agents may be asked to look at, in words.
-WORDS = MONSTERS | {"MarineChainsawVzd": "marine", "DoomImpBall": "fireball"}
+WORDS = {
+    "Zombieman": "zombie",
+    "ShotgunGuy": "shotgun guy",
+    "ChaingunGuy": "chaingunner",
+    "DoomImp": "imp",
+    "Demon": "demon",
+    "Cacodemon": "cacodemon",
+    "LostSoul": "lost soul",
+    "HellKnight": "hell knight",
+    "BaronOfHell": "baron of hell",
+    "Revenant": "revenant",
+    "Fatso": "mancubus",
+    "Arachnotron": "arachnotron",
+    "PainElemental": "pain elemental",
+    "Archvile": "archvile",
+    "MarineChainsawVzd": "marine",
+    "DoomImpBall": "fireball",
+}
 
 #: Everything dangerous against everything that is not.
 DOOM = Prompts(

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.transforms.v2.functional import normalize, resize
 
-from envs.gallery import MAPS
+from envs.freedoom import MAPS
 from rl_attn import runs
 from rl_attn.attention import differentiable_attention
 from rl_attn.cli import UserError, parse, run_command

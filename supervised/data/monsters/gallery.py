@@ -26,9 +26,11 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import Progress
 
+from envs.freedoom import MONSTERS
 from envs.game import GameFault
+from envs.studio import NoRoom, Studio
 from rl_attn.cli import UserError
-from supervised.data.monsters.scene import MONSTERS, NoRoom, Photographs, Scene
+from supervised.data.monsters.photographs import Photographs, photograph, studio_of
 
 #: Changes when the same options no longer give the same pictures.
 VERSION = 1
@@ -69,7 +71,7 @@ class _Rendering:
 
     def __init__(self, missing: Mapping[Pair, int], size: int, seed: int, folder: Path) -> None:
         self.missing, self.size, self.seed, self.folder = missing, size, seed, folder
-        self.scenes: dict[Scene, tuple[int, float]] = {}  # attempts seen, and when
+        self.studios: dict[Studio, tuple[int, float]] = {}  # attempts seen, and when
         self.stopping = False
         self.done: dict[Pair, Photographs] = {}
 
@@ -88,8 +90,8 @@ class _Rendering:
                     progress.update(bar, completed=sum(len(d.images) for d in self.done.values()))
             finally:
                 self.stopping = True
-                for scene in list(self.scenes):
-                    scene.kill()
+                for game in list(self.studios):
+                    game.kill()
                 pool.shutdown(cancel_futures=True)
         print(
             f"rendered {total:,} pictures of monsters in {time.monotonic() - started:.0f} s, kept "
@@ -108,22 +110,22 @@ class _Rendering:
             except GameFault as error:
                 raise UserError(f"Doom keeps failing: {error}") from None
         now = time.monotonic()
-        for scene, (attempts, since) in list(self.scenes.items()):
-            if scene.attempts != attempts:
-                self.scenes[scene] = scene.attempts, now
+        for game, (attempts, since) in list(self.studios.items()):
+            if game.attempts != attempts:
+                self.studios[game] = game.attempts, now
             elif now - since > HANG_TIMEOUT:
-                scene.kill()
+                game.kill()
 
     def _map(self, map_name: str) -> None:
         """One map's pictures, in a thread."""
         pairs = [pair for pair in self.missing if pair[0] == map_name]
         for launch in range(1, LAUNCHES + 1):
-            scene = Scene(map_name, self.size)
-            self.scenes[scene] = 0, time.monotonic()
+            game = studio_of(map_name, self.size)
+            self.studios[game] = 0, time.monotonic()
             try:
                 for pair in pairs:
                     if pair not in self.done and not self.stopping:
-                        photographs = self._pair(scene, pair)
+                        photographs = self._pair(game, pair)
                         _write(self.folder, pair, photographs)
                         self.done[pair] = photographs
                 return
@@ -131,16 +133,14 @@ class _Rendering:
                 if self.stopping or launch == LAUNCHES:
                     raise
             finally:
-                del self.scenes[scene]
-                scene.close()
+                del self.studios[game]
+                game.close()
 
-    def _pair(self, scene: Scene, pair: Pair) -> Photographs:
+    def _pair(self, game: Studio, pair: Pair) -> Photographs:
         map_name, monster = pair
         number = 0 if monster is None else 1 + list(MONSTERS).index(monster)
         seed = np.random.SeedSequence([self.seed, int(map_name.removeprefix("MAP")), number])
-        if monster is None:
-            return scene.backgrounds(self.missing[pair], seed)
-        return scene.photograph(monster, self.missing[pair], seed)
+        return photograph(game, monster, self.missing[pair], self.size, seed)
 
 
 def _file(folder: Path, pair: Pair) -> Path:

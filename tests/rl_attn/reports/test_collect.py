@@ -119,7 +119,7 @@ BAD = {
     "grid: {env: [A]}\nreport: {compare: method}": "no grid key",
     "grid: {env: [A]}\nreport: {metrics: [{label: x}]}": "needs a name",
     "grid: {env: [A]}\nreport: {metrics: [{name: x, colour: red}]}": "needs a name",
-    "grid: {env: [A]}\nreport: {metrics: [{name: x, better: red}]}": "higher or lower",
+    "grid: {env: [A]}\nreport: {metrics: [{name: x, better: red}]}": "lower or neither",
     "grid: {env: [A]}\nseeds: [one]": "whole numbers",
     "grid: {env: [A]}\nfolds: ten": "whole numbers",
     "grid: {env: [A]}\nreferences: [random]": "needs a name",

@@ -159,6 +159,30 @@ def test_folds_give_standard_deviations_and_wilcoxon(study_of):
     assert not (tables / "aggregates.csv").exists()  # folds are no seeds
 
 
+CEILING = {"name": "ceiling", "label": "Ceiling", "better": "neither", "reference": "random"}
+
+
+@pytest.mark.parametrize("runs", [{}, {"folds": 2}], ids=["seeds", "folds"])
+def test_what_is_neither_better_is_shown_and_not_compared(runs, study_of):
+    values = {
+        ("A", "Vanilla"): [{"iou": 0.1, "ceiling": 0.4}, {"iou": 0.2, "ceiling": 0.4}],
+        ("A", "CAMAL"): [{"iou": 0.3, "ceiling": 0.5}, {"iou": 0.4, "ceiling": 0.5}],
+    }
+    declared = {"report": {"compare": "method", "metrics": [{"name": "iou"}, CEILING]}, **runs}
+    folder = study_of(values, {"A": {"ceiling": 0.33}}, **declared)
+    run(folder, "--no-figures")
+    tables = folder / "report" / "tables"
+    shown = (tables / "tasks_ceiling.md").read_text()
+    assert "0.400" in shown and "0.500" in shown and "Bold" not in shown
+    assert {row["ceiling"] for row in rows(tables / "runs.csv")} == {"0.4", "0.5"}
+    if not runs:
+        assert "0.33" in shown  # the reference's, beside
+        assert {row["metric"] for row in rows(tables / "aggregates.csv")} == {"iou"}
+        assert {row["metric"] for row in rows(tables / "improvement.csv")} == {"iou"}
+        assert not list(tables.glob("*normalised*"))
+    run(folder, "--no-figures", "--metrics", "ceiling")  # nothing is left to compare
+
+
 def test_metrics_can_be_chosen_and_those_not_declared_too(reported, tmp_path):
     run(reported, "--metrics", "iou", "--out", str(tmp_path), "--no-figures")
     names = {file.stem for file in (tmp_path / "tables").glob("tasks*.csv")}

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from rl_attn.cli import UserError
+from rl_attn.studies.check import check
 from rl_attn.studies.plan import cells, in_turns, keep_study, references
 from rl_attn.studies.schema import Study, read_study
 
 OUT = Path("/studies/x")
+STUDIES = sorted((Path(__file__).parents[3] / "configs" / "studies").glob("*.yaml"))
 
 
 def planned(lab, **changes) -> Study:
@@ -53,6 +55,27 @@ def test_a_reference_for_each_value_of_its_keys(lab):
     ]
     assert jobs[1].start.arguments == ("--gain=3.9", f"--out={OUT / 'references' / 'floor-3.9'}")
     assert jobs[1].resume is None and not jobs[1].is_cell
+
+
+def test_a_reference_may_leave_out_a_flag_that_its_key_gives(lab):
+    grid = {"gain": {"low": {"gain": 3.7, "total_timesteps": 9}, "high": {"gain": 3.9}}}
+    entry = {"name": "floor", "per": ["gain"], "omit": ["total_timesteps"], "command": "x"}
+    study = planned(lab, grid=grid, references=[entry])
+    assert [job.start.arguments for job in references(study, OUT)] == [
+        ("--gain=3.7",),
+        ("--gain=3.9",),
+    ]
+    assert "--total-timesteps=9" in cells(study, OUT)[0].start.arguments
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_every_study_of_the_project_is_made_of_command_lines(file):
+    study = read_study(file)
+    kind, (first, *_) = study.runs
+    some = [job for job in cells(study, OUT) if job.labels[kind] == str(first)]
+    for job in [*some, *references(study, OUT)]:
+        for command in (job.start, *job.then):
+            check(command)
 
 
 def test_all_cells_get_their_first_seed_before_any_gets_its_second(lab):
@@ -103,6 +126,10 @@ BAD = {
     "per of no key": (
         {"references": [{"name": "a", "command": "x", "per": ["gian"]}]},
         ("'gian'", "gain"),
+    ),
+    "a flag to omit that nothing gives": (
+        {"references": [{"name": "a", "command": "x", "per": ["gain"], "omit": ["pause"]}]},
+        ("'pause'", "gain"),
     ),
     "a nameless reference": ({"references": [{"command": "x"}]}, ("needs a name",)),
     "a config that is not there": ({"arguments": {"config": "no.yaml"}}, ("no.yaml", "not exist")),

@@ -11,7 +11,7 @@ from rl_attn.cli import UserError
 from rl_attn.teachers import load_clip, offline
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
-from rl_attn.teachers.doom_pictures import Pictures
+from rl_attn.teachers.doom_pictures import SIZE, Pictures, of_map
 
 IMP, EMPTY = Scene(("imp",), "brown"), Scene((), "gray")
 
@@ -109,9 +109,17 @@ def test_an_interrupted_training_ends_at_the_same_weights():
         assert torch.equal(weight, second.model.state_dict()[name]), name
 
 
+def test_every_monster_is_pictured_and_some_places_without_one():
+    found = list(of_map("MAP32", each=1, seed=0))
+    monsters = [scene.monsters for _, scene in found if scene.monsters]
+    assert len(set(monsters)) == len(monsters) == 14 and ("mancubus",) in monsters
+    assert len(found) == 14 + 14 // 3
+    assert all(image.shape == (3, *SIZE) and image.dtype == torch.uint8 for image, _ in found)
+
+
 @pytest.mark.slow
 def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(offline, "HELD_OUT", ("map32",))
+    monkeypatch.setattr(offline, "HELD_OUT", ("MAP32",))
     few = "--steps 2 --batch-size 8 --maps 1 --each 1 --frames 2"
     flags = [*few.split(), "--device", "cpu"]
     assert offline.main([*flags, "--out", str(tmp_path)]) == 0

@@ -1,5 +1,6 @@
 """The rendered set, from Doom itself but tiny: two monsters on two maps."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ import psutil
 import pytest
 import torch
 
+from envs.freedoom import MONSTERS
+from envs.studio import NoRoom, Studio
 from rl_attn.cli import UserError
 from supervised.data import DataSet, Split, fold, load
 from supervised.data.monsters import MAPS, _swapped, gallery
-from supervised.data.monsters.places import places
-from supervised.data.monsters.scene import MONSTERS, NoRoom, Photographs, Scene
+from supervised.data.monsters.photographs import Photographs, photograph, studio_of
 
 TINY = {"classes": 2, "maps": 2, "pictures": 8, "extra": 1, "size": 32, "bias": 0.75}
 
@@ -37,7 +39,7 @@ def no_doom(monkeypatch):
     def refuse(*_):
         raise AssertionError("Doom was started")
 
-    monkeypatch.setattr(gallery, "Scene", refuse)
+    monkeypatch.setattr(gallery, "studio_of", refuse)
 
 
 def engines() -> list[psutil.Process]:
@@ -70,13 +72,31 @@ def test_the_cache_is_used_and_shared_by_other_splits(shortcut, cache, no_doom):
 
 
 def test_the_same_seed_gives_the_same_pictures(shortcut, cache, tmp_path):
-    with Scene(MAPS[0], 32) as scene:
+    with studio_of(MAPS[0], 32) as studio:
         seed = np.random.SeedSequence([0, 1, 1])
-        few, more = scene.photograph("Demon", 2, seed), scene.photograph("Demon", 3, seed)
+        few, more = (photograph(studio, "Demon", count, 32, seed) for count in (2, 3))
     file = cache / "monsters-1" / "32px-seed0" / f"{MAPS[0]}-Demon.npz"
     with np.load(file) as kept:
         assert np.array_equal(kept["images"][:2], few.images.numpy())
         assert np.array_equal(kept["masks"][:3], more.masks.numpy())
+
+
+def test_pictures_are_those_of_the_cache_version():
+    """If this fails, pictures in users' caches are no longer what is rendered: raise VERSION."""
+    assert gallery.VERSION == 1
+    with studio_of("MAP01", 120) as studio:  # of the screen's height: nothing is resized
+        seeds = [np.random.SeedSequence([0, 1, number]) for number in (0, 9)]
+        demon = photograph(studio, "Demon", 3, 120, seeds[0])
+        empty = photograph(studio, None, 3, 120, seeds[1])
+    assert [digest(part) for part in (demon.images, demon.masks, demon.foregrounds)] == [
+        *("ad81ff1790a5b8fd", "adaff25c3a5afd20", "3451f5c7483f1ef2"),
+    ]
+    assert digest(empty.images) == "7c80d32063c8f00e"
+    assert not empty.masks.any() and not empty.foregrounds.any()
+
+
+def digest(part: torch.Tensor) -> str:
+    return hashlib.sha256(part.numpy().tobytes()).hexdigest()[:16]
 
 
 def test_foregrounds_are_what_masks_let_through(shortcut, cache):
@@ -98,10 +118,10 @@ def test_a_damaged_file_is_rendered_again(shortcut, cache):
 
 
 def test_a_map_without_room_is_named(cache, monkeypatch):
-    def full(self, monster, count, seed):
+    def full(self, monster, rng):
         raise NoRoom(f"no picture of a {monster} on {self.scenario.name}")
 
-    monkeypatch.setattr(Scene, "photograph", full)
+    monkeypatch.setattr(Studio, "views", full)
     with pytest.raises(UserError, match=r"no picture of a \w+ on MAP\d\d: leave out"):
         rendered(cache, seed=5)
     assert engines() == []
@@ -175,11 +195,6 @@ def test_swapping_by_hand():
     swapped = _swapped(np.array([[0, 0, 0]]), taken, ("Demon",), background)
     assert isinstance(swapped, Split)
     assert swapped.images[0, 0, 0].tolist() == [200, 40 + 80, 100]
-
-
-def test_places_are_those_of_the_map():
-    assert [-192, -192] in places("MAP01").tolist()  # where the player starts
-    assert 100 < len(places("MAP01")) <= 200
 
 
 @pytest.mark.parametrize(
