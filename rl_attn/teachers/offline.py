@@ -35,6 +35,8 @@ from rl_attn.teachers.captions import Scene, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
 from rl_attn.teachers.doom_pictures import HELD_OUT, Pictures, render
 
+#: Pictures are the mean of their patches, not a class token: then words fit the patches themselves,
+#: and maps of them say where.
 CONFIG = {
     "embed_dim": 96,
     "vision_cfg": {
@@ -43,6 +45,7 @@ CONFIG = {
         "width": 96,
         "layers": 4,
         "head_width": 48,
+        "pool_type": "avg",
     },
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 96, "heads": 2, "layers": 2},
 }
@@ -59,15 +62,15 @@ class Args:
     """YAML file with values for these flags; flags override it"""
     out: str | None = None
     """folder of the teacher (default: the user's cache)"""
-    steps: int = 1000
+    steps: int = 4000
     """steps of Adam"""
     batch_size: int = 64
     """pictures a step"""
     learning_rate: float = 1e-3
     """its peak; a tenth of the steps warms up, then it falls by a cosine"""
-    maps: int = 12
+    maps: int = 28
     """how many of Freedoom's maps to render; four more are held out"""
-    each: int = 6
+    each: int = 10
     """pictures of each of 14 monsters on each map"""
     frames: int = 150
     """frames of each of the agents' scenarios"""
