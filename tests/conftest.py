@@ -17,7 +17,7 @@ CLIP_CONFIG = {
         "image_size": 32,
         "patch_size": 8,
         "width": 32,
-        "layers": 3,
+        "layers": 6,
         "head_width": 16,
     },
     "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
