@@ -67,11 +67,8 @@ class Studio(Game):
     def __init__(
         self, level: str, resolution: tuple[int, int] = (160, 120), square: bool = False
     ) -> None:
-        """Args:
-        level: one of `freedoom.MAPS`.
-        resolution: (width, height) of the screen, in pixels.
-        square: of a picture only the middle of the screen, as wide as high.
-        """
+        """`level` is one of `freedoom.MAPS`, `resolution` the screen's (width, height) in pixels;
+        `square`: pictures are the middle of the screen, as wide as it is high."""
         self._places = places(level)
         super().__init__(
             Scenario(level, "freedoom2.cfg", ANY_MONSTER, time_limit=None, shown=()),
