@@ -13,7 +13,8 @@ Weapon, head-up display, crosshair, decals, particles and flashes are off; the m
 are not there; the summoned one takes no notice of the camera.
 
 All choices come from one generator, and the engine is seeded from it: pictures depend on the seed
-alone, and the first n are the same however many are taken.
+alone, and the first n are the same however many are taken. (What the engine showed before may leave
+a trace in the first of them: 0.1 % of its pixels on MAP26, none of the mask's.)
 """
 
 from __future__ import annotations
@@ -66,11 +67,8 @@ class Studio(Game):
     def __init__(
         self, level: str, resolution: tuple[int, int] = (160, 120), square: bool = False
     ) -> None:
-        """Args:
-        level: one of `freedoom.MAPS`.
-        resolution: (width, height) of the screen, in pixels.
-        square: of a picture only the middle of the screen, as wide as high.
-        """
+        """`level` is one of `freedoom.MAPS`, `resolution` the screen's (width, height) in pixels;
+        `square`: pictures are the middle of the screen, as wide as it is high."""
         self._places = places(level)
         super().__init__(
             Scenario(level, "freedoom2.cfg", ANY_MONSTER, time_limit=None, shown=()),
