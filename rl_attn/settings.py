@@ -55,6 +55,10 @@ class Args:
     normalization: Literal["max", "minmax", "none"] = "max"
     """how the CAMAL loss brings a map to [0, 1]: by its maximum, by both ends, or not at all;
     evaluations always divide by the maximum"""
+    dead_maps: Literal["signed", "zero"] = "signed"
+    """what the CAMAL loss makes of a map without any positive evidence, as frames of negative value
+    have: it learns from the negative evidence, or from nothing, as the ReLU of the paper leaves it;
+    evaluations always show nothing"""
     placement: Literal["receptive-field", "stretched"] = "receptive-field"
     """where a cell of the map lies in the frame: amid the pixels that it sees, or as if the cells
     covered the frame evenly, which is what is commonly done and up to 17 pixels off at 160x120"""

@@ -372,16 +372,17 @@ def attention_loss(
         normalization=args.normalization,
         second_order=args.second_order,
         shift=output.shift,
+        dead=args.dead_maps,
     )
     alpha, beta = alpha_beta(attention, weights)
     present = weights.present.float()
     visible = present.sum().clamp_min(1)
     return {
         "attention/camal": camal_loss(alpha, beta, weights.present, args.empty_mask).mean(),
-        "attention/alpha": (alpha * present).sum() / visible,
-        "attention/beta": (beta * present).sum() / visible,
+        "attention/alpha": (alpha.clamp_min(0) * present).sum() / visible,  # dead: nothing attended
+        "attention/beta": (beta.clamp_min(0) * present).sum() / visible,
         "attention/empty_masks": 1 - present.mean(),
-        "attention/dead_maps": (attention.detach().amax(dim=(1, 2)) == 0).float().mean(),
+        "attention/dead_maps": (attention.detach().amax(dim=(1, 2)) <= 0).float().mean(),
     }
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from rl_attn.attention.cells import Cells, interpolation
 
 Normalization = Literal["max", "minmax", "none"]
+Dead = Literal["zero", "signed"]
 
 #: A map whose largest value is below this is called dead: it stays (about) zero. Live maps can be
 #: small: a fresh actor's logit gives 1e-9 at 320 x 240.
@@ -35,6 +36,7 @@ def grad_cam(
     second_order: bool = True,
     shift: Tensor | None = None,
     relu: bool = True,
+    dead: Dead = "zero",
 ) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017) with the mean over channels of CAMAL's Eq. 3.
 
@@ -53,9 +55,12 @@ def grad_cam(
             (see `agents.ActorCritic`). The map is the same.
         relu: cut negative evidence, as the paper does. False with "minmax" is what the code of
             RES, GRADIA and RRR-G trains.
+        dead: what a map is whose evidence is negative in every cell, as all may be where values
+            are: "zero", which no loss on the map can change any more, or "signed", the evidence
+            divided by its largest size, in [-1, 0], through which a loss can bring it to life.
 
     Returns:
-        (B, h, w) float32, in [0, 1] unless `normalization` is "none".
+        (B, h, w) float32, in [0, 1] unless `normalization` is "none" or a dead map signed.
     """
     with torch.autocast(score.device.type, enabled=False):  # the map is always float32
         gradient = gradient_of(score, features, second_order, shift)
@@ -64,7 +69,16 @@ def grad_cam(
         combined = torch.einsum("bk,bkhw->bhw", weights, full(features))
         if channels == "mean":
             combined = combined / features.shape[1]
-        return finish(combined, normalization, relu)
+        maps = finish(combined, normalization, relu)
+        return with_signed_dead(maps, combined) if dead == "signed" else maps
+
+
+def with_signed_dead(maps: Tensor, combined: Tensor) -> Tensor:
+    """`maps` (B, h, w), but of samples whose evidence `combined` has no positive cell, that
+    evidence over its largest size: where the ReLU leaves nothing, its gradient is nothing too."""
+    largest = combined.abs().amax(dim=(1, 2), keepdim=True).clamp_min(DEAD)
+    is_dead = combined.amax(dim=(1, 2), keepdim=True) <= 0
+    return torch.where(is_dead, combined / largest, maps)
 
 
 def gradient_of(
