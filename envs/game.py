@@ -130,16 +130,17 @@ class Game:
         frame: uint8 (H, W, C), mask: uint8 (H, W), both written. Starts the engine if need be.
         Raises GameFault if the engine dies.
         """
+        doom = self._doom
         try:
             if self._process is None:
                 self._launch()
             self._doom.set_seed(seed)
             self._doom.new_episode()
         except ENGINE_ERRORS as error:
-            self._fail(error)
+            self._fail(error, doom)
         self._tics = 0
         if not self._look():
-            self._fail(RuntimeError("the episode was over before it began"))
+            self._fail(RuntimeError("the episode was over before it began"), doom)
         self.draw(frame, mask)
 
     def step(self, action: int, frame: np.ndarray, mask: np.ndarray) -> tuple[float, bool, bool]:
@@ -150,10 +151,11 @@ class Game:
         """
         limit = self.scenario.time_limit
         tics = self.frame_skip if limit is None else min(self.frame_skip, limit - self._tics)
+        doom = self._doom
         try:
-            reward = self._doom.make_action(self._presses[action], tics)
+            reward = doom.make_action(self._presses[action], tics)
         except ENGINE_ERRORS as error:
-            self._fail(error)
+            self._fail(error, doom)
         self._tics += tics
         if not self._look():
             return reward, True, False
@@ -185,6 +187,22 @@ class Game:
         process = self._process
         if process is not None and not self._launching:
             process.kill()
+
+    @property
+    def launching(self) -> bool:
+        """Whether the engine is being started, which may take `LAUNCH_TIMEOUT`."""
+        return self._launching
+
+    def abandon(self) -> None:
+        """Kill the engine and leave the call that waits for it, in another thread, to itself.
+
+        An engine that is killed amid an answer takes the lock on its messages with it: ViZDoom,
+        which waits for that, then waits for ever. The game can be started again.
+        """
+        process, self._process = self._process, None
+        self._doom = self._configured(*self._settings)
+        if process is not None:
+            process.abandon()
 
     def give_up_launch(self) -> None:
         """Do not wait any longer for an engine that is being started, now or later."""
@@ -222,8 +240,9 @@ class Game:
             raise launch.error
         self._process.confirm()
 
-    def _fail(self, error: Exception) -> None:
-        self.close()
+    def _fail(self, error: Exception, doom: vizdoom.DoomGame) -> None:
+        if doom is self._doom:  # else it has been abandoned, and another engine plays here
+            self.close()
         raise GameFault(f"the game of {self.scenario.name} has ended: {error}") from error
 
     def _look(self) -> bool:

@@ -18,6 +18,10 @@ from envs.game import Game, GameFault
 MAX_ATTEMPTS = 3  # in a row, to get an episode going
 
 
+class Abandoned(BaseException):
+    """Ends a thread whose lane is another's by now. Not an Exception: nobody may catch it."""
+
+
 @dataclass(frozen=True)
 class Episode:
     """An episode that has ended."""
@@ -94,6 +98,8 @@ class Lane:
         self.faults = 0
         self.calls = 0  # to the engine, begun or ended: odd while one is under way
         self.closing = False
+        # How another thread goes on if the engine never answers the call under way.
+        self.otherwise: Callable[[], Outcome | None] | None = None
         self.seed: int | None = None  # of the current episode; None: no seed is left
         self._actions: list[int] = []
         self._return = 0.0
@@ -109,13 +115,7 @@ class Lane:
 
     def reset(self, frame: np.ndarray, mask: np.ndarray) -> None:
         """Begin the episode of the next seed; without one, go idle and draw zeros."""
-        self.seed = self.seeds.next()
-        if self.seed is None:
-            self.game.close()
-            frame[...] = 0
-            mask[...] = 0
-            return
-        self._attempt(lambda: self._begin(frame, mask))
+        self._next(frame, mask, None)
 
     def step(self, action: int, frame: np.ndarray, mask: np.ndarray) -> Outcome:
         """Play one action. If it ends the episode, frame and mask are the next one's first."""
@@ -123,18 +123,24 @@ class Lane:
             frame[...] = 0
             mask[...] = 0
             return Outcome()
-        fault = False
+        self.otherwise = lambda: self._failed(action, frame, mask)
         try:
-            reward, terminated, truncated = self._call(self.game.step, action, frame, mask)
+            outcome = Outcome(*self._call(self.game.step, action, frame, mask))
         except GameFault:
-            self._count_fault()
-            reward, terminated, truncated, fault = 0.0, False, True, True
-        self._actions.append(action)
-        self._return += reward
-        outcome = Outcome(reward, terminated, truncated)
-        if terminated or truncated:
-            self._finish(outcome, fault, frame, mask)
+            return self._failed(action, frame, mask)
+        self._count(action, outcome.reward)
+        if outcome.terminated or outcome.truncated:
+            self._finish(outcome, False, frame, mask)
         return outcome
+
+    def take_over(self) -> Outcome | None:
+        """Finish what another thread began, whose call to the engine is never answered.
+
+        That thread, should it ever go on, ends with `Abandoned`.
+        """
+        self.calls += 1
+        self.game.abandon()
+        return self.otherwise()
 
     def state_dict(self) -> dict[str, Any]:
         """All that continues this lane exactly: plain ints, floats, strings and lists."""
@@ -154,7 +160,15 @@ class Lane:
             frame[...] = 0
             mask[...] = 0
             return
-        self._attempt(lambda: self._replay(state["actions"], frame, mask))
+        self._attempt(lambda: self._replay(state, frame, mask))
+
+    def _replay(self, state: dict[str, Any], frame: np.ndarray, mask: np.ndarray) -> None:
+        self._begin(frame, mask)
+        for action in map(int, state["actions"]):
+            reward, terminated, truncated = self._call(self.game.step, action, frame, mask)
+            self._count(action, reward)
+            if terminated or truncated:
+                break  # too early: the returns will tell
         if self._return != state["return"]:
             raise RuntimeError(
                 f"lane {self.index}: playing episode {self.seed} again gave a return of "
@@ -164,24 +178,29 @@ class Lane:
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.calls += 1
+        call = self.calls
         try:
             return function(*arguments)
         finally:
+            if self.calls != call:
+                raise Abandoned
             self.calls += 1
 
     def _begin(self, frame: np.ndarray, mask: np.ndarray) -> None:
         self._actions, self._return = [], 0.0
         self._call(self.game.start, self.seed, frame, mask)
 
-    def _replay(self, actions: Sequence[int], frame: np.ndarray, mask: np.ndarray) -> None:
-        self._begin(frame, mask)
-        for action in actions:
-            result = self._call(self.game.step, int(action), frame, mask)
-            reward, terminated, truncated = result
-            self._actions.append(int(action))
-            self._return += reward
-            if terminated or truncated:
-                return  # too early: the returns will tell
+    def _count(self, action: int, reward: float) -> None:
+        self._actions.append(action)
+        self._return += reward
+
+    def _failed(self, action: int, frame: np.ndarray, mask: np.ndarray) -> Outcome:
+        """The outcome of a step in which the engine died."""
+        self._count_fault()
+        self._count(action, 0.0)
+        outcome = Outcome(truncated=True)
+        self._finish(outcome, True, frame, mask)
+        return outcome
 
     def _finish(self, outcome: Outcome, fault: bool, frame: np.ndarray, mask: np.ndarray) -> None:
         outcome.episode = Episode(
@@ -191,10 +210,27 @@ class Lane:
             outcome.final_frame = np.empty(self.game.frame_shape, np.uint8)
             outcome.final_mask = np.empty(self.game.mask_shape, np.uint8)
             self.game.draw(outcome.final_frame, outcome.final_mask)
-        self.reset(frame, mask)
+        self._next(frame, mask, outcome)
 
-    def _attempt(self, play: Callable[[], None]) -> None:
+    def _next(self, frame: np.ndarray, mask: np.ndarray, outcome: Outcome | None) -> None:
+        """Begin the next episode, after a step that had this outcome."""
+        self.seed = self.seeds.next()
+        if self.seed is None:
+            self.game.close()
+            frame[...] = 0
+            mask[...] = 0
+            return
+        self._attempt(lambda: self._begin(frame, mask), outcome)
+
+    def _attempt(self, play: Callable[[], None], outcome: Outcome | None = None) -> None:
         """Try until the engine survives it; RuntimeError when it keeps failing."""
+
+        def again() -> Outcome | None:
+            self._count_fault()
+            self._attempt(play, outcome)
+            return outcome
+
+        self.otherwise = again
         for _ in range(MAX_ATTEMPTS):
             try:
                 return play()

@@ -37,13 +37,14 @@ import numpy as np
 
 from envs import processes
 from envs.game import Game
-from envs.lane import Episode, Lane, ListedSeeds, Outcome, RandomSeeds
+from envs.lane import Abandoned, Episode, Lane, ListedSeeds, Outcome, RandomSeeds
 from envs.scenarios import resolve
 
 __all__ = ["Episode", "Lanes", "Step"]
 
 CLOSE_TIMEOUT = 10.0  # seconds that close waits for the threads
 CLOSE_GRACE = 1.0  # of these, how long games may take to end the step that they are in
+KILL_GRACE = 10.0  # seconds that a thread gets to notice that its game was killed
 
 
 @dataclass
@@ -66,9 +67,11 @@ class _Group:
         self.lanes = lanes
         self.num_threads = num_threads
         self.queues = [SimpleQueue() for _ in range(num_threads)]
+        self.threads = [self._thread(number) for number in range(num_threads)]
         self.busy = False
         self.outcomes: list[Outcome | None] = [None] * len(lanes)
         self.errors: list[BaseException] = []
+        self._play: Callable[[int, Lane], Outcome | None] | None = None
         self._running = 0  # threads at work; falls to 0 and releases `_done` in one
         self._lock = threading.Lock()
         self._done = threading.Lock()
@@ -82,24 +85,42 @@ class _Group:
             self._running = self.num_threads
         self.errors = []
         self.busy = True
+        self._play = play
         for queue in self.queues:
-            queue.put(play)
+            queue.put(True)
 
-    def work(self, thread: int) -> None:
-        """The life of one thread: every num_threads-th lane is its own."""
-        while (play := self.queues[thread].get()) is not None:
-            try:
-                for index in range(thread, len(self.lanes), self.num_threads):
-                    self.outcomes[index] = play(index, self.lanes[index])
-            except BaseException as error:  # handed to the caller in `join`
-                self.errors.append(error)
-            del play  # holds the caller's arrays
-            with self._lock:
-                self._running -= 1
-                if self._running == 0:
-                    self._done.release()
-        for lane in self.lanes[thread :: self.num_threads]:
+    def _thread(self, number: int, lost: int | None = None) -> threading.Thread:
+        return threading.Thread(target=self.work, args=(number, lost), name="lanes", daemon=True)
+
+    def work(self, number: int, lost: int | None = None) -> None:
+        """The life of one thread: every num_threads-th lane is its own.
+
+        lost: index of the lane at which the thread before it was left waiting, if there was one.
+        """
+        try:
+            while lost is not None or self.queues[number].get():
+                self._round(number, lost)
+                lost = None
+        except Abandoned:
+            return
+        for lane in self.lanes[number :: self.num_threads]:
             lane.game.close()
+
+    def _round(self, number: int, lost: int | None) -> None:
+        try:
+            first = number if lost is None else lost
+            for index in range(first, len(self.lanes), self.num_threads):
+                lane = self.lanes[index]
+                outcome = lane.take_over() if index == lost else self._play(index, lane)
+                self.outcomes[index] = outcome
+                lane.otherwise = None  # it holds the caller's arrays
+        except Exception as error:  # handed to the caller in `join`
+            self.errors.append(error)
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                self._play = None  # it holds the caller's arrays
+                self._done.release()
 
     def join(self, hang_timeout: float) -> None:
         """Wait until all lanes are done; kill games that do not answer in time.
@@ -118,10 +139,16 @@ class _Group:
         """Count what the caller has waited, not clock time, which runs on while it is suspended."""
         for index, lane in enumerate(self.lanes):
             call, seconds = self._watched[index]
-            seconds = seconds + interval if call == lane.calls and lane.busy else 0.0
+            waits = call == lane.calls and lane.busy and not lane.game.launching
+            seconds = seconds + interval if waits else 0.0
             self._watched[index] = (lane.calls, seconds)
             if seconds >= hang_timeout:
                 lane.game.kill()
+            if seconds >= hang_timeout + KILL_GRACE:  # see `Game.abandon`
+                number = index % self.num_threads
+                self.threads[number] = self._thread(number, lost=index)
+                self.threads[number].start()
+                self._watched[index] = (0, 0.0)
 
 
 class Lanes:
@@ -187,16 +214,9 @@ class Lanes:
         self._groups = [
             _Group(self._lanes[self.group_slice(group)], each) for group in range(self.num_groups)
         ]
-        self._threads = [
-            threading.Thread(target=group.work, args=(thread,), name="lanes", daemon=True)
-            for group in self._groups
-            for thread in range(each)
-        ]
         processes.home()  # first: what is made later is closed earlier when the program ends
-        self._finalizer = weakref.finalize(
-            self, _close, self._lanes, self._groups, self._threads, os.getpid()
-        )
-        for thread in self._threads:
+        self._finalizer = weakref.finalize(self, _close, self._groups, os.getpid())
+        for thread in _threads(self._groups):
             thread.start()
 
     @property
@@ -371,9 +391,11 @@ def _gather(outcomes: list[Outcome]) -> Step:
     return step
 
 
-def _close(
-    lanes: list[Lane], groups: list[_Group], threads: list[threading.Thread], owner: int
-) -> None:
+def _threads(groups: list[_Group]) -> list[threading.Thread]:
+    return [thread for group in groups for thread in group.threads]
+
+
+def _close(groups: list[_Group], owner: int) -> None:
     """End the threads, which end their games; games that keep a thread waiting are killed.
 
     Not at once: a thread whose engine is killed amid its answer can wait for ever.
@@ -381,11 +403,13 @@ def _close(
     """
     if os.getpid() != owner:
         return  # a forked child: threads and games are the parent's
+    lanes = [lane for group in groups for lane in group.lanes]
+    threads = _threads(groups)
     for lane in lanes:
         lane.closing = True
     for group in groups:
         for queue in group.queues:
-            queue.put(None)
+            queue.put(False)
     patience, deadline = (time.monotonic() + limit for limit in (CLOSE_GRACE, CLOSE_TIMEOUT))
     while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
         if time.monotonic() >= patience:

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from envs import lane as lane_module
+from envs import lanes as lanes_module
 from envs.doom import DoomEnv
 from envs.game import GameFault
 from envs.lanes import Episode, Lanes
@@ -290,6 +291,50 @@ def test_a_game_that_dies_or_hangs_costs_its_own_episode_only(disturb):
     assert history[20][0][1] != history[19][0][1]  # the next episode's first frame
 
 
+@pytest.mark.parametrize(("stuck_in", "num_threads"), [("step", 1), ("start", 3)])
+def test_a_thread_that_waits_for_a_dead_game_for_ever_is_replaced(
+    stuck_in, num_threads, monkeypatch
+):
+    """As ViZDoom's call does whose engine was killed amid its answer."""
+    monkeypatch.setattr(lanes_module, "KILL_GRACE", 1.0)
+    never = threading.Event()
+
+    def disturb(game):
+        stuck, original = player.lanes._lanes[1].game, None
+
+        def wait_for_ever(*arguments):
+            setattr(stuck, stuck_in, original)
+            never.wait()
+            raise GameFault("at last")
+
+        original = getattr(stuck, stuck_in)
+        setattr(stuck, stuck_in, wait_for_ever)
+        game.kill()
+
+    histories = []
+    for disturbed_at in (None, 10):
+        settings = {"num_lanes": 3, "seed": 6, "num_threads": num_threads, "hang_timeout": 4.0}
+        with Player("DefendCenter", **settings) as player:
+            player.reset()
+            history = record(player, 10)
+            if disturbed_at is not None:
+                disturb(psutil.Process(player.pid(1)))
+            history += record(player, 5)
+            never.set()  # the one who waited ends, and disturbs nobody
+            history += record(player, 10)
+            threads = lanes_module._threads(player.lanes._groups)
+        histories.append(history)
+        assert not any(thread.is_alive() for thread in threads)
+    calm, history = histories
+    assert player.lanes.faults >= (1 if stuck_in == "step" else 2)  # a slow restart is one more
+    assert [step[3][1] for step in history].count(True) == 1  # truncated once
+    assert history[10][3][1] and history[10][6][0].fault
+    for step, expected in zip(history, calm, strict=True):
+        for lane in (0, 2):
+            for values, calm_values in zip(step[:4], expected[:4], strict=True):
+                assert values[lane] == calm_values[lane]
+
+
 def test_a_game_that_keeps_failing_is_an_error_of_wait(monkeypatch):
     def fail(*arguments):
         raise GameFault("no luck")
@@ -330,7 +375,7 @@ def test_closing_is_quick_and_leaves_nothing(disturb):
     player.lanes.close()
     assert time.monotonic() - begin < player.lanes.hang_timeout  # a stopped game is not waited for
     assert not any(game.is_running() for game in games)
-    assert not any(thread.is_alive() for thread in player.lanes._threads)
+    assert not any(thread.is_alive() for thread in lanes_module._threads(player.lanes._groups))
     with pytest.raises(RuntimeError, match="closed"):
         player.step()
 
@@ -338,7 +383,7 @@ def test_closing_is_quick_and_leaves_nothing(disturb):
 def test_lanes_that_are_forgotten_are_closed():
     player = Player("Basic", num_lanes=1)
     player.reset()
-    game, threads = psutil.Process(player.pid(0)), player.lanes._threads
+    game, threads = psutil.Process(player.pid(0)), lanes_module._threads(player.lanes._groups)
     del player
     assert not game.is_running()
     assert not any(thread.is_alive() for thread in threads)

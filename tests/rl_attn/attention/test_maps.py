@@ -450,6 +450,45 @@ def test_a_score_that_nothing_supports_gives_a_dead_map_with_finite_gradients():
         assert gradient.isfinite().all()
 
 
+def test_a_signed_dead_map_by_hand_leaves_live_ones_alone():
+    """Value -2 a + b: the first sample has negative evidence alone, the second some of both."""
+    features = torch.tensor(
+        [[[[1.0, 2.0], [4.0, 0.0]], [[0.0] * 2] * 2], [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 3.0]] * 2]]
+    ).requires_grad_()  # (2, 2, 2, 2)
+    score = (features.sum(dim=(2, 3)) * torch.tensor([-2.0, 1.0])).sum(1)
+    signed = grad_cam(score, features, dead="signed")
+    expected = torch.tensor([[[-0.25, -0.5], [-1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    torch.testing.assert_close(signed, expected)
+    torch.testing.assert_close(grad_cam(score, features)[1], signed[1])
+    assert not grad_cam(score, features)[0].any()
+
+
+def test_a_signed_dead_map_comes_to_life_where_the_mask_is():
+    """Gradient descent on CAMAL from a head that only speaks against: the ReLU leaves it there."""
+
+    def after(dead):
+        torch.manual_seed(0)
+        features = torch.rand(4, 3, 4, 4)
+        mask = torch.zeros(4, 4, 4)
+        mask[:, 1:3, 1:3] = 1
+        convolution = torch.nn.Conv2d(3, 3, 1)
+        head = torch.full((3,), -1.0, requires_grad=True)
+        optimizer = torch.optim.Adam([*convolution.parameters(), head], 0.05)
+        with torch.no_grad():  # features that are positive, so that the evidence is negative
+            convolution.weight.abs_()
+            convolution.bias.zero_()
+        for _ in range(60):
+            seen = convolution(features)
+            attention = grad_cam(seen.mean(dim=(2, 3)) @ head, seen, dead=dead)
+            optimizer.zero_grad()
+            camal(attention, mask).mean().backward()
+            optimizer.step()
+        return grad_cam(seen.mean(dim=(2, 3)) @ head, seen).amax(dim=(1, 2))
+
+    assert (after("zero") == 0).all()
+    assert (after("signed") > 0).all()
+
+
 def test_black_frames_give_finite_maps_and_gradients(agent, weights):
     output = agent(torch.zeros(6, 4, *FRAME, dtype=torch.uint8), shift=True)
     attention = grad_cam(output.value, output.features, shift=output.shift)
