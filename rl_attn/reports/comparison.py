@@ -57,7 +57,8 @@ def compare(study: Study, shown: list[Measured], how: Resampling, notes: list[st
     """Compute what Figures 4 and 6 show; what limits its meaning is added to `notes`."""
     scales = [scale for one in shown for scale in one.scales]
     for one in shown:
-        notes += one.scales[0].left_out()
+        if one.raw.metric.compared:
+            notes += one.scales[0].left_out()
     compared = Compared(
         analysis.over(scales, partial(analysis.aggregates, how=how)),
         analysis.over([one.raw for one in shown], partial(analysis.improvements, how=how)),
