@@ -219,7 +219,7 @@ class Studio(Game):
         try:
             yield
         except ENGINE_ERRORS as error:
-            self._fail(error)
+            self._fail(error, self._doom)
 
     def _clear(self, rng: np.random.Generator) -> None:
         """Begin a new episode: the map as it was, with an engine seed of its own."""

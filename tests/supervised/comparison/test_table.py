@@ -31,7 +31,7 @@ def write(file, **changes) -> None:
         ({"command": "rl_attn.ppo"}, "is a study of rl_attn.ppo, not of supervised.train: run it"),
         ({"report": {"compare": "backbone"}}, "'backbone', which is no grid key: choose from"),
         ({"report": {"metrics": [{"label": "IoU"}]}}, "needs a name"),
-        ({"report": {"metrics": [{"name": "iou", "better": "more"}]}}, "higher or lower, not more"),
+        ({"report": {"metrics": [{"name": "iou", "better": "more"}]}}, "neither, not more"),
         ({"report": {"paired": "yes please"}}, "report.paired is true or false"),
         ({"report": {"baselines": {"camel": "vanilla"}}}, r"'camel' \(did you mean camal\?\)"),
         ({"report": {"heat_maps": ["iou"]}}, "needs a grid of two keys, and this one has 1"),
