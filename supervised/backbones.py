@@ -131,7 +131,7 @@ def layout_of(name: str, device: torch.device) -> torch.memory_format:
     """In which order of memory the network computes; the numbers are the same.
 
     Large ones take channels last. So does LeNet on a CPU, whose 6 and 16 channels torch pools and
-    convolves faster there: forward and backward take four fifths of the time (32 pictures). Other
+    convolves faster there: forward and backward of 32 pictures take four fifths of the time. Other
     small ones flatten their maps, for which channels come first.
     """
     last = name not in SMALL or (name == "lenet" and device.type == "cpu")

@@ -50,7 +50,7 @@ class Network:
         return Output(logits.float(), maps, head_weight(self.model, maps.shape[1]))
 
     def halves(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps and logits without a tap, whose hooks are a sixth of LeNet's forward on a CPU."""
+        """Maps and logits without a tap, whose hooks are felt in a forward as short as LeNet's."""
         maps = self.model.features(pictures)
         if torch.is_grad_enabled() and not maps.requires_grad:  # all below is frozen
             maps.requires_grad_()
