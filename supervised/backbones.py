@@ -127,6 +127,17 @@ def build(
     return SMALL[name](channels, classes, size)
 
 
+def layout_of(name: str, device: torch.device) -> torch.memory_format:
+    """In which order of memory the network computes; the numbers are the same.
+
+    Large ones take channels last. So does LeNet on a CPU, whose 6 and 16 channels torch pools and
+    convolves faster there: forward and backward of 32 pictures take four fifths of the time. Other
+    small ones flatten their maps, for which channels come first.
+    """
+    last = name not in SMALL or (name == "lenet" and device.type == "cpu")
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def channels_of(name: str, channels: int) -> int:
     """What the network takes: small ones what the data has, the others always three."""
     return channels if name in SMALL else 3

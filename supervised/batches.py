@@ -8,6 +8,7 @@ Letters: N pictures of a split, B of a batch, C channels, H x W pixels.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ Crop = Literal["none", "center", "random"]
 class Batch(NamedTuple):
     pictures: Tensor  # (B, C, H, W) float32, normalised
     labels: Tensor  # (B,)
-    masks: Tensor | None  # (B, H, W) float32 in [0, 1]
+    masks: Tensor | None  # (B, H, W) float32 in [0, 1]; None also where targets were made at once
     target: Any  # what the method makes of the masks, see `Method.target`
     index: Tensor  # (B,) of the split
 
@@ -56,10 +57,16 @@ class View:
 
     def pictures(self, images: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> float32, normalised."""
-        scale = (1 / (255 * self.std))[:, None, None]
-        shift = (-self.mean / self.std)[:, None, None]
-        x = torch.addcmul(shift, images.float(), scale)
+        x = torch.addcmul(self._shift, images.float(), self._scale)
         return x.expand(-1, self.channels, -1, -1) if x.shape[1] != self.channels else x
+
+    @cached_property
+    def _scale(self) -> Tensor:
+        return (1 / (255 * self.std))[:, None, None]
+
+    @cached_property
+    def _shift(self) -> Tensor:
+        return (-self.mean / self.std)[:, None, None]
 
 
 class Batches:
@@ -96,7 +103,8 @@ class Batches:
         crops: (B, 2) in [0, 1), see `cropped`. flips: (B,) bool, which are mirrored.
         """
         index = index.to(self.split.images.device)
-        images, masks = self.split.images[index], self._masks(index)
+        masks = self._masks(index) if self.targets is None else None
+        images = self.split.images[index]
         if self.view.crop is not None:
             images, masks = cropped(images, masks, self.view.crop, crops)
         if flips is not None:

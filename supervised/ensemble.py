@@ -82,10 +82,7 @@ class Ensemble(Network):
     def __call__(self, pictures: Tensor) -> Output:
         """Pictures (S * B, C, H, W), those of the first network first."""
         with self.autocast(pictures):
-            features = self.model.features(pictures)
-            if torch.is_grad_enabled() and not features.requires_grad:
-                features.requires_grad_()
-            logits = self.model.head(features)
+            features, logits = self.halves(pictures)
         if self.linear is None:
             return Output(logits.float(), features)
         weight = self.model.parameter("classifier.weight")  # (S, classes, K)

@@ -212,7 +212,18 @@ class Trainer:
         self.network.model.load_state_dict(state["model"])
         self.extra.load_state_dict(state["extra"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.lay_out_moments()
         self.epoch, self.step = state["epoch"], state["step"]
         self.restarted, self.best = state["restarted"], state["best"]
         self.sums, self.seen = state["sums"], state["seen"]
         torch.set_rng_state(state["random"].cpu())
+
+    def lay_out_moments(self) -> None:
+        """Bring what the optimiser remembers into the order of memory of its parameters.
+
+        A checkpoint of another device may have another one, and fused steps go through memory.
+        """
+        for parameter, state in self.optimizer.state.items():
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

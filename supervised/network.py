@@ -40,13 +40,27 @@ class Network:
 
     def __init__(self, model: nn.Module, layer: str | None, precision: str = "fp32"):
         self.model, self.layer, self.precision = model, layer, precision
+        #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
+        self.halved = layer is not None and layer == getattr(model, "layer", None)
 
     def __call__(self, pictures: Tensor) -> Output:
         """Logits and feature maps of pictures (B, C, H, W), normalised."""
-        with self.autocast(pictures), tap(self.model, self.layer) as features:
-            logits = self.model(pictures)
-        maps = features()
+        with self.autocast(pictures):
+            maps, logits = self.halves(pictures) if self.halved else self.tapped(pictures)
         return Output(logits.float(), maps, head_weight(self.model, maps.shape[1]))
+
+    def halves(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps and logits without a tap, whose hooks are felt in a forward as short as LeNet's."""
+        maps = self.model.features(pictures)
+        if torch.is_grad_enabled() and not maps.requires_grad:  # all below is frozen
+            maps.requires_grad_()
+        return maps, self.model.head(maps)
+
+    def tapped(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps and logits of any network."""
+        with tap(self.model, self.layer) as features:
+            logits = self.model(pictures)
+        return features(), logits
 
     def plain(self, pictures: Tensor) -> Output:
         """Logits alone, by the fastest kernels."""

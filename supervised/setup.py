@@ -136,7 +136,7 @@ def make_network(args: Args, method: Method, data: Data, device: torch.device) -
         )
     small = args.backbone in backbones.SMALL
     precision = "fp32" if small and args.precision == "auto" else args.precision
-    layout = torch.contiguous_format if small else torch.channels_last
+    layout = backbones.layout_of(args.backbone, device)
     models = [model.to(device, memory_format=layout) for model in models]
     precision = pick_precision(precision, device)
     if len(models) > 1:

@@ -59,7 +59,8 @@ class Method:
     def target(self, masks: Tensor, grid: tuple[int, int] | None) -> Any:
         """What `batch.target` is made of masks (N, H, W) in [0, 1]: to be indexed by samples.
 
-        Called once for the whole set where pictures are not augmented, else for every batch.
+        Called once for the whole set where pictures are not augmented, whose batches then carry no
+        masks, else for every batch.
         grid: (h, w) of the feature maps.
         """
         return None

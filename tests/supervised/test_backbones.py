@@ -3,7 +3,7 @@ import torch
 
 from rl_attn.cli import UserError
 from supervised.backbones import SMALL, build, parameters_of, seeded, tap_layer
-from supervised.network import Network
+from supervised.network import Network, Output
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,17 @@ def test_every_small_network_is_its_halves():
         x = torch.randn(2, 1, 28, 28)
         if hasattr(model, "features"):
             torch.testing.assert_close(model.head(model.features(x)), model(x))
+
+
+@pytest.mark.parametrize("name", ["lenet", "color-cnn", "decoy-cnn"])
+def test_halves_are_what_a_tap_between_them_gives(name):
+    network = Network(build(name, 1, 10, (28, 28)), "conv2")
+    assert network.halved and not Network(network.model, "conv1").halved
+    x, labels = torch.randn(3, 1, 28, 28), torch.tensor([0, 4, 9])
+    maps, logits = network.tapped(x)
+    output = network(x)
+    torch.testing.assert_close((output.logits, output.features), (logits, maps))
+    expected = Output(logits, maps).grad_cam(labels)
+    torch.testing.assert_close(output.grad_cam(labels), expected)
+    network.model.requires_grad_(False)  # as in evaluation: the map is where the graph begins
+    torch.testing.assert_close(network(x).grad_cam(labels), expected)

@@ -75,3 +75,16 @@ def test_targets_are_the_same_made_once_or_for_each_batch():
     index = torch.tensor([3, 0])
     for a, b in zip(batches[0].take(index).target, batches[1].take(index).target, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_targets_made_at_once_stand_in_the_masks_place():
+    batches = Batches(split_of(4, 6), View(None, 3, torch.zeros(3), torch.ones(3)))
+    index = torch.tensor([2, 0])
+    masks = batches.take(index).masks
+    batches.give_target(lambda masks: masks.mean((1, 2)), once=True)
+    batch = batches.take(index)
+    assert batch.masks is None
+    torch.testing.assert_close(batch.target, masks.mean((1, 2)))
+    batches.targets = None  # as with augmented pictures, whose masks change from batch to batch
+    batch = batches.take(index)
+    torch.testing.assert_close(batch.target, batch.masks.mean((1, 2)))

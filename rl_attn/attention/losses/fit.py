@@ -45,4 +45,4 @@ def as_distribution(maps: Tensor, floor: float = 0.0) -> Tensor:
     dead = total <= DEAD
     cells = maps.shape[1] * maps.shape[2]
     shares = where(dead, 1 / cells, maps / total.masked_fill(dead, 1.0))
-    return (shares + floor) / (1 + cells * floor)
+    return (shares + floor) / (1 + cells * floor) if floor else shares
