@@ -42,6 +42,7 @@ class Network:
         self.model, self.layer, self.precision = model, layer, precision
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
         self.halved = layer is not None and layer == getattr(model, "layer", None)
+        self.halved &= hasattr(model, "features") and hasattr(model, "head")
 
     def __call__(self, pictures: Tensor) -> Output:
         """Logits and feature maps of pictures (B, C, H, W), normalised."""
