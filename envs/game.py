@@ -243,6 +243,8 @@ class Game:
     def _fail(self, error: Exception, doom: vizdoom.DoomGame) -> None:
         if doom is self._doom:  # else it has been abandoned, and another engine plays here
             self.close()
+            # A DoomGame whose engine died does not play the next one as a new DoomGame would.
+            self._doom = self._configured(*self._settings)
         raise GameFault(f"the game of {self.scenario.name} has ended: {error}") from error
 
     def _look(self) -> bool:

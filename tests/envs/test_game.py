@@ -164,11 +164,12 @@ def test_a_killed_engine_is_a_fault_and_start_begins_a_new_one(play):
     game, frame, mask = play("Basic")
     game.start(1, frame, mask)
     first = frame.copy()
-    pid = game.pid
+    pid, doom = game.pid, game._doom
     psutil.Process(pid).kill()
     with pytest.raises(GameFault, match="Basic"):
         game.step(0, frame, mask)
     assert game.pid is None
+    assert game._doom is not doom  # that one would not always play the same episode of a seed
     game.draw(frame, mask)  # the last frame seen
     np.testing.assert_array_equal(frame, first)
     game.start(1, frame, mask)
