@@ -1,6 +1,7 @@
 """Make masks for a data set from words, and measure them where true masks exist.
 
-    python -m supervised.masks --data monsters --model doom
+    python -m supervised.masks --data monsters --model doom --input-size 64 80 96 --mirror \\
+        --no-spread --refine
     python -m supervised.masks --data color-mnist --model ViT-B-16 --weights openai \\
         --foreground digit --background Background dark black
     python -m supervised.train --data color-mnist --masks runs/masks/color-mnist/...
@@ -57,8 +58,13 @@ class Args:
     python -m rl_attn.teachers.offline trains"""
     weights: str = "openai"
     """tag of open_clip's or a file; `random` is for tests"""
-    input_size: int | None = None
-    """side of the model's input (default: the model's own); larger gives finer masks"""
+    input_size: tuple[int, ...] = ()
+    """side of the model's input (default: the model's own); larger gives finer masks, several are
+    averaged"""
+    mirror: bool = False
+    """average over each picture and its mirror image"""
+    spread: bool = True
+    """of clip-es: spread its Grad-CAM along the blocks' attention"""
     foreground: tuple[str, ...] = ()
     """words for the classes, in their order, or one for all (default: the classes' names)"""
     background: tuple[str, ...] = ()
@@ -99,6 +105,13 @@ def prompts_of(args: Args, dataset: DataSet) -> Prompts:
     return Prompts(tuple(foreground), tuple(background), args.templates or usual.templates)
 
 
+def teacher_of(args: Args, prompts: Prompts, device: torch.device) -> Teacher:
+    """The model at the sizes asked for, and how it is read."""
+    clips = [load_clip(args.model, args.weights, device, n) for n in args.input_size or (None,)]
+    reading = {"spread": args.spread, "mirror": args.mirror}
+    return Teacher(clips, prompts, args.teacher, args.refine, args.batch_size, **reading)
+
+
 def label(teacher: Teacher, args: Args, split: Split, file: MaskFile) -> Iterator[int]:
     """Make what is missing of a split, chunk by chunk; yields how many pictures are done."""
     done = len(split)
@@ -129,7 +142,7 @@ def as_bytes(masks: Tensor) -> np.ndarray:
 
 def maker_of(args: Args, prompts: Prompts, teacher: Teacher, dataset: DataSet) -> dict[str, Any]:
     """What the masks depend on; a folder holds the masks of one such maker."""
-    makes = ("data", "data_options", "teacher", "model", "input_size", "refine")
+    makes = ("data", "data_options", "teacher", "model", "input_size", "mirror", "spread", "refine")
     shaped = ("threshold", "dilate", "edge", "batch_size")
     maker = {name: getattr(args, name) for name in (*makes, *shaped)}
     maker |= {"weights": teacher.clip.weights, "prompts": asdict(prompts)}
@@ -166,8 +179,7 @@ def main(argv: list[str]) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     prompts = prompts_of(args, dataset)
-    clip = load_clip(args.model, args.weights, pick_device(args.device), args.input_size)
-    teacher = Teacher(clip, prompts, args.teacher, args.refine, args.batch_size)
+    teacher = teacher_of(args, prompts, pick_device(args.device))
     model = Path(args.model).name
     folder = Path(args.out or Path("runs") / "masks" / args.data / f"{model}-{args.teacher}")
     claim(folder, maker_of(args, prompts, teacher, dataset))

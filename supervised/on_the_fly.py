@@ -8,7 +8,7 @@ which several runs can share, and which shows what they are worth.
 import torch
 
 from rl_attn.cli import UserError
-from rl_attn.teachers import Taught, Teacher, load_clip
+from rl_attn.teachers import Taught
 from rl_attn.teachers.cache import MaskCache
 from supervised import masks as beforehand
 from supervised.data import DataSet
@@ -35,13 +35,18 @@ def mask_maker(
         )
     asked = beforehand.Args(
         data=args.data,
+        teacher=args.mask_teacher,
         model=args.mask_model,
+        weights=args.mask_weights,
+        input_size=args.mask_size,
+        mirror=args.mask_mirror,
+        spread=args.mask_spread,
+        refine=args.mask_refine,
+        batch_size=args.batch_size,
         foreground=args.mask_words,
         background=args.mask_background,
     )
-    clip = load_clip(args.mask_model, args.mask_weights, device)
-    prompts = beforehand.prompts_of(asked, dataset)
-    teacher = Teacher(clip, prompts, args.mask_teacher, batch_size=args.batch_size)
+    teacher = beforehand.teacher_of(asked, beforehand.prompts_of(asked, dataset), device)
 
     def annotated(images: torch.Tensor, labels: torch.Tensor) -> Taught:
         taught = teacher(images, labels)

@@ -44,6 +44,14 @@ class Args:
     """a model of open_clip, or the one that python -m rl_attn.teachers.offline trains"""
     mask_weights: str = "openai"
     """tag of open_clip's or a file"""
+    mask_size: tuple[int, ...] = ()
+    """side of that model's input (default: its own); several are averaged"""
+    mask_mirror: bool = False
+    """average over each picture and its mirror image"""
+    mask_spread: bool = True
+    """of clip-es: spread its Grad-CAM along the blocks' attention"""
+    mask_refine: bool = False
+    """draw those masks to the pictures' edges (PAMR)"""
     mask_words: tuple[str, ...] = ()
     """words for the classes, in their order, or one for all (default: the classes' names)"""
     mask_background: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import torch
 from torch import Tensor, nn
@@ -94,8 +95,10 @@ def load_clip(
         size: of the model's input, where it should not be the model's own: position embeddings
             are interpolated, and a larger input gives finer masks.
 
-    UserError: unknown names, and weights that are not there or cannot be downloaded.
+    UserError: unknown names, impossible sizes, weights that are not there or cannot be downloaded.
     """
+    if size is not None and np.min(size) <= 0:
+        raise UserError(f"the input size of {name} must be positive, got {size}")
     source, weights = _source(name, weights)
     own = None if weights in (RANDOM, "own") else weights
     with _quiet():

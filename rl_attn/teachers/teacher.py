@@ -5,8 +5,12 @@
 
 Three ways to read a CLIP: `clip-es` (Grad-CAM spread by attention; best where it is known what a
 picture shows), `naclip` (one forward, no gradient), `cam` (plain Grad-CAM, any model).
+
+Coarse maps gain from being read more than once: of the picture at several input sizes, and of its
+mirror image.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -35,24 +39,37 @@ class Teacher:
 
     def __init__(
         self,
-        clip: Clip,
+        clip: Clip | Sequence[Clip],
         prompts: Prompts,
         method: Method = "clip-es",
         refine: bool = False,
         batch_size: int = 32,
+        *,
+        spread: bool = True,
+        mirror: bool = False,
     ):
-        """`refine` draws masks to the picture's edges (PAMR); `batch_size` bounds the memory.
+        """UserError: a method that this model cannot serve.
 
-        UserError: a method that this model cannot serve.
+        Args:
+            clip: a sequence is one model loaded for several input sizes, over which maps are
+                averaged.
+            refine: draw masks to the picture's edges (PAMR).
+            batch_size: bounds the memory.
+            spread: of `clip-es`: False stops at its Grad-CAM. A small network's attention says
+                little about what belongs together.
+            mirror: average over the picture and its mirror image.
         """
+        self.clips = (clip,) if isinstance(clip, Clip) else tuple(clip)
         choose("teacher", method, get_args(Method))
-        if method != "cam":
-            transformer_of(clip, method)
-        else:
-            tapped(clip)
-        self.clip, self.prompts, self.method = clip, prompts, method
+        for sized in self.clips:
+            if method != "cam":
+                transformer_of(sized, method)
+            else:
+                tapped(sized)
+        self.clip, self.prompts, self.method = self.clips[0], prompts, method
         self.refine, self.batch_size = refine, batch_size
-        texts = clip.texts(prompts)  # (T, P, D)
+        self.spread, self.mirror = spread, mirror
+        texts = self.clip.texts(prompts)  # (T, P, D)
         mean = texts.mean(0)  # of the templates; only plain Grad-CAM keeps them apart
         self.texts = texts if method == "cam" else mean / mean.norm(dim=-1, keepdim=True)
 
@@ -95,15 +112,26 @@ class Teacher:
         return Taught(*(torch.cat(field) for field in zip(*answers, strict=True)))
 
     def _batch(self, images: Tensor, asked: Tensor, rivals: Tensor) -> Taught:
-        clip = self.clip
-        asked, rivals = asked.to(clip.device), rivals.to(clip.device)
+        asked, rivals = asked.to(self.clip.device), rivals.to(self.clip.device)
+        read = [self._read(clip, images, asked, rivals) for clip in self.clips]
+        if self.mirror:
+            flipped = [self._read(clip, images.flip(-1), asked, rivals) for clip in self.clips]
+            read += [(masks.flip(-1), shares) for masks, shares in flipped]
+        masks, shares = (torch.stack(parts).mean(0) for parts in zip(*read, strict=True))
+        if self.refine:
+            masks = pamr(images.to(self.clip.device), masks)
+        return Taught(masks.clamp(0, 1), shares)
+
+    def _read(
+        self, clip: Clip, images: Tensor, asked: Tensor, rivals: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Masks (B, M, H, W) of pictures at one input size, and the words' shares (B, M)."""
         pictures = clip.prepare(images)
         if self.method == "cam":
             maps, logits = clip_grad_cam(clip, pictures, self.texts, asked)
+        elif self.method == "naclip":
+            maps, logits = naclip(clip, pictures, self.texts, asked, rivals)
         else:
-            read = clip_es if self.method == "clip-es" else naclip
-            maps, logits = read(clip, pictures, self.texts, asked, rivals)
+            maps, logits = clip_es(clip, pictures, self.texts, asked, rivals, spread=self.spread)
         masks = upsample(maps.flatten(0, 1), images.shape[2:]).unflatten(0, maps.shape[:2])
-        if self.refine:
-            masks = pamr(images.to(clip.device), masks)
-        return Taught(masks.clamp(0, 1), probability(logits[:, None], asked, rivals))
+        return masks, probability(logits[:, None], asked, rivals)

@@ -28,6 +28,18 @@ def test_each_picture_is_asked_about_once_and_trained_with_the_answer(toy, flags
     torch.testing.assert_close(own, toy.splits["test"].masks[:4] / 255)
 
 
+def test_the_answer_is_read_as_asked_for(toy, flags, clip_folder):
+    reading = {"mask_size": (32, 48), "mask_mirror": True, "mask_spread": False}
+    trainer = trainer_of("camal", **flags, **reading, mask_refine=True, size=0)
+    clips = [load_clip(str(clip_folder), "openai", size=size) for size in (32, 48)]
+    teacher = Teacher(clips, Prompts(("square",)), refine=True, spread=False, mirror=True)
+    index, split = torch.arange(4), toy.splits["train"]
+    expected = teacher(split.images[index], split.labels[index]).masks
+    torch.testing.assert_close(trainer.train.take(index).masks, expected, atol=3e-3, rtol=0)
+    with pytest.raises(UserError, match="must be positive, got -1"):
+        trainer_of("camal", **flags, mask_size=(-1,))
+
+
 def test_a_set_without_masks_can_be_trained_so(toy, flags):
     trainer = trainer_of("camal", **flags, epochs=1, data_options="masked=false")
     run(trainer)

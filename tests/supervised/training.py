@@ -15,8 +15,12 @@ FLAGS |= {"learning_rate": 0.005, "weight_decay": 0.0, "momentum": 0.0, "schedul
 def flags_of(method: str, **flags: object) -> list[str]:
     argv = ["--method", method, "--data", "toy", "--device", "cpu"]
     for name, value in {**FLAGS, **flags}.items():
-        flag = f"--{name.replace('_', '-')}"
-        argv += [flag] if value is True else [flag, str(value)]
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            argv.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            argv += [f"--{flag}", *map(str, values)]
     return argv
 
 

@@ -147,6 +147,39 @@ def test_each_word_has_a_mask_of_the_pictures_size(clip, prompts, method):
     assert taught.masks.flatten(2).amax(2).min() > 0
 
 
+@pytest.mark.parametrize("method", REFERENCES)
+def test_readings_of_several_sizes_and_of_the_mirror_image_are_averaged(
+    clip, clip_folder, prompts, images, method
+):
+    larger = load_clip(str(clip_folder), "own", size=48)
+    together = Teacher([clip, larger], prompts, method, mirror=True)(images, LABELS)
+    expected, shares = torch.zeros(3, 32, 32), torch.zeros(3)
+    for sized in (clip, larger):
+        alone = Teacher(sized, prompts, method)
+        straight, flipped = alone(images, LABELS), alone(images.flip(-1), LABELS)
+        expected += (straight.masks + flipped.masks.flip(-1)) / 4
+        shares += (straight.confidence + flipped.confidence) / 4
+    torch.testing.assert_close(together.masks, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(together.confidence, shares)
+    again = Teacher([clip, larger], prompts, method, mirror=True)(images.flip(-1), LABELS)
+    torch.testing.assert_close(again.masks.flip(-1), together.masks, rtol=1e-3, atol=1e-4)
+
+
+def test_without_spreading_clip_es_is_its_grad_cam(clip, prompts, images):
+    masks = Teacher(clip, prompts, spread=False)(images, LABELS).masks
+    texts = F.normalize(sum(sentences(clip, prompts, t) for t in prompts.templates), dim=-1)
+    for image, label, mask in zip(images, LABELS.tolist(), masks, strict=True):
+        last, _ = through_the_blocks(clip.visual, clip.prepare(image[None]))
+        normed = clip.visual.transformer.resblocks[-1].ln_1(last).detach().requires_grad_()
+        kept = texts[[label, 2, 3, 4]]
+        logits = clip.model.logit_scale.exp() * from_the_norm(clip.visual, last, normed) @ kept.T
+        logits.softmax(1)[0, 0].backward()
+        cam = minmax((normed[0, 1:].detach() @ normed.grad[0, 1:].mean(0)).relu())
+        small = cam.view(1, 1, *clip.visual.grid_size)
+        expected = F.interpolate(small, (32, 32), mode="bilinear")[0, 0]
+        torch.testing.assert_close(mask, expected, rtol=1e-3, atol=2e-4)
+
+
 def test_confidence_is_the_share_of_the_softmax(clip, prompts, images):
     teacher = Teacher(clip, prompts)
     logits = clip.logits(clip.embed(clip.prepare(images)), teacher.texts)
