@@ -5,7 +5,9 @@ again and again. The neighbours are the 8 around it at several distances; alike 
 
     softmax over neighbours n of  mean over channels of  -|x - x_n| / (0.1 s),
 
-with s the standard deviation of the colours in all those windows, as in the authors' code.
+with s the standard deviation of the colours in all those windows, as in the authors' code. Their
+distances are made for pictures of 321 pixels: those beyond a fifth of a picture's side are left
+out, since what is so far away is seldom the same object.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,23 +21,36 @@ DISTANCES = (1, 2, 4, 8, 12, 24)
 
 @torch.no_grad()
 def pamr(
-    pictures: Tensor, masks: Tensor, iterations: int = 10, distances: Sequence[int] = DISTANCES
+    pictures: Tensor,
+    masks: Tensor,
+    iterations: int = 10,
+    distances: Sequence[int] | None = None,
 ) -> Tensor:
     """Refine masks (B, M, H, W) in [0, 1] by their pictures (B, C, H, W); the shape is kept.
 
     The pictures' scale does not matter. Memory: 8 len(distances) values a pixel.
+
+    Args:
+        distances: of the neighbours, in pixels; by default those of `DISTANCES` that fit.
     """
     if pictures.ndim != 4 or masks.ndim != 4 or pictures.shape[2:] != masks.shape[2:]:
         raise ValueError(
             f"pamr needs pictures (B, C, H, W) and masks (B, M, H, W) of one size, got "
             f"{tuple(pictures.shape)} and {tuple(masks.shape)}"
         )
+    if distances is None:
+        distances = fitting(min(pictures.shape[2:]))
     weights = alike(pictures.float(), distances)  # (B, 8 D, H, W)
     masks = masks.float()
     for _ in range(iterations):
         around = zip(_neighbours(masks, distances), weights.unbind(1), strict=True)
         masks = sum(neighbour * weight[:, None] for neighbour, weight in around)
     return masks
+
+
+def fitting(side: int) -> tuple[int, ...]:
+    """Those of `DISTANCES` that reach at most a fifth of a picture's side; 1 always."""
+    return tuple(distance for distance in DISTANCES if distance <= max(side / 5, 1))
 
 
 def alike(pictures: Tensor, distances: Sequence[int]) -> Tensor:

@@ -157,7 +157,7 @@ def test_a_launch_that_fails_once_is_retried(program, tmp_path):
 
 def test_lanes_closed_while_an_engine_does_not_start(program):
     rest = """
-    from envs import lanes as module
+    from envs import lane_group as module
     module.CLOSE_TIMEOUT, game.LAUNCH_TIMEOUT = 0.3, 60
 
     def quietly():  # what it printed could fall into the lines below

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rl_attn.teachers import pamr
+from rl_attn.teachers.pamr import DISTANCES, fitting
 
 
 def slow(picture, mask, iterations, distances):
@@ -63,3 +64,11 @@ def test_a_blurred_mask_finds_the_edge_of_its_object():
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match="of one size"):
         pamr(torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 9))
+
+
+def test_neighbours_lie_within_a_fifth_of_the_picture():
+    assert [fitting(side) for side in (3, 48, 64)] == [(1,), (1, 2, 4, 8), (1, 2, 4, 8, 12)]
+    assert fitting(224) == DISTANCES
+    pictures, masks = torch.rand(1, 3, 64, 80), torch.rand(1, 1, 64, 80)
+    expected = pamr(pictures, masks, distances=(1, 2, 4, 8, 12))
+    torch.testing.assert_close(pamr(pictures, masks), expected)
