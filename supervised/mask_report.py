@@ -19,7 +19,7 @@ from supervised.data import Split
 from supervised.mask_folder import read
 
 THRESHOLDS = torch.arange(1, 50) / 50
-_CHUNK = 512
+_CHUNK = 32  # pictures measured at a time, so that memory does not grow with the set
 _SHOWN = 8  # pictures of each split on the contact sheet
 _HEIGHT = 96  # of a picture there, at least
 
