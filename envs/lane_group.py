@@ -21,7 +21,7 @@ KILL_GRACE = 10.0  # seconds that a thread gets to notice that its game was kill
 
 
 class Group:
-    """Some of the lanes, and their threads, which whoever makes it starts."""
+    """Some of the lanes, and their threads, which are not started yet."""
 
     def __init__(self, lanes: list[Lane], num_threads: int) -> None:
         self.lanes = lanes

@@ -108,8 +108,15 @@ def prompts_of(args: Args, dataset: DataSet) -> Prompts:
 def teacher_of(args: Args, prompts: Prompts, device: torch.device) -> Teacher:
     """The model at the sizes asked for, and how it is read."""
     clips = [load_clip(args.model, args.weights, device, n) for n in args.input_size or (None,)]
-    reading = {"spread": args.spread, "mirror": args.mirror}
-    return Teacher(clips, prompts, args.teacher, args.refine, args.batch_size, **reading)
+    return Teacher(
+        clips,
+        prompts,
+        args.teacher,
+        args.refine,
+        args.batch_size,
+        spread=args.spread,
+        mirror=args.mirror,
+    )
 
 
 def label(teacher: Teacher, args: Args, split: Split, file: MaskFile) -> Iterator[int]:

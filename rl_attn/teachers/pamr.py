@@ -6,8 +6,7 @@ again and again. The neighbours are the 8 around it at several distances; alike 
     softmax over neighbours n of  mean over channels of  -|x - x_n| / (0.1 s),
 
 with s the standard deviation of the colours in all those windows, as in the authors' code. Their
-distances are made for pictures of 321 pixels: those beyond a fifth of a picture's side are left
-out, since what is so far away is seldom the same object.
+distances are made for photographs: those beyond a fifth of a small picture's side are left out.
 """
 
 from collections.abc import Iterator, Sequence
