@@ -88,12 +88,19 @@ def test_a_drawn_prompt_changes_the_prediction_and_is_saved(run, picture, tmp_pa
         blocks.close()
 
 
-def wait(read, message, seconds=120):
+def soon(read, seconds):
+    """What `read` finds within so many seconds; None if nothing."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := read():
             return found
         time.sleep(0.2)
+    return None
+
+
+def wait(read, message, seconds=120):
+    if found := soon(read, seconds):
+        return found
     raise AssertionError(message)
 
 
@@ -104,27 +111,37 @@ def use(driver, picture, tmp_path):
         return driver.find_elements("css selector", selector)
 
     def text(name):
-        return find(f"#{name}")[0].text
+        return driver.execute_script(f"return document.querySelector('#{name}').innerText")
 
-    def predicted():
-        find("#predict")[0].click()
-        wait(lambda: find("#refined img"), "no prediction was shown")
-        time.sleep(1)  # the three labels are drawn one after the other
-        return text("after")
+    def predicted(done):
+        """What `done` finds after a prediction, which is asked for again every 15 seconds: on a
+        busy machine a click may come before the picture, or a stroke, has reached the page."""
+        for _ in range(8):
+            button = find("#predict")[0]
+            driver.execute_script("arguments[0].click()", button)  # a message may cover it
+            if found := soon(done, 15):
+                return found
+        raise AssertionError("the prediction did not come: " + find("body")[0].text)
+
+    def loaded():
+        """Hands the picture over; again if a page that was not quite there took no notice."""
+        for box in find("#editor input[type=file]"):
+            box.send_keys(str(picture))
+        return soon(lambda: not find("#editor .empty"), 15)
 
     wait(lambda: find("#editor input[type=file]"), "the page did not load")
-    find("#editor input[type=file]")[0].send_keys(str(picture))
-    canvas = wait(lambda: find("#editor canvas"), "the picture did not load")[0]
-    time.sleep(2)
-    first = predicted()
-    assert "%" in first and text("before").split()[-6:] == first.split()[-6:]
+    wait(loaded, "the picture did not load")
+    canvas = find("#editor canvas")[0]
+    predicted(lambda: find("#refined img"))
+    wait(lambda: "%" in text("after"), "no percentage was shown")
+    time.sleep(1)  # the labels are drawn one after the other
+    first = text("after")
+    assert text("before").split()[-6:] == first.split()[-6:]
     strokes = ActionChains(driver).move_to_element(canvas).click_and_hold()
     strokes.move_by_offset(30, 20).move_by_offset(-50, 10).move_by_offset(20, -50).release()
     strokes.perform()
-    time.sleep(1)
-    find("#predict")[0].click()
-    second = wait(lambda: text("after") != first and text("after"), "the prompt changed nothing")
-    assert "%" in second and second != first
+    second = predicted(lambda: text("after") != first and "%" in text("after") and text("after"))
+    assert second != first
     find("#save")[0].click()
     link = wait(lambda: find("#mask a"), "no mask file was offered")[0].get_attribute("href")
     script = """const done = arguments[1];
