@@ -5,10 +5,12 @@ returns, the size of the network, proves that it was the same network. Both lear
 over scikit-learn's digits, which stand for MNIST's: a step costs the same.
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
+from contest import Entry, Worker
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
@@ -142,6 +144,36 @@ class PlainLeNet(nn.Module):
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class OnEachCore:
+    """As many runs at once as there are threads, one thread each, which share a chunk's steps."""
+
+    run_of: ClassVar[str] = "classifiers:Ours"
+
+    def __init__(self, args: "Args"):
+        self.workers = [Worker(Entry("a run", self.run_of)) for _ in range(args.threads)]
+        for worker in self.workers:
+            worker.start(replace(args, threads=1))
+        (self.note,) = {worker.answer() for worker in self.workers}
+
+    def run(self, count: int) -> float:
+        for worker in self.workers:
+            worker.ask(-(-count // len(self.workers)))
+        (size,) = {worker.answer()[2] for worker in self.workers}
+        return size
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.ask(None)
+        for worker in self.workers:
+            worker.process.join()
+
+
+class StraightforwardOnEachCore(OnEachCore):
+    """The same of the straightforward loop."""
+
+    run_of = "classifiers:Straightforward"
 
 
 class _After:

@@ -7,8 +7,10 @@
 The straightforward loop takes batches from a DataLoader, transforms them with torchvision, reads
 the feature maps by a hook and asks for the loss after every step. Ours keeps the set on the device
 as bytes, brings pictures to size and masks to the map's grid once, computes channels last on a CPU,
-takes the maps between the network's halves and has a fused optimiser. With --seeds: five seeds as
-one batched model against five runs in turn.
+takes the maps between the network's halves and has a fused optimiser. A table's runs do not wait
+for each other (`supervised.compare --workers 2`): with a run of one thread on each core, an epoch's
+time is that of as many epochs at once, divided by their number. With --seeds: five seeds as one
+batched model against five runs in turn.
 
 Where a step goes, in ms of CPU time (thread_time; of 360 steps the one that 10 % are faster than;
 one thread of a busy Xeon, so for comparison only), before the last two of these:
@@ -54,6 +56,8 @@ from rl_attn.device import pick_device
 SINGLE = (
     Entry("straightforward loop", "classifiers:Straightforward"),
     Entry("supervised.train", "classifiers:Ours"),
+    Entry("straightforward, a run on each core", "classifiers:StraightforwardOnEachCore"),
+    Entry("supervised.train, a run on each core", "classifiers:OnEachCore"),
 )
 SEEDS = (
     Entry("five runs in turn", "classifiers:FiveRuns"),
