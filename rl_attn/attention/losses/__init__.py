@@ -17,6 +17,7 @@ and `upsample(attention, mask.shape[1:])` compares at the mask's size instead.
 | `haics`, `res_g`, `res_l` | labels -1, 0 (unlabelled), +1 | all unlabelled: no loss |
 | `gals_attention` | a map that matches, or stays inside | no loss |
 | `rrr`, `rbr` | small input gradients outside, squared | suppresses everywhere |
+| `rrr_colour` | small input gradients along colour, everywhere | does not take a mask |
 | `gals_gradient`, `paric` | small input gradients outside | no loss |
 | `cdep` | small contextual decomposition scores | does not take a mask |
 | `entropy` | a peaked map, wherever; the control without a mask | does not take a mask |
@@ -41,7 +42,7 @@ from rl_attn.attention.losses.res import (
     res_l,
     separating_threshold,
 )
-from rl_attn.attention.losses.rrr import rrr, rrr_score
+from rl_attn.attention.losses.rrr import rrr, rrr_colour, rrr_score
 from rl_attn.attention.losses.suppress import suppress_only
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "res_g",
     "res_l",
     "rrr",
+    "rrr_colour",
     "rrr_score",
     "separating_threshold",
     "signed_labels",

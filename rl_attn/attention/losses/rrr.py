@@ -8,6 +8,9 @@ A = 1 - mask. Their notebook sums it over the batch with weight 1000 beside a su
 
 `rrr` of a Grad-CAM map of the predicted class, made without ReLU and normalised by min-max, is
 RRR-G (Schramowski et al. 2020) as the XIL typology runs it.
+
+`rrr_colour` is ours: where the object's own colour is the shortcut, no pixel is wrong, but a
+direction is.
 """
 
 from torch import Tensor
@@ -28,3 +31,21 @@ def rrr(attribution: Tensor, mask: Tensor) -> Tensor:
         mask: (B, H, W) in [0, 1], where evidence may come from: 1 - A of the paper.
     """
     return (attribution * outside(mask, attribution)).square().flatten(1).sum(1)
+
+
+def rrr_colour(gradient: Tensor) -> Tensor:
+    """The summed squared gradient along changes of colour that keep the brightness, (B,).
+
+    At every pixel that is the gradient less its mean over the channels; its part along grey, which
+    makes the pixel brighter or darker, is free.
+
+    Args:
+        gradient: (B, C, H, W) of `rrr_score` by pictures in one unit for all channels: divide by
+            the standard deviations that pictures were normalised with.
+
+    Raises:
+        ValueError: not (B, C, H, W), or a single channel, which has no colour.
+    """
+    if gradient.ndim != 4 or gradient.shape[1] < 2:
+        raise ValueError(f"rrr_colour needs (B, C >= 2, H, W), got {tuple(gradient.shape)}")
+    return (gradient - gradient.mean(1, keepdim=True)).square().flatten(1).sum(1)

@@ -16,6 +16,7 @@ from rl_attn.attention.losses import (
     rbr,
     rbr_influence,
     rrr,
+    rrr_colour,
     rrr_score,
 )
 
@@ -44,6 +45,18 @@ def test_rrr_of_a_linear_classifier_by_hand():
 def test_rrr_of_a_map_is_rrr_g():
     attention = torch.tensor([[[1.0, 0.5], [0.25, 0.0]]])
     close(rrr(attention, MASK), 0.25 + 0.125**2)
+
+
+def test_rrr_on_colour_by_hand():
+    # Less the channels' means 1/2, 1, 1, 5/4, each pixel has +-d: d = 1/2, 3, 2, 3/4.
+    close(rrr_colour(GRADIENT), 2 * (0.25 + 9 + 4 + 0.5625))
+
+
+def test_rrr_on_colour_leaves_brightness_free():
+    grey = torch.randn(2, 1, 3, 4, generator=torch.Generator().manual_seed(0)).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(rrr_colour(grey), torch.zeros(2))
+    colour = torch.tensor([1.0, 2.0, -3.0]).view(1, 3, 1, 1)  # sums to zero: all of it counts
+    torch.testing.assert_close(rrr_colour(grey + colour), torch.full((2,), 12 * 14.0))
 
 
 def test_gals_on_gradients_by_hand():
@@ -160,6 +173,8 @@ def test_rrr_and_gals_and_rbr_reach_all_parameters():
         (lambda: rbr(GRADIENT, GRADIENT[:, :1], MASK), r"\(1, 1, 2, 2\)"),
         (lambda: cdep(torch.ones(2, 3), torch.ones(2, 4)), r"\(2, 4\)"),
         (lambda: rrr(GRADIENT[0], MASK), r"\(2, 2, 2\)"),
+        (lambda: rrr_colour(GRADIENT[0]), r"\(2, 2, 2\)"),
+        (lambda: rrr_colour(GRADIENT[:, :1]), r"\(1, 1, 2, 2\)"),
     ],
 )
 def test_bad_input_is_refused(loss, word):

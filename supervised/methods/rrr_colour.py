@@ -1,0 +1,56 @@
+"""RRR on colour: gradients that are small in a wrong direction, not at wrong pixels; ours.
+
+L = CE + weight * sum over pixels of |g - mean of g over the channels|^2, with g the gradient of
+RRR's score (Ross et al. 2017) by pictures in [0, 1].
+
+On ColorMNIST the shortcut is the digit's own colour: it lies on the very pixels that matter, so
+that no mask of pixels can exclude it. This says what is to be ignored as Concept Distillation's
+colour concept does (Gupta et al. 2023), without a teacher, and needs no masks. Brightness stays
+allowed, and where it tells the class, a shortcut. The recipe for `color-mnist` is CDEP's network
+and its one epoch.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from rl_attn.attention import input_gradient, rrr_colour, rrr_score
+from rl_attn.cli import UserError
+from supervised.batches import Batch, Batches
+from supervised.methods.base import Method, cross_entropy
+from supervised.network import Network
+
+
+@dataclass
+class RrrColour(Method):
+    """Cross-entropy + weight * squared input gradients along changes of colour."""
+
+    name: ClassVar[str] = "rrr-colour"
+    needs_masks: ClassVar[bool] = False
+    needs_features: ClassVar[bool] = False
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "": {"optimizer": "adam", "learning_rate": 1e-3},
+        "color-mnist": {
+            "backbone": "color-cnn",
+            "weight_decay": 1e-3,
+            "batch_size": 256,
+            "epochs": 1,
+        },
+    }
+
+    weight: float = 1.0
+    """of the squared gradients"""
+
+    def prepare(self, network: Network, train: Batches) -> None:
+        if train.split.images.shape[1] == 1:
+            raise UserError("--method rrr-colour needs pictures in colour, and these are grey")
+        self.std = train.view.std[:, None, None]
+
+    def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        output = network.by_input(batch.pictures)
+        gradient = input_gradient(rrr_score(output.logits), batch.pictures)
+        penalty = rrr_colour(gradient / self.std)
+        task = cross_entropy(output, batch)
+        logs = {"losses/cross_entropy": task, "attention/loss": penalty}
+        return task + self.weight * penalty, logs
