@@ -3,7 +3,7 @@
     variant           patch  corners                                   test shade   inputs
     rrr               4x4    a coin for the row, one for the column    random       0..255
     cdep              5x5    all rows are drawn first, then columns    25 y         [-1, 1]
-    learning-to-look  5x5    row, then column, picture by picture      25 y         [-1, 1]
+    learning-to-look  5x5    row, then column, picture by picture      25 y         [-1, 1], as RGB
 
 (Ross et al. 2017, Rieger et al. 2020, Yang et al. 2026.) In training the patch of class y has the
 shade 255 - 25 y; it overwrites the digit. At test the shade is 25 y, or 255 - 25 d with d drawn
@@ -51,12 +51,13 @@ class _Recipe:
     validation: float  # share of the training pictures
     mean: float
     std: float
+    channels: int  # all alike; three where the authors read grey pictures as RGB
 
 
 _RECIPES = {
-    "rrr": _Recipe(4, "random", 0.1, 0.0, 1 / 255),
-    "cdep": _Recipe(5, "25y", 0.1, 0.5, 0.5),
-    "learning-to-look": _Recipe(5, "25y", 0.16, 0.5, 0.5),
+    "rrr": _Recipe(4, "random", 0.1, 0.0, 1 / 255, 1),
+    "cdep": _Recipe(5, "25y", 0.1, 0.5, 0.5, 1),
+    "learning-to-look": _Recipe(5, "25y", 0.16, 0.5, 0.5, 3),
 }
 
 
@@ -92,7 +93,8 @@ def decoy_mnist(
         patch = patch_masks(corners, recipe.patch)
         shaded = torch.where(patch, shade(labels, rule, shades)[:, None, None], images)
         masks = _masks(ink(images, base), patch, mask, recipe.patch)
-        return resize_split(Split(shaded[:, None], labels, masks), size)
+        pictures = shaded[:, None].repeat(1, recipe.channels, 1, 1)
+        return resize_split(Split(pictures, labels, masks), size)
 
     x, y = source.images, source.labels
     v = (x[held_out], y[held_out], corners[held_out])
@@ -108,8 +110,8 @@ def decoy_mnist(
         classes=source.classes,
         splits=splits,
         mask_meaning=MASK_MEANINGS[mask].format(ink=INK[base]),
-        mean=(recipe.mean,),
-        std=(recipe.std,),
+        mean=(recipe.mean,) * recipe.channels,
+        std=(recipe.std,) * recipe.channels,
         pool=("train", "validation"),
         views=("validation-unbiased", "validation-shifted"),
     )

@@ -35,6 +35,14 @@ def test_corners_are_those_of_the_released_code(variant):
     assert ours == published_corners(variant, (50, 20))
 
 
+def test_learning_to_look_reads_grey_pictures_as_rgb():
+    assert load("decoy-mnist", variant="cdep").channels == 1
+    data = load("decoy-mnist", variant="learning-to-look")
+    assert data.channels == len(data.mean) == len(data.std) == 3
+    images = data.splits["test"].images
+    assert (images == images[:, :1]).all()
+
+
 @pytest.mark.parametrize("variant", list(PATCH))
 def test_pictures_are_digits_with_one_patch(variant):
     data = load("decoy-mnist", variant=variant)
