@@ -8,9 +8,9 @@ L_attn compares the class activation map with the mask as distributions (`kl_ali
 authors' code has it, or as the paper prints it. The network that is kept is the one of phase 2 with
 the best Optim Value, validation accuracy * (1 - L_attn).
 
-Masks are the ring round the digit that the ColorMNIST code makes, or the object itself; the paper's
-own come from WeCLIP+. LeNet at 32x32, SGD with momentum 0.98, weight decay 1e-4, batches of 32, 30
-epochs, a tenth of the learning rate every 7.
+Masks are the ring round the digit that the ColorMNIST code makes, the object itself, or the object
+a pixel wider, as a teacher's masks are; the paper's own come from WeCLIP+. LeNet at 32x32, SGD with
+momentum 0.98, weight decay 1e-4, batches of 32, 30 epochs, a tenth of the learning rate every 7.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from rl_attn.attention import edge_band, kl_alignment, resize_mask
+from rl_attn.attention import dilate, edge_band, kl_alignment, resize_mask
 from rl_attn.cli import UserError
 from supervised.batches import Batch
 from supervised.methods.base import Method, cross_entropy
@@ -57,8 +57,8 @@ class LearningToLook(Method):
     """E_attn: epochs of phase 1"""
     formula: Literal["released", "printed"] = "released"
     """KL(mask || softmax of the map), as the authors' code; or KL(map || mask), as the paper"""
-    region: Literal["object", "ring"] = "object"
-    """what the map is compared with: the mask, or a ring round it"""
+    region: Literal["object", "wide", "ring"] = "object"
+    """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
 
     def check(self) -> None:
         if self.attention_epochs < 0:
@@ -68,6 +68,8 @@ class LearningToLook(Method):
         on = masks > 0
         if self.region == "ring":
             on = torch.cat([edge_band(part.float(), cover=3, edge=1) for part in on.split(4096)])
+        if self.region == "wide":
+            on = torch.cat([dilate(part.float(), 1) for part in on.split(4096)])
         return on.to(torch.uint8) * 255
 
     def target(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -142,6 +142,16 @@ def test_learning_to_look_masks_are_the_core_s_pipeline():
     assert (method.target(annotated, (10, 10)) - expected).abs().max() < 0.03  # bytes between
 
 
+def test_learning_to_look_s_wide_masks_have_a_margin_of_a_pixel():
+    masks = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    masks[0, 0:2, 3:5] = 1  # on at all
+    expected = torch.zeros_like(masks)
+    expected[0, 0:3, 2:6] = 255
+    method = method_class("learning-to-look")
+    assert torch.equal(method(region="wide").annotations(masks, 0), expected)
+    assert torch.equal(method(region="object").annotations(masks, 0), masks * 255)
+
+
 def test_learning_to_look_as_printed_is_another_loss(toy):
     losses = []
     for formula in ("released", "printed"):
