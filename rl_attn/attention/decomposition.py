@@ -35,25 +35,34 @@ def contextual_decomposition(
     Args:
         model: takes (B, C, H, W); of convolutions, linear layers, ReLUs, poolings and the like.
         pictures: (B, C, H, W).
-        mask: (B, H, W) in [0, 1], 1 on the region.
+        mask: (B, H, W) in [0, 1], 1 on the region; or (R, B, H, W), several regions at once, for
+            which the network's own activations are computed only once.
 
     Returns:
-        (relevant, irrelevant), each as the model's output; they have gradients of any order.
+        (relevant, irrelevant), each as the model's output, with R in front if the mask has it; they
+        have gradients of any order.
     """
-    if mask.shape != (len(pictures), *pictures.shape[2:]):
+    if mask.shape[-3:] != (len(pictures), *pictures.shape[2:]) or mask.ndim > 4:
         raise ValueError(
-            f"mask must be (B, H, W) for pictures {tuple(pictures.shape)}, got {tuple(mask.shape)}"
+            f"mask must be (B, H, W) or (R, B, H, W) for pictures {tuple(pictures.shape)}, "
+            f"got {tuple(mask.shape)}"
         )
-    relevant = mask[:, None].to(pictures.dtype) * pictures
-    output = model(Pair(relevant, pictures - relevant))
-    return output.relevant, output.irrelevant
+
+    def decompose(mask: Tensor) -> tuple[Tensor, Tensor]:
+        output = model(Pair(mask[:, None].to(pictures.dtype) * pictures, pictures))
+        return output.relevant, output.irrelevant
+
+    return torch.vmap(decompose, randomness="same")(mask) if mask.ndim == 4 else decompose(mask)
 
 
 class Pair:
-    """Two tensors of one shape whose sum the network sees; torch's functions are applied to it."""
+    """A region's part of a tensor, and the tensor itself; torch's functions are applied to it.
 
-    def __init__(self, relevant: Tensor, irrelevant: Tensor):
-        self.relevant, self.irrelevant = relevant, irrelevant
+    The tensor in place of the rest, because it does not depend on the region.
+    """
+
+    def __init__(self, relevant: Tensor, both: Tensor):
+        self.relevant, self.both = relevant, both
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):
@@ -66,11 +75,11 @@ class Pair:
         return RULES[function](*args, **(kwargs or {}))
 
     @property
-    def both(self) -> Tensor:
-        return self.relevant + self.irrelevant
+    def irrelevant(self) -> Tensor:
+        return self.both - self.relevant
 
     def each(self, function: Callable[[Tensor], Tensor]) -> "Pair":
-        return Pair(function(self.relevant), function(self.irrelevant))
+        return Pair(function(self.relevant), function(self.both))
 
     def __getattr__(self, name: str):
         """Tensor methods that move or average elements, and properties such as shape."""
@@ -84,8 +93,8 @@ class Pair:
 
     def __add__(self, other: "Pair | Tensor") -> "Pair":
         if isinstance(other, Pair):
-            return Pair(self.relevant + other.relevant, self.irrelevant + other.irrelevant)
-        return _split(self.relevant, self.irrelevant, other)
+            return Pair(self.relevant + other.relevant, self.both + other.both)
+        return _biased(self, other)
 
     __iadd__ = __radd__ = __add__
 
@@ -96,24 +105,24 @@ class Pair:
 ALIKE = {"view", "reshape", "flatten", "mean", "permute", "transpose", "contiguous", "squeeze"}
 
 
-def _split(relevant: Tensor, irrelevant: Tensor, bias: Tensor | None) -> Pair:
+def _biased(pair: Pair, bias: Tensor | None) -> Pair:
     """Give each part its share of the bias (CDEP, Sec. 3)."""
     if bias is None:
-        return Pair(relevant, irrelevant)
-    total = relevant.abs() + irrelevant.abs()
+        return pair
+    relevant = pair.relevant.abs()
+    total = relevant + pair.irrelevant.abs()
     nothing = total < TINY
-    share = (relevant.abs() / total.masked_fill(nothing, 1.0)).masked_fill(nothing, 0.0)
-    return Pair(relevant + share * bias, irrelevant + (1 - share) * bias)
+    share = (relevant / total.masked_fill(nothing, 1.0)).masked_fill(nothing, 0.0)
+    return Pair(pair.relevant + share * bias, pair.both + bias)
 
 
 def _linear(pair: Pair, weight: Tensor, bias: Tensor | None = None) -> Pair:
-    return _split(F.linear(pair.relevant, weight), F.linear(pair.irrelevant, weight), bias)
+    return _biased(pair.each(lambda t: F.linear(t, weight)), bias)
 
 
 def _conv2d(pair: Pair, weight: Tensor, bias: Tensor | None = None, *args, **kwargs) -> Pair:
     convolved = pair.each(lambda t: F.conv2d(t, weight, None, *args, **kwargs))
-    wide = None if bias is None else bias[:, None, None]
-    return _split(convolved.relevant, convolved.irrelevant, wide)
+    return _biased(convolved, None if bias is None else bias[:, None, None])
 
 
 def _batch_norm(
@@ -126,22 +135,22 @@ def _batch_norm(
     scale = (variance + eps).rsqrt() * (1 if weight is None else weight)
     shift = (0 if bias is None else bias) - mean * scale
     scale, shift = scale[:, None, None], shift[:, None, None]
-    return _split(pair.relevant * scale, pair.irrelevant * scale, shift)
+    return _biased(pair.each(lambda t: t * scale), shift)
 
 
 def _relu(pair: Pair, inplace: bool = False) -> Pair:
-    relevant = F.relu(pair.relevant)
-    return Pair(relevant, F.relu(pair.both) - relevant)
+    return pair.each(F.relu)
 
 
 def _max_pool2d(pair: Pair, *args, **kwargs) -> Pair:
     kwargs.pop("return_indices", None)
-    _, where = F.max_pool2d_with_indices(pair.both, *args, **kwargs)  # (B, K, h, w)
-    return pair.each(lambda t: t.flatten(2).gather(2, where.flatten(2)).view_as(where))
+    both, where = F.max_pool2d_with_indices(pair.both, *args, **kwargs)  # (B, K, h, w)
+    relevant = pair.relevant.flatten(2).gather(2, where.flatten(2)).view_as(where)
+    return Pair(relevant, both)
 
 
 def _dropout(pair: Pair, p: float = 0.5, training: bool = True, inplace: bool = False) -> Pair:
-    kept = F.dropout(torch.ones_like(pair.relevant), p, training)
+    kept = F.dropout(torch.ones_like(pair.both), p, training)
     return pair.each(lambda t: t * kept)
 
 

@@ -29,7 +29,7 @@ from rl_attn.attention import cdep, contextual_decomposition
 from rl_attn.cli import UserError
 from supervised.batches import Batch, Batches
 from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network
+from supervised.network import Network, Output
 from supervised.regions import corners, ink_frequency, random_pixels
 
 
@@ -73,26 +73,27 @@ class Cdep(Method):
         self.frequency = ink_frequency(train.split.masks)
         try:
             with torch.no_grad():
-                self.penalty(network, batch)
+                self.decomposed(network, batch)
         except (NotImplementedError, AttributeError, ValueError) as error:
             raise UserError(
                 f"--method cdep cannot take {type(network.model).__name__} apart: {error}"
             ) from None
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        task = cross_entropy(network.plain(batch.pictures), batch)
-        penalty = self.penalty(network, batch)
+        logits, penalty = self.decomposed(network, batch)
+        task = cross_entropy(Output(logits), batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs
 
-    def penalty(self, network: Network, batch: Batch) -> Tensor:
-        """Summed over regions, (B,)."""
+    def decomposed(self, network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The logits (B, classes), which are the two parts together, and the penalty summed over
+        regions, (B,)."""
         x = batch.pictures
-        shares = [
-            cdep(*contextual_decomposition(network.model, x, region.expand(len(x), -1, -1)))
-            for region in self.regions(batch)
-        ]
-        return torch.stack(shares).sum(0)
+        regions = torch.stack([region.expand(len(x), -1, -1) for region in self.regions(batch)])
+        relevant, irrelevant = contextual_decomposition(network.model, x, regions)
+        classes = relevant.shape[-1]
+        shares = cdep(relevant.reshape(-1, classes), irrelevant.reshape(-1, classes))
+        return (relevant + irrelevant)[0], shares.view(len(regions), -1).sum(0)
 
     def regions(self, batch: Batch) -> Tensor:
         """Each of them for the whole batch (H, W), or for each of its pictures (B, H, W)."""

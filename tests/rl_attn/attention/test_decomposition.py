@@ -26,11 +26,12 @@ def test_one_linear_layer_by_hand():
 
 
 def test_relu_and_max_pooling_by_hand():
-    pair = Pair(torch.tensor([[[[1.0, -1.0, 3.0]]]]), torch.tensor([[[[-2.0, 4.0, 1.0]]]]))
+    pair = Pair(torch.tensor([[[[1.0, -1.0, 3.0]]]]), torch.tensor([[[[-1.0, 3.0, 4.0]]]]))
+    assert pair.irrelevant.tolist() == [[[[-2.0, 4.0, 1.0]]]]
     after = F.relu(pair)
     assert after.relevant.tolist() == [[[[1.0, 0.0, 3.0]]]]
     assert after.irrelevant.tolist() == [[[[-1.0, 3.0, 1.0]]]]
-    pooled = F.max_pool2d(pair, (1, 3))  # sums are -1, 3, 4
+    pooled = F.max_pool2d(pair, (1, 3))
     assert pooled.relevant.item() == 3.0 and pooled.irrelevant.item() == 1.0
 
 
@@ -99,6 +100,24 @@ def test_it_is_the_papers_recursion(pictures, layers):
         theirs = reference(layers, pictures[b : b + 1], mask[b])
         for part, expected in zip(ours, theirs, strict=True):
             torch.testing.assert_close(part[b : b + 1], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("layers", chains(), ids=["pooled", "strided", "averaged"])
+def test_several_regions_are_each_by_itself(pictures, layers):
+    model, masks = nn.Sequential(*layers), torch.rand(3, 5, 12, 10).round()
+
+    def gradients(parts):
+        penalty = sum((r.sigmoid() * i).sum() for r, i in parts)
+        return torch.autograd.grad(penalty, list(model.parameters()))
+
+    together = contextual_decomposition(model, pictures, masks)
+    assert together[0].shape[:2] == (3, 5)
+    alone = [contextual_decomposition(model, pictures, mask) for mask in masks]
+    for part, parts in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(part, torch.stack(parts), rtol=1e-4, atol=1e-6)
+    found, expected = gradients(zip(*together, strict=True)), gradients(alone)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_a_whole_resnet_and_other_spellings():

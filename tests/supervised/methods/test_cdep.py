@@ -27,7 +27,7 @@ def test_penalty_is_the_sum_over_pixels_of_the_mean_share(trainer_of):
     trainer = trainer_of("cdep", region="pixels", pixels=3)
     method, batch = trainer.method, trainer.train.take(torch.arange(4))
     torch.manual_seed(5)
-    found = method.penalty(trainer.network, batch)
+    logits, found = method.decomposed(trainer.network, batch)
     torch.manual_seed(5)
     expected = torch.zeros(4)
     for region in method.regions(batch):
@@ -37,6 +37,7 @@ def test_penalty_is_the_sum_over_pixels_of_the_mean_share(trainer_of):
             for relevant, irrelevant in zip(*(part[0] for part in parts), strict=True):
                 expected[b] += torch.stack([relevant, irrelevant]).softmax(0)[0] / 3
     assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(logits, trainer.network.model(batch.pictures), atol=1e-5)
 
 
 def test_corners_are_those_of_every_picture(trainer_of):
