@@ -115,7 +115,7 @@ def show(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> None:
 
 def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
     """What else a summary holds of each network: the score that it was selected by, where the
-    method has one of its own (Learning to Look's Optim Value), and its faithfulness."""
+    method has one of its own (Learning to Look), and its faithfulness."""
     args, network = trainer.args, trainer.network
     found: list[dict[str, float]] = [{} for _ in range(network.copies)]
     own = type(trainer.method).validation_score is not Method.validation_score

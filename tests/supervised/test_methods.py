@@ -1,5 +1,6 @@
 """Each method at toy size: does it do what it is for?"""
 
+import math
 from functools import cache
 
 import pytest
@@ -124,11 +125,21 @@ def test_learning_to_look_has_two_phases(toy):
     assert trainer.restarted == 2
 
 
-def test_learning_to_look_keeps_the_best_optim_value_of_phase_two():
-    method = method_class("learning-to-look")(attention_epochs=2)
+@pytest.mark.parametrize(
+    ("selection", "score"), [("optim-value", 0.2), ("exponential", 0.8 * math.exp(-0.75))]
+)
+def test_learning_to_look_keeps_the_best_network_of_phase_two(selection, score):
+    method = method_class("learning-to-look")(attention_epochs=2, selection=selection)
     scores = {"accuracy": 0.8, "attention/loss": 0.75}
     assert method.validation_score(1, scores) is None
-    assert method.validation_score(2, scores) == pytest.approx(0.2)
+    assert method.validation_score(2, scores) == pytest.approx(score)
+
+
+def test_where_attention_is_far_off_low_accuracy_is_not_preferred():
+    """As Optim Value does, which is negative there."""
+    method = method_class("learning-to-look")(attention_epochs=0)
+    low, high = ({"accuracy": a, "attention/loss": 1.25} for a in (0.7, 0.95))
+    assert method.validation_score(0, low) < method.validation_score(0, high)
 
 
 def test_learning_to_look_masks_are_the_core_s_pipeline():

@@ -48,7 +48,8 @@ def test_a_run_leaves_what_readers_expect(flags, tmp_path, capsys):
 def test_what_comparisons_need_of_a_run(toy, tmp_path):
     """Numbers behind the pictures, curves where asked for, and the Optim Value."""
     flags = flags_of("learning-to-look", epochs=4, run_dir=tmp_path / "run")
-    assert train.main([*flags, "--attention-epochs", "1", "--faithfulness", "1"]) == 0
+    flags += ["--attention-epochs", "1", "--selection", "optim-value"]
+    assert train.main([*flags, "--faithfulness", "1"]) == 0
     run = tmp_path / "run"
     summary = json.loads((run / "evaluation.json").read_text())["summary"]
     rows = pd.read_csv(run / "metrics.csv")
