@@ -13,7 +13,9 @@ crash never costs what was finished.
 
 import csv
 import dataclasses
+import fcntl
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -117,6 +119,9 @@ def latest_checkpoint(path: Path) -> Path | None:
 class RunLog:
     """Scalars and pictures of one run, to TensorBoard and to CSV at once.
 
+    Its process alone writes into the folder until it is closed; a second one is refused, with a
+    UserError, before it touches what the first has written.
+
     Args:
         path: the run's folder.
         resume_step: rows and events after this step belong to work that was lost with an
@@ -124,7 +129,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, resume_step: int | None = None):
-        self.path = path
+        self.path, self.lock = path, _lock(path)
         if resume_step is not None:
             for table in path.glob("*.csv"):
                 _drop_rows_after(table, resume_step)
@@ -162,6 +167,23 @@ class RunLog:
 
     def __exit__(self, *_: object) -> None:
         self.board.close()
+        os.close(self.lock)
+
+
+def _lock(path: Path) -> int:
+    """Lock the folder itself, so that no file is left behind; closing what comes back unlocks it,
+    and so does the end of the process."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise UserError(
+            f"another process still trains in {path}: wait for its end, or stop it first"
+        ) from None
+    except OSError:
+        pass  # a file system without locks
+    return folder
 
 
 def _header(table: Path) -> list[str] | None:

@@ -351,6 +351,18 @@ def test_resuming_drops_lost_rows_of_every_table(run):
     assert table(run, "evaluations") == [["global_step", "return"], ["10", "1"]]
 
 
+def test_a_folder_that_another_process_writes_to_is_refused_and_left_as_it_is(run):
+    with runs.RunLog(run) as log:
+        log.row({"loss": 1.0}, 10)
+        # A lock belongs to the opened folder, so a second one of this process is refused as well.
+        with pytest.raises(UserError, match="another process still trains in"):
+            runs.RunLog(run, resume_step=0)
+        log.row({"loss": 0.5}, 20)
+    with runs.RunLog(run, resume_step=20):
+        pass
+    assert (run / "metrics.csv").read_text().split() == ["global_step,loss", "10,1", "20,0.5"]
+
+
 def test_resuming_drops_a_row_that_was_half_written(run):
     log_rows(run, [10, 20])
     content = (run / "metrics.csv").read_text()
