@@ -63,7 +63,6 @@ class LearningToLook(Method):
     """KL(mask || softmax of the map), as the authors' code; or KL(map || mask), as the paper"""
     region: Literal["object", "wide", "ring"] = "object"
     """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
-
     selection: Literal["exponential", "optim-value"] = "exponential"
     """what an epoch is kept by: accuracy * exp(-L_attn), or the paper's accuracy * (1 - L_attn)"""
 
