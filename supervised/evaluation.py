@@ -73,6 +73,16 @@ def evaluate(network: Network, batches: Batches, size: int = 256) -> list[dict[s
     return [means(values, batches.split) for values in each]
 
 
+def accuracies(network: Network, batches: Batches, size: int = 512) -> list[float]:
+    """The accuracy of each of the network's copies on the split, without attention."""
+    right = torch.zeros(network.copies, device=batches.split.labels.device)
+    with at_rest(network), torch.no_grad():
+        for batch in batches.in_order(size, network.copies):
+            predicted = network.plain(batch.pictures).logits.argmax(1)
+            right += per_copy(predicted == batch.labels, network.copies).sum(1)
+    return (right / len(batches)).tolist()
+
+
 def per_copy(values: Tensor, copies: int) -> Tensor:
     """(S * B,) of S networks -> (S, B)."""
     return values.view(copies, -1)

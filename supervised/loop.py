@@ -4,6 +4,7 @@ Chance is a function of (seed, epoch) where data are concerned (`Draws`) and tor
 generator where layers are (dropout, stochastic depth), whose state is kept.
 """
 
+from collections.abc import Sequence
 from math import inf
 from statistics import fmean as mean
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from supervised.batches import Draws
-from supervised.evaluation import at_rest, evaluate, per_copy
+from supervised.evaluation import accuracies, at_rest, evaluate, per_copy
 from supervised.methods import Method
 from supervised.network import Network
 from supervised.settings import Args, seeds_of
@@ -78,6 +79,9 @@ class Trainer:
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self.look_for_nan()
+            every = self.args.select_every
+            if every and self.global_step % every == 0:
+                self.keep_best(accuracies(self.network, self.data.splits[self.args.select_on]))
             if stop and self.step < self.steps:
                 return False
         return True
@@ -149,7 +153,7 @@ class Trainer:
             return validation["accuracy"]
         return self.method.validation_score(self.epoch, validation)
 
-    def keep_best(self, scores: list[float | None]) -> None:
+    def keep_best(self, scores: Sequence[float | None]) -> None:
         """Remember the networks whose score is the best so far; of equal ones the later."""
         nothing = {"scores": [-inf] * len(scores), "epochs": [self.epoch] * len(scores)}
         best, weights = self.best or nothing, self.network.model.state_dict()

@@ -106,6 +106,9 @@ class Args:
     accuracy"""
     select_on: str = "validation"
     """the split that decides it"""
+    select_every: int = 0
+    """steps between further looks at that accuracy within an epoch (0: none), each of which may
+    keep a network, too; Concept Distillation's code takes 1"""
 
     seed: int = 1
     """of everything random"""
@@ -172,12 +175,18 @@ def validate(args: Args) -> None:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
     not_negative = (
-        "weight_decay momentum picture_interval size threads seed faithfulness train_pictures"
+        "weight_decay momentum picture_interval size threads seed faithfulness train_pictures "
+        "select_every"
     )
     for name in not_negative.split():
         if getattr(args, name) < 0:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} must be 0 or more, got {getattr(args, name)}")
+    if args.select_every and args.select != "accuracy":
+        raise UserError(
+            f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "
+            "take --select accuracy, or leave it out"
+        )
     method = method_of(args)
     if args.ensemble > 1 and not method.separable:
         raise UserError(

@@ -226,6 +226,8 @@ def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
         (["--epochs", "0"], "--epochs must be positive"),
         (["--train-pictures", "47"], "choose from 3 to 45 of the 48"),
         (["--select-on", "vali"], "validation"),
+        (["--select-every", "5"], "take --select accuracy"),
+        (["--select-every", "-1"], "--select-every must be 0 or more"),
         (["--backbone", "rrr-mlp"], "needs feature maps"),
         (["--size", "8"], "does not take pictures"),
         (["--fold", "9", "--folds", "4"], "choose from 0 to 3"),
