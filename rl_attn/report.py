@@ -6,7 +6,7 @@
 Leaves in STUDY/report (or --out)
 
     index.html                 the page: open it in a browser
-    tables/NAME.csv .md .tex   every table; LaTeX's need booktabs
+    tables/NAME.csv .md .tex   every table; LaTeX's need booktabs and graphicx
     figures/NAME.png .pdf      every figure, and NAME.csv where no table holds its numbers
 
 A study that is unfinished or partly broken gives a report that says so. The same folder, seed and

@@ -49,18 +49,21 @@ class Table:
         return f"**{self.title}**\n\n{body}\n" + (f"\n{self.note}\n" if self.note else "")
 
     def latex(self) -> str:
-        """A booktabs tabular with a caption; needs \\usepackage{booktabs}."""
+        """A tabular with a caption, no wider than the text; needs booktabs and graphicx."""
         frame = pd.DataFrame([[e.text for e in row] for row in self.rows], columns=self.header)
         marks = {"bold": "textbf:--rwrap", "underline": "underline:--rwrap", "": ""}
         css = pd.DataFrame([[marks[e.mark] for e in r] for r in self.rows], columns=self.header)
         style = frame.style.hide(axis="index").format(_latex).format_index(_latex, axis=1)
         style = style.apply(lambda _: css, axis=None)
-        return style.to_latex(
+        text = style.to_latex(
             hrules=True,
             column_format="l" + "r" * (len(self.header) - 1),
             caption=_latex(self.title),
             label=f"tab:{self.name}",
         )
+        begin, end = r"\begin{tabular}", r"\end{tabular}"
+        narrow = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%" + "\n"
+        return text.replace(begin, narrow + begin).replace(end, end + "}")
 
 
 def as_csv(table: pd.DataFrame) -> str:

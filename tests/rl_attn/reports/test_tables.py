@@ -62,6 +62,9 @@ def test_latex_is_booktabs_with_every_special_sign_escaped(table):
     text = table.latex()
     for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{Title \& more}", "50\\%"):
         assert part in text
+    assert r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%" in text
+    bare = text.replace(r"\{", "").replace(r"\}", "")
+    assert r"\end{tabular}}" in text and bare.count("{") == bare.count("}")
     assert r"\textbf{0.500 [0.250, 0.750]}" in text
     assert r"\underline{0.500 $\pm$ 0.100}" in text
     escaped = r"50\% \& \$x\_1\$ \#\{a\}\textasciitilde{}b\textasciicircum{}c\textbackslash{}d"
