@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 TWO = [Ranks(rank, 2, rank, 2) for rank in range(2)]
 
 
-def torchrun(*flags: str) -> subprocess.Popen:
+def torchrun(run: Path, *flags: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--log-dir", f"{run}-torchrun"]  # else in /tmp, where it stays
     command += ["--nproc-per-node", "2", "-m", "rl_attn.ppo", *flags]
     return subprocess.Popen(
         command,
@@ -62,7 +63,7 @@ def difference(one: dict, other: dict) -> float:
 def two_ranks(tiny, tmp_path_factory):
     """(run folder, standard output): what `tiny_run` does with one rank, done with two."""
     run = tmp_path_factory.mktemp("runs") / "two"
-    process = torchrun(*tiny, "--total-timesteps", "128", "--run-dir", str(run))
+    process = torchrun(run, *tiny, "--total-timesteps", "128", "--run-dir", str(run))
     output, errors = finish(process)
     assert process.returncode == 0, errors
     return run, output
@@ -113,14 +114,14 @@ def test_one_rank_continues_what_two_began(two_ranks, tiny_run, tmp_path):
 @pytest.mark.slow
 def test_sigterm_stops_all_ranks_and_they_resume_bit_for_bit(two_ranks, tiny, tmp_path):
     run = tmp_path / "run"
-    process = torchrun(*tiny, "--total-timesteps", "128", "--run-dir", str(run))
+    process = torchrun(run, *tiny, "--total-timesteps", "128", "--run-dir", str(run))
     wait_for(lambda: (run / "metrics.csv").exists())
     process.send_signal(signal.SIGTERM)
     output, errors = finish(process)
     assert process.returncode != 0 and "stopped at step" in output, errors
     stopped = runs.load_checkpoint(runs.latest_checkpoint(run))["global_step"]
     assert f"stopped at step {stopped}; continue with --resume" in output
-    process = torchrun("--resume", str(run))
+    process = torchrun(run, "--resume", str(run))
     output, errors = finish(process)
     assert process.returncode == 0, errors
     assert difference(state(run, 128), state(two_ranks[0], 128)) == 0
@@ -129,7 +130,7 @@ def test_sigterm_stops_all_ranks_and_they_resume_bit_for_bit(two_ranks, tiny, tm
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_the_others_and_all_games(tiny, tmp_path):
     run = tmp_path / "run"
-    process = torchrun(*tiny, "--total-timesteps", "1000000", "--run-dir", str(run))
+    process = torchrun(run, *tiny, "--total-timesteps", "1000000", "--run-dir", str(run))
 
     def children(name: str) -> list[psutil.Process]:
         every = psutil.Process(process.pid).children(recursive=True)
