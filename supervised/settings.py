@@ -107,8 +107,8 @@ class Args:
     select_on: str = "validation"
     """the split that decides it"""
     select_every: int = 0
-    """steps between further looks at that accuracy within an epoch (0: none), each of which may
-    keep a network, too; Concept Distillation's code takes 1"""
+    """with --select accuracy: steps between further looks within an epoch, each of which may keep a
+    network, too (0: only the epoch's end; Concept Distillation's code takes 1)"""
 
     seed: int = 1
     """of everything random"""
