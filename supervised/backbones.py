@@ -27,6 +27,21 @@ from rl_attn.cli import UserError, choose
 TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
 
 
+class InputConv2d(nn.Conv2d):
+    """A convolution of pictures. Grey ones that are read as RGB (one channel, expanded and not
+    copied) are convolved once, with the sum of a kernel's channels: the same numbers from a third
+    of them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, K, h, w)."""
+        if x.stride(1) or x.requires_grad:  # RRR asks for a gradient in every channel
+            return super().forward(x)
+        grey = x[:, :1]
+        if self.weight.stride(1) == 1:  # channels last, which one channel does not tell by itself
+            grey = grey.clone(memory_format=torch.channels_last)
+        return self._conv_forward(grey, self.weight.sum(1, keepdim=True), self.bias)
+
+
 class LeNet(nn.Module):
     """conv 6, pool, conv 16, pool, global average pool, linear."""
 
@@ -34,7 +49,7 @@ class LeNet(nn.Module):
 
     def __init__(self, channels: int, classes: int, size: tuple[int, int]):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, 6, 5)
+        self.conv1 = InputConv2d(channels, 6, 5)
         self.conv2 = nn.Conv2d(6, 16, 5)
         self.classifier = nn.Linear(16, classes)
 
@@ -57,7 +72,7 @@ class TwoConvolutions(nn.Module):
 
     def __init__(self, channels: int, classes: int, size: tuple[int, int], hidden: int = 256):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, 20, 5)
+        self.conv1 = InputConv2d(channels, 20, 5)
         self.conv2 = nn.Conv2d(20, 50, 5)
         h, w = (((side - 4) // 2 - 4) // 2 for side in size)
         if min(h, w) < 1:

@@ -56,17 +56,22 @@ class View:
     std: Tensor  # (C,)
 
     def pictures(self, images: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) -> float32, normalised."""
+        """uint8 (B, C, H, W) -> float32, normalised. Grey ones are expanded, not copied."""
         x = torch.addcmul(self._shift, images.float(), self._scale)
         return x.expand(-1, self.channels, -1, -1) if x.shape[1] != self.channels else x
 
     @cached_property
     def _scale(self) -> Tensor:
-        return (1 / (255 * self.std))[:, None, None]
+        return _shared(1 / (255 * self.std))
 
     @cached_property
     def _shift(self) -> Tensor:
-        return (-self.mean / self.std)[:, None, None]
+        return _shared(-self.mean / self.std)
+
+
+def _shared(values: Tensor) -> Tensor:
+    """(C, 1, 1), or (1, 1, 1) where all channels have the same, so that grey stays one channel."""
+    return (values[:1] if (values == values[0]).all() else values)[:, None, None]
 
 
 class Batches:

@@ -79,7 +79,7 @@ class DataSet:
     classes: tuple[str, ...]
     splits: dict[str, Split]
     mask_meaning: str
-    mean: tuple[float, ...]  # per channel, of pictures in [0, 1]: x = (image / 255 - mean) / std
+    mean: tuple[float, ...]  # per channel of the input: x = (image / 255 - mean) / std
     std: tuple[float, ...]
     pool: tuple[str, ...] = ("train", "validation", "test")
     views: tuple[str, ...] = ()  # splits with other versions of pictures that are in the pool
@@ -87,7 +87,8 @@ class DataSet:
 
     @property
     def channels(self) -> int:
-        return self.splits["train"].images.shape[1]
+        """Of the input. More than the pictures have where grey ones are read as RGB."""
+        return len(self.mean)
 
     @property
     def size(self) -> tuple[int, int]:

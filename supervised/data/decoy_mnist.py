@@ -51,7 +51,7 @@ class _Recipe:
     validation: float  # share of the training pictures
     mean: float
     std: float
-    channels: int  # all alike; three where the authors read grey pictures as RGB
+    channels: int  # of the input; three where the authors read grey pictures as RGB
 
 
 _RECIPES = {
@@ -93,8 +93,7 @@ def decoy_mnist(
         patch = patch_masks(corners, recipe.patch)
         shaded = torch.where(patch, shade(labels, rule, shades)[:, None, None], images)
         masks = _masks(ink(images, base), patch, mask, recipe.patch)
-        pictures = shaded[:, None].repeat(1, recipe.channels, 1, 1)
-        return resize_split(Split(pictures, labels, masks), size)
+        return resize_split(Split(shaded[:, None], labels, masks), size)
 
     x, y = source.images, source.labels
     v = (x[held_out], y[held_out], corners[held_out])

@@ -84,6 +84,27 @@ def test_an_unknown_layer_is_answered_with_the_choices():
         tap_layer(build("lenet", 1, 10, (28, 28)), "conv3")
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("name", ["lenet", "color-cnn"])
+def test_grey_pictures_are_convolved_once_and_to_the_same_numbers(name, layout):
+    model = build(name, 3, 10, (28, 28)).to(memory_format=layout)
+    grey = torch.randn(4, 1, 28, 28)
+    found = []
+    for x in (grey.expand(-1, 3, -1, -1), grey.repeat(1, 3, 1, 1)):
+        maps = model.features(x)
+        loss = model.head(maps).square().sum()
+        found.append((maps, *torch.autograd.grad(loss, list(model.parameters()))))
+        assert maps.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    # A gradient by the pictures has its three channels, and the layer can be tapped.
+    x = grey.expand(-1, 3, -1, -1).requires_grad_()
+    (by_input,) = torch.autograd.grad(model(x).square().sum(), x)
+    y = grey.repeat(1, 3, 1, 1).requires_grad_()
+    torch.testing.assert_close(by_input, torch.autograd.grad(model(y).square().sum(), y)[0])
+    tapped = Network(model, "conv1")(grey.expand(-1, 3, -1, -1)).features
+    torch.testing.assert_close(tapped, model.conv1(y.detach()))
+
+
 def test_pictures_that_are_too_small_are_refused():
     with pytest.raises(UserError, match="too small"):
         build("decoy-cnn", 1, 10, (12, 12))

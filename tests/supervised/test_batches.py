@@ -46,6 +46,12 @@ def test_grey_pictures_are_repeated_for_networks_that_take_colour():
     view = View(None, 3, torch.tensor([0.5]), torch.tensor([0.5]))
     pictures = view.pictures(torch.full((1, 1, 2, 2), 255).byte())
     torch.testing.assert_close(pictures, torch.ones(1, 3, 2, 2))
+    for mean, copied in ((0.5, False), (0.4, True)):  # of the second channel
+        view = View(None, 3, torch.tensor([0.5, mean, 0.5]), torch.full((3,), 0.5))
+        pictures = view.pictures(torch.full((1, 1, 2, 2), 255).byte())
+        assert pictures.shape == (1, 3, 2, 2) and bool(pictures.stride(1)) == copied
+        expected = ((1 - view.mean) / view.std)[None, :, None, None].expand_as(pictures)
+        torch.testing.assert_close(pictures, expected)
 
 
 def test_chance_is_a_function_of_seed_and_epoch():

@@ -39,8 +39,7 @@ def test_learning_to_look_reads_grey_pictures_as_rgb():
     assert load("decoy-mnist", variant="cdep").channels == 1
     data = load("decoy-mnist", variant="learning-to-look")
     assert data.channels == len(data.mean) == len(data.std) == 3
-    images = data.splits["test"].images
-    assert (images == images[:, :1]).all()
+    assert data.splits["test"].images.shape[1] == 1  # repeated on their way into the network
 
 
 @pytest.mark.parametrize("variant", list(PATCH))
