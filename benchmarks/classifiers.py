@@ -84,8 +84,9 @@ class Straightforward:
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
         split = load("decoy-mnist").splits["train"]
+        images = split.images.expand(-1, 3, -1, -1).contiguous()  # RGB, as ImageFolder reads grey
         self.loader = DataLoader(
-            TensorDataset(split.images, split.masks, split.labels), args.batch_size, shuffle=True
+            TensorDataset(images, split.masks, split.labels), args.batch_size, shuffle=True
         )
         self.pictures = v2.Compose(
             [v2.Resize(32), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])]
