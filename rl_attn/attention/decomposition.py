@@ -85,7 +85,7 @@ class Pair:
         """Tensor methods that move or average elements, and properties such as shape."""
         if name in ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad"):
             return getattr(self.relevant, name)
-        if name in ("size", "dim"):
+        if name in ("size", "dim", "stride"):
             return getattr(self.relevant, name)
         if name in ALIKE:
             return lambda *args, **kwargs: self.each(lambda t: getattr(t, name)(*args, **kwargs))

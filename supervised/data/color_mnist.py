@@ -14,17 +14,25 @@ repair            Li & Vasconcelos 2019. Ten colours drawn uniformly, Gaussian n
 Beside "test" and "validation" (training colours) there are "validation-unbiased", the same pictures
 in colours drawn at random, and for the first two "validation-shifted", in the colours of the test.
 CDEP's code selects on the last one. Black stays black: only ink has a colour.
+
+Learning to Look's pipeline leaves its training pictures as JPEG files, which its teacher takes, and
+those of the test as PNG; `jpeg` does so. At 28 pixels a side that takes the colour from thin
+strokes and puts it round them.
 """
 
 from __future__ import annotations
 
 import colorsys
+import io
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from rl_attn.cli import UserError
 from supervised.data.dataset import DataSet, Split
 from supervised.data.deal import stratified_indices
 from supervised.data.grey import INK, Base, grey_pictures, ink
@@ -54,6 +62,7 @@ def color_mnist(
     base: Base = "digits",
     variant: Variant = "learning-to-look",
     size: int = 28,
+    jpeg: int = 0,
     seed: int = 0,
 ) -> DataSet:
     """Load a variant over any of the grey sets. The masks are the digits' ink.
@@ -61,18 +70,24 @@ def color_mnist(
     Args:
         base: whose pictures are coloured.
         size: pixels of a side, from 28 by bilinear interpolation of the coloured picture.
+        jpeg: quality of 1 to 100 by which pictures in training colours pass through a JPEG file
+            before that; 0: none do.
         seed: of what a variant leaves to chance (colours, noise, validation); 0 is the published
             one where one is published.
     """
+    if not 0 <= jpeg <= 100:
+        raise UserError(f"jpeg is {jpeg}: choose a quality from 1 to 100, or 0 for none")
     source = grey_pictures(base, root)
     generator = torch.Generator().manual_seed(seed)
     palette = torch.rand(10, 3, generator=generator) if variant == "repair" else red_to_purple()
     train, held_out = _validation(source.labels, variant, seed)
     noise = REPAIR_NOISE if variant == "repair" else 0.0
 
-    def coloured(images: Tensor, labels: Tensor, colours: Tensor) -> Split:
+    def coloured(images: Tensor, labels: Tensor, colours: Tensor, quality: int = 0) -> Split:
         spread = noise * torch.randn(len(images), 3, generator=generator)
         rgb = paint(images, (palette[colours] + spread).clamp(0, 1), variant != "learning-to-look")
+        if quality:
+            rgb = through_jpeg(rgb, quality)
         return resize_split(Split(rgb, labels, ink(images, base)), size)
 
     x, y, test_x, test_y = (
@@ -81,8 +96,8 @@ def color_mnist(
     v, w = x[held_out], y[held_out]
     random_colours = torch.randint(10, (len(w),), generator=generator)
     splits = {
-        "train": coloured(x[train], y[train], y[train]),
-        "validation": coloured(v, w, w),
+        "train": coloured(x[train], y[train], y[train], jpeg),
+        "validation": coloured(v, w, w, jpeg),
         "validation-unbiased": coloured(v, w, random_colours),
     }
     if variant == "repair":
@@ -113,6 +128,16 @@ def paint(images: Tensor, colours: Tensor, round_to_nearest: bool) -> Tensor:
         values = images * colours[:, channel, None, None]
         painted[:, channel] = values.round() if round_to_nearest else values
     return painted
+
+
+def through_jpeg(images: Tensor, quality: int) -> Tensor:
+    """uint8 (N, 3, H, W) as a JPEG file of that quality, 1 to 100, gives them back."""
+    pictures = images.permute(0, 2, 3, 1).numpy().copy()  # (N, H, W, 3)
+    for picture in pictures:
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, "JPEG", quality=quality)
+        picture[:] = np.asarray(Image.open(file))
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
 
 
 def _validation(labels: Tensor, variant: Variant, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,10 @@
 """ColorMNIST: the published palettes, hand-computed colours, what the test does."""
 
+import cv2
+import pytest
 import torch
 
+from rl_attn.cli import UserError
 from supervised.data import load
 from supervised.data.color_mnist import paint, red_to_purple
 from supervised.data.grey import grey_pictures
@@ -84,3 +87,19 @@ def test_seeds_repeat_and_differ():
         load("color-mnist", variant="repair", seed=s).splits["train"].images for s in (1, 1, 2)
     )
     assert torch.equal(one, again) and not torch.equal(one, other)
+
+
+def test_training_pictures_pass_through_jpeg_and_those_of_the_test_do_not():
+    plain, passed = (load("color-mnist", jpeg=jpeg).splits for jpeg in (0, 75))
+    for name in ("train", "validation"):
+        before, after = plain[name].images[0], passed[name].images[0]
+        bgr = before.permute(1, 2, 0).flip(2).numpy()
+        _, file = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 75])
+        by_opencv = torch.from_numpy(cv2.imdecode(file, cv2.IMREAD_COLOR)).flip(2).permute(2, 0, 1)
+        assert (after.int() - by_opencv.int()).abs().max() <= 2  # another build of libjpeg
+        assert not torch.equal(before, after)
+        assert torch.equal(plain[name].masks, passed[name].masks)
+    for name in ("test", "validation-shifted", "validation-unbiased"):
+        assert torch.equal(plain[name].images, passed[name].images), name
+    with pytest.raises(UserError, match="jpeg is 101"):
+        load("color-mnist", jpeg=101)
