@@ -15,19 +15,12 @@ from supervised.data import DataSet
 from supervised.methods import Method
 from supervised.settings import Args
 
-#: The value of --masks that asks for it.
-TEACHER = "teacher"
 
-
-def mask_maker(
-    args: Args, method: Method, dataset: DataSet, device: torch.device
-) -> MaskCache | None:
-    """masks(images, labels) for the pictures to train on; None where --masks asks for no teacher.
+def mask_maker(args: Args, method: Method, dataset: DataSet, device: torch.device) -> MaskCache:
+    """masks(images, labels) for the pictures to train on.
 
     UserError: a method that must see all masks first, a model that cannot be had.
     """
-    if args.masks != TEACHER:
-        return None
     if not method.masks_alone:
         raise UserError(
             f"--method {method.name} must see all masks before it begins: make them with python "

@@ -15,6 +15,9 @@ from supervised.batches import Crop
 from supervised.data import LOADERS
 from supervised.methods import Method, method_class
 
+#: The value of --masks for which a vision-language model makes them while training goes on.
+TEACHER = "teacher"
+
 
 @dataclass
 class Args:

@@ -21,8 +21,7 @@ from supervised.ensemble import Ensemble
 from supervised.evaluation import attention_of
 from supervised.methods import Method
 from supervised.network import Network
-from supervised.on_the_fly import TEACHER, mask_maker
-from supervised.settings import Args, options, seeds_of
+from supervised.settings import TEACHER, Args, options, seeds_of
 
 
 class Data(NamedTuple):
@@ -81,7 +80,11 @@ def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -
     sized, crop = resized(dataset, args.size, args.crop)
     view = make_view(args, sized, crop, device)
     splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
-    trained, maker = {}, mask_maker(args, method, dataset, device)
+    trained, maker = {}, None
+    if args.masks == TEACHER:
+        from supervised.on_the_fly import mask_maker  # open_clip takes two seconds to import
+
+        maker = mask_maker(args, method, dataset, device)
     for name in ("train", args.select_on):
         masks = None
         if maker is None:
