@@ -28,6 +28,7 @@ def cam(
     normalization: Normalization = "max",
     second_order: bool = True,
     relu: bool = True,
+    epsilon: float = 0.0,
 ) -> Tensor:
     """CAM (Zhou et al. 2016, Eq. 2): ReLU(sum_k weight[y, k] A_k), without the bias.
 
@@ -36,6 +37,7 @@ def cam(
         weight: (classes, K), the head's weight matrix.
         labels: (B,) int64, the class each map explains.
         relu: cut negative evidence; Zhou et al. do not, Learning to Look does.
+        epsilon: see `normalize`.
     """
     if features.ndim != 4 or weight.ndim != 2 or weight.shape[1] != features.shape[1]:
         raise ValueError(
@@ -48,7 +50,7 @@ def cam(
     with torch.autocast(features.device.type, enabled=False):
         chosen = full(weight if second_order else weight.detach())[labels]  # (B, K)
         combined = torch.einsum("bk,bkhw->bhw", chosen, full(features))
-        return finish(combined, normalization, relu)
+        return finish(combined, normalization, relu, epsilon)
 
 
 def grad_cam_plus_plus(

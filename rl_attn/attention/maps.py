@@ -37,6 +37,7 @@ def grad_cam(
     shift: Tensor | None = None,
     relu: bool = True,
     dead: Dead = "zero",
+    epsilon: float = 0.0,
 ) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017) with the mean over channels of CAMAL's Eq. 3.
 
@@ -58,6 +59,7 @@ def grad_cam(
         dead: what a map is whose evidence is negative in every cell, as all may be where values
             are: "zero", which no loss on the map can change any more, or "signed", the evidence
             divided by its largest size, in [-1, 0], through which a loss can bring it to life.
+        epsilon: see `normalize`.
 
     Returns:
         (B, h, w) float32, in [0, 1] unless `normalization` is "none" or a dead map signed.
@@ -69,7 +71,7 @@ def grad_cam(
         combined = torch.einsum("bk,bkhw->bhw", weights, full(features))
         if channels == "mean":
             combined = combined / features.shape[1]
-        maps = finish(combined, normalization, relu)
+        maps = finish(combined, normalization, relu, epsilon)
         return with_signed_dead(maps, combined) if dead == "signed" else maps
 
 
@@ -98,21 +100,27 @@ def gradient_of(
     return full(gradient)
 
 
-def finish(combined: Tensor, normalization: Normalization, relu: bool = True) -> Tensor:
+def finish(
+    combined: Tensor, normalization: Normalization, relu: bool = True, epsilon: float = 0.0
+) -> Tensor:
     """Signed evidence (B, h, w) to a map: cut at zero unless `relu` is False, and normalised."""
     if relu:
-        return normalize(F.relu(combined), normalization)
+        return normalize(F.relu(combined), normalization, epsilon)
     if normalization == "max":
         raise ValueError("relu=False leaves negative values: take normalization minmax or none")
-    return normalize(combined, normalization)
+    return normalize(combined, normalization, epsilon)
 
 
-def normalize(maps: Tensor, method: Normalization = "max") -> Tensor:
+def normalize(maps: Tensor, method: Normalization = "max", epsilon: float = 0.0) -> Tensor:
     """Bring non-negative maps (B, h, w) to [0, 1], each by itself.
 
     "max" divides by the map's maximum and keeps its zero; "minmax" subtracts the minimum first,
     which the supervised literature does. A map that is constant at zero stays zero: its divisor
     is kept above `DEAD`, so values and gradients are finite.
+
+    Finite is not small: a loss on the map has a gradient of one over that divisor, and a map that
+    is about to die sends one that can kill all others. `epsilon` is added to the divisor and bounds
+    it, in units of the evidence; maps that are far above it are as without.
     """
     if method == "none":
         return maps
@@ -120,7 +128,7 @@ def normalize(maps: Tensor, method: Normalization = "max") -> Tensor:
         maps = maps - maps.amin(dim=(-2, -1), keepdim=True)
     elif method != "max":
         raise ValueError(f"unknown normalization {method!r}: choose max, minmax or none")
-    return maps / maps.amax(dim=(-2, -1), keepdim=True).clamp_min(DEAD)
+    return maps / (maps.amax(dim=(-2, -1), keepdim=True).clamp_min(DEAD) + epsilon)
 
 
 def upsample(attention: Tensor, size: tuple[int, int], cells: Cells | None = None) -> Tensor:

@@ -65,8 +65,12 @@ class LearningToLook(Method):
     """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
     selection: Literal["exponential", "optim-value"] = "exponential"
     """what an epoch is kept by: accuracy * exp(-L_attn), or the paper's accuracy * (1 - L_attn)"""
+    epsilon: float = 1e-8
+    """added to the largest evidence of a map, by which the map is divided; 0.1 keeps maps alive"""
 
     def check(self) -> None:
+        if self.epsilon < 0:
+            raise UserError(f"--epsilon must be 0 or more, got {self.epsilon:g}")
         if self.attention_epochs < 0:
             raise UserError(f"--attention-epochs must be 0 or more, got {self.attention_epochs}")
 
@@ -94,8 +98,8 @@ class LearningToLook(Method):
     def attention(self, output: Output, batch: Batch) -> Tensor:
         """The CAM; Grad-CAM where the head is not linear on averaged features."""
         if output.weight is None:
-            return output.grad_cam(batch.labels, normalization="minmax")
-        return output.cam(batch.labels, normalization="minmax")
+            return output.grad_cam(batch.labels, normalization="minmax", epsilon=self.epsilon)
+        return output.cam(batch.labels, normalization="minmax", epsilon=self.epsilon)
 
     def ramp(self, epoch: int) -> float:
         return self.weight * (1 + 0.1 * (epoch - self.attention_epochs))

@@ -191,6 +191,10 @@ def test_half_gradients_leave_the_head_to_the_task(toy, method):
 
 
 def test_values_that_cannot_work_are_refused(toy):
-    for method, flags in (("learning-to-look", {"attention_epochs": -1}), ("res-g", {"slack": -1})):
+    for method, flags in (
+        ("learning-to-look", {"attention_epochs": -1}),
+        ("learning-to-look", {"epsilon": -1}),
+        ("res-g", {"slack": -1}),
+    ):
         with pytest.raises(UserError, match=next(iter(flags)).replace("_", "-")):
             method_class(method)(**flags).check()

@@ -440,6 +440,18 @@ def test_minmax_of_a_constant_map_is_zero_with_finite_gradients(level):
     assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize("method", ["max", "minmax"])
+def test_epsilon_bounds_the_gradient_of_a_map_that_is_about_to_die(method):
+    maps = torch.tensor([[[0.0, 4e-7, 1e-6]], [[0.0, 1.2, 3.0]]], requires_grad=True)
+    (steep,) = torch.autograd.grad(normalize(maps, method)[:, 0, 1].sum(), maps)
+    assert steep[0].abs().max() > 9e5  # one over the largest cell
+    normalized = normalize(maps, method, epsilon=0.1)
+    torch.testing.assert_close(normalized[1], maps[1] / 3.1)
+    (gentle,) = torch.autograd.grad(normalized[:, 0, 1].sum(), maps)
+    assert gentle[0].abs().max() <= 10  # one over epsilon
+    torch.testing.assert_close(gentle[1], steep[1], rtol=0.1, atol=0)  # of full size: as without
+
+
 def test_a_score_that_nothing_supports_gives_a_dead_map_with_finite_gradients():
     features = torch.rand(2, 3, 4, 5, requires_grad=True)
     weight = torch.ones(3, requires_grad=True)
