@@ -28,9 +28,11 @@ TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin
 
 
 class InputConv2d(nn.Conv2d):
-    """A convolution of pictures. Grey ones that are read as RGB (one channel, expanded and not
-    copied) are convolved once, with the sum of a kernel's channels: the same numbers from a third
-    of them."""
+    """A convolution of pictures.
+
+    Grey ones that are read as RGB (one channel in memory, expanded: stride 0) are convolved once,
+    with the sum of each kernel's channels, which gives the same numbers for a third of the work.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, K, h, w)."""
