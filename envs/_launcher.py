@@ -76,7 +76,10 @@ def _keep(child, folder):
         if not os.path.exists(failed):
             code = os.waitstatus_to_exitcode(status)
             end = f"status {code}" if code >= 0 else f"signal {-code}"
-            _write(folder, "failed", f"the engine ended with {end} before it had started")
+            try:
+                _write(folder, "failed", f"the engine ended with {end} before it had started")
+            except FileNotFoundError:  # the folder has just been removed
+                break
         time.sleep(0.02)
 
 

@@ -15,6 +15,7 @@ an episode that runs out of time is truncated and its true last frame is in the 
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from pathlib import Path
 
@@ -196,11 +197,10 @@ class Game:
     def abandon(self) -> None:
         """Kill the engine and leave the call that waits for it, in another thread, to itself.
 
-        An engine that is killed amid an answer takes the lock on its messages with it: ViZDoom,
-        which waits for that, then waits for ever. The game can be started again.
+        The call may wait for ever: see `_discard`. The game can be started again.
         """
         process, self._process = self._process, None
-        self._doom = self._configured(*self._settings)
+        self._discard()
         if process is not None:
             process.abandon()
 
@@ -213,9 +213,24 @@ class Game:
         if self._process is None:
             return
         process, self._process = self._process, None
+        idle = process.rest()
         process.kill()  # first, because a stopped engine would be waited for without end
-        self._doom.close()
+        if idle:
+            self._doom.close()
+        else:
+            self._discard()
         process.clean()
+
+    def _discard(self) -> None:
+        """Take a new DoomGame in place of one whose engine died at its work.
+
+        Such an engine may have taken a lock of ViZDoom's message queues with it. `close`, which the
+        end of a DoomGame calls as well, would wait for that for ever, and all of Python with it,
+        since it keeps the interpreter's lock. So the old one is never closed: some megabytes stay.
+        Nor would it always play the next engine's episode as a new DoomGame does.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._doom))
+        self._doom = self._configured(*self._settings)
 
     def _launch(self) -> None:
         """Start the engine; RuntimeError if it ends or says nothing, of which ViZDoom tells nobody.
@@ -232,7 +247,8 @@ class Game:
             finally:
                 if reason is not None:
                     self._process.abandon()
-                    self._process, self._doom = None, self._configured(*self._settings)
+                    self._process = None
+                    self._discard()
                 self._launching = False
         if reason is not None:
             raise RuntimeError(f"it did not start: {reason}")
@@ -242,9 +258,11 @@ class Game:
 
     def _fail(self, error: Exception, doom: vizdoom.DoomGame) -> None:
         if doom is self._doom:  # else it has been abandoned, and another engine plays here
-            self.close()
-            # A DoomGame whose engine died does not play the next one as a new DoomGame would.
-            self._doom = self._configured(*self._settings)
+            process, self._process = self._process, None
+            self._discard()
+            if process is not None:
+                process.kill()
+                process.clean()
         raise GameFault(f"the game of {self.scenario.name} has ended: {error}") from error
 
     def _look(self) -> bool:

@@ -9,7 +9,8 @@ included. Signals of the terminal, such as Ctrl-C, do not reach the games.
     process = GameProcess()
     process.configure(doom_game)     # before doom_game.init()
     process.confirm()                # after it
-    process.kill()                   # from any thread, any time after that
+    process.rest()                   # wait until it has nothing to do
+    process.kill()                   # from any thread, any time after `confirm`
     process.clean()                  # after the game has ended
 
 A launch that fails can neither be ended nor waited for, because ViZDoom blocks in `init` or crashes
@@ -31,15 +32,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import vizdoom
 
 from envs._janitor import clean, command_line, kill_game, read_record, remove_shared_memory
 
 _HERE = Path(__file__).resolve().parent
 _PACKAGE = Path(vizdoom.__file__).resolve().parent
+REST_TIMEOUT = 1.0  # seconds in which an engine that has answered goes to sleep, on a busy machine
 _ISOLATED = ("-I", "-S")  # no site packages, no environment variables: quick and predictable
 
 
@@ -182,6 +187,26 @@ class GameProcess:
             record = f"{_process_of(instance)} {instance}\n"
             (self.folder / "process").write_text(record)
 
+    def rest(self) -> bool:
+        """Wait until the game waits for its next order; False if it is dead, stopped or at work.
+
+        An engine that has answered is still busy with the message queues for a moment.
+        """
+        pid, deadline = self.pid, time.monotonic() + REST_TIMEOUT
+        if pid is None or self.owner != os.getpid():
+            return False
+        while time.monotonic() < deadline:
+            try:
+                status = psutil.Process(pid).status()
+            except psutil.NoSuchProcess:
+                return False
+            if status in (psutil.STATUS_SLEEPING, psutil.STATUS_IDLE):
+                return True
+            if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED):
+                return False
+            time.sleep(0.001)
+        return False
+
     def kill(self) -> None:
         """SIGKILL the game if it runs; calls blocked on it then raise. Safe from any thread."""
         record = read_record(self.folder)
@@ -195,7 +220,11 @@ class GameProcess:
         record = read_record(self.folder)
         if record is not None:
             remove_shared_memory(record[1])
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # Gone at once, or its launcher might miss the file `started` in what is left, and complain.
+        doomed = self.folder.with_name(f"{self.folder.name}.ended")
+        with suppress(FileNotFoundError):
+            self.folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _mapped_instances() -> set[str]:
@@ -204,7 +233,8 @@ def _mapped_instances() -> set[str]:
         maps = Path("/proc/self/maps").read_text()
     except FileNotFoundError:
         return set()
-    return set(re.findall(r"/ViZDoomMQCtr(\w+)", maps))
+    # at the end of a line: one that has been removed is followed by "(deleted)"
+    return set(re.findall(r"/ViZDoomMQCtr(\w+)$", maps, re.MULTILINE))
 
 
 def _process_of(instance: str) -> int:

@@ -1,3 +1,8 @@
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
 import numpy as np
 import psutil
 import pytest
@@ -9,6 +14,10 @@ from envs.scenarios import CATEGORIES, SCENARIOS, resolve
 # Random play for this many steps from this seed on shows a target in each scenario.
 STEPS = 150
 FIRST_SEED = 41
+
+ROOT = Path(__file__).resolve().parents[2]
+QUEUES = Path("/dev/shm")
+LOCK = 48  # where in a queue of boost.interprocess its mutex begins (64 bits)
 
 
 @pytest.fixture
@@ -185,6 +194,32 @@ def test_closing_ends_a_stopped_engine_too(play):
     game.close()
     game.close()
     assert not engine.is_running()
+
+
+@pytest.mark.skipif(not QUEUES.is_dir(), reason="where the message queues lie is known on Linux")
+@pytest.mark.parametrize("queue", ["MQDoom", "MQCtr"])
+@pytest.mark.parametrize("end", ["game.close()", "game._fail(RuntimeError(), game._doom)"])
+def test_an_engine_that_dies_with_a_lock_holds_nobody_up(queue, end):
+    """In a program of its own, all of which would stand still."""
+    program = f"""
+        import numpy as np, psutil
+        from envs.game import Game, GameFault
+        from envs.scenarios import resolve
+
+        game = Game(resolve("Basic"))
+        frame = np.empty(game.frame_shape, np.uint8), np.empty(game.mask_shape, np.uint8)
+        game.start(1, *frame)
+        psutil.Process(game.pid).suspend()
+        with open(f"{QUEUES}/ViZDoom{queue}{{game._doom.get_instance_id()}}", "r+b") as file:
+            file.seek({LOCK})
+            file.write(b"\\2")  # taken, and waited for
+        try:
+            {end}
+        except GameFault:
+            game.start(1, *frame)
+            game.close()
+        """
+    subprocess.run([sys.executable, "-c", dedent(program)], cwd=ROOT, check=True, timeout=60)
 
 
 @pytest.mark.parametrize("resolution", [(161, 120), (120, 160), (0, 0)])
