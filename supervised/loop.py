@@ -113,15 +113,23 @@ class Trainer:
         if self.args.flip:
             flips = torch.cat([drawn.flips[drawn.order[rows]] for drawn in draws])
         batch = self.train.take(index, crops, flips)
-        losses, logs = self.method.loss(self.network, batch, self.epoch)
         self.optimizer.zero_grad(set_to_none=True)
-        losses = per_copy(losses, self.network.copies)  # (S, B)
-        losses.mean(1).sum().backward()
-        self.optimizer.step()
+        ahead = self.method.ahead(self.network, batch, self.epoch)
+        if ahead is not None:
+            self.step_on(ahead[0])
+        losses, logs = self.method.loss(self.network, batch, self.epoch)
+        self.step_on(losses)
+        if ahead is not None:
+            losses, logs = losses + ahead[0], {**ahead[1], **logs}
         for name, values in {"losses/total": losses, **logs}.items():
             total = per_copy(values.detach(), self.network.copies).sum(1)
             self.sums[name] = self.sums[name] + total if name in self.sums else total
-        self.seen += losses.shape[1]
+        self.seen += len(index) // self.network.copies
+
+    def step_on(self, losses: Tensor) -> None:
+        """Add the gradient of the losses' mean to what there is, and take a step."""
+        per_copy(losses, self.network.copies).mean(1).sum().backward()
+        self.optimizer.step()
 
     def look_for_nan(self) -> None:
         for name, total in self.sums.items():

@@ -80,6 +80,13 @@ class Method:
         """(B,), and what to log of it, each (B,). Epochs count from 0."""
         return cross_entropy(network.plain(batch.pictures), batch), {}
 
+    def ahead(
+        self, network: Network, batch: Batch, epoch: int
+    ) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """As `loss`: what the optimiser steps on before it steps on this and `loss` together, by
+        gradients that are each taken at the weights of their step. None: there is no such step."""
+        return None
+
     def begin(self, network: Network, epoch: int) -> None:
         """Before the first step of an epoch, or of the rest of a resumed one: the network and the
         module are in training mode. What is not to be trained now loses `requires_grad` here."""

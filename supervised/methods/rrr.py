@@ -6,11 +6,14 @@ weight of 1000 belongs to raw pixels and the network of their notebook:
 
     --data decoy-mnist --data-options variant=rrr mask=not-patch --backbone rrr-mlp
 
-The XIL typology takes 10 for `decoy-cnn`.
+The XIL typology takes 10 for `decoy-cnn`. CDEP's authors (Rieger et al. 2020) run RRR for their
+tables in another way, `--score cross-entropy --alternate`: they penalise the gradient of the
+batch's mean cross-entropy, and let the optimiser step on the penalty alone before it steps on both.
+Their weight is B times that of here for batches of B, since the mean divides each gradient by B.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -38,10 +41,30 @@ class Rrr(Method):
 
     weight: float = 1000.0
     """of the squared gradients"""
+    score: Literal["log-probabilities", "cross-entropy"] = "log-probabilities"
+    """whose gradient is penalised: the sum of all classes' log-probabilities, or the loss"""
+    alternate: bool = False
+    """step on the penalty alone before each step on both"""
+
+    def ahead(
+        self, network: Network, batch: Batch, epoch: int
+    ) -> tuple[Tensor, dict[str, Tensor]] | None:
+        if not self.alternate:
+            return None
+        _, penalty = self._penalised(network, batch)
+        return self.weight * penalty, {"attention/loss": penalty}
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        output = network.by_input(batch.pictures)
-        penalty = rrr(input_gradient(rrr_score(output.logits), batch.pictures), batch.masks)
-        task = cross_entropy(output, batch)
+        if self.alternate and network.model.training:  # `ahead` has seen to the penalty
+            task = cross_entropy(network.plain(batch.pictures), batch)
+            return task, {"losses/cross_entropy": task}
+        task, penalty = self._penalised(network, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs
+
+    def _penalised(self, network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy and penalty, (B,) each."""
+        output = network.by_input(batch.pictures)
+        task = cross_entropy(output, batch)
+        score = task if self.score == "cross-entropy" else rrr_score(output.logits)
+        return task, rrr(input_gradient(score, batch.pictures), batch.masks)

@@ -9,15 +9,17 @@ from supervised.settings import args_type, validate
 
 
 @pytest.mark.parametrize(
-    ("method", "backbone"),
-    [("camal", "decoy-cnn"), ("learning-to-look", "lenet"), ("rrr", "lenet"), ("vanilla", "lenet")],
+    ("method", "backbone", "own"),
+    [
+        ("camal", "decoy-cnn", {}),
+        ("learning-to-look", "lenet", {"attention_epochs": 1}),
+        ("rrr", "lenet", {"weight": 0.1}),
+        ("rrr", "lenet", {"weight": 0.1, "alternate": True}),
+        ("vanilla", "lenet", {}),
+    ],
 )
-def test_five_seeds_together_lose_what_they_lose_alone(toy, method, backbone):
-    flags = {"backbone": backbone, "learning_rate": 0.002, "crop": "random", "flip": True}
-    if method == "learning-to-look":
-        flags["attention_epochs"] = 1
-    if method == "rrr":
-        flags["weight"] = 0.1
+def test_five_seeds_together_lose_what_they_lose_alone(toy, method, backbone, own):
+    flags = {"backbone": backbone, "learning_rate": 0.002, "crop": "random", "flip": True, **own}
     together = trainer_of(method, ensemble=5, **flags)
     alone = [trainer_of(method, seed=1 + i, **flags) for i in range(5)]
     for _ in range(2):
