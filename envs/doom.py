@@ -6,6 +6,7 @@
     observation["mask"]     # (H, W) uint8, 1 on the pixels of the targets
 
 Rewards are the game's own, in `info["raw_reward"]` as well, where wrappers do not change them.
+A game that dies or hangs is a GameFault; the next `reset` begins with another.
 After `reset(seed=s)` the same actions give the same episodes, the following ones included. The
 observation of a terminal step is the last frame seen: Doom draws none of a game that is over.
 """
@@ -21,6 +22,7 @@ import numpy as np
 from envs.game import Game
 from envs.lane import draw_episode_seed
 from envs.scenarios import resolve
+from envs.watchdog import Watchdog
 
 Observation = dict[str, np.ndarray]
 
@@ -49,15 +51,18 @@ class DoomEnv(gymnasium.Env[Observation, np.int64]):
         frame_skip: int = 4,
         targets: Sequence[str] | None = None,
         render_mode: str | None = None,
+        hang_timeout: float = 30.0,
     ) -> None:
         """resolution: (width, height) in pixels. frame_skip: tics (1/35 s) an action lasts.
 
-        targets: object names or "category:NAME" in place of the scenario's own. ValueError for an
-        unknown scenario, target or resolution.
+        targets: object names or "category:NAME" in place of the scenario's own. hang_timeout:
+        seconds that one call to the game may take before it is killed. ValueError for an unknown
+        scenario, target or resolution.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
         self._game = Game(resolve(scenario, targets), resolution, rgb, frame_skip)
+        self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
         self.render_mode = render_mode
         self.action_names = self._game.action_names
@@ -71,12 +76,14 @@ class DoomEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode. Raises GameFault if the engine dies; the next `reset` restarts it."""
         super().reset(seed=seed)
-        self._game.start(draw_episode_seed(self.np_random), self._frame, self._mask)
+        with self._watchdog:
+            self._game.start(draw_episode_seed(self.np_random), self._frame, self._mask)
         return self._observation(), {"raw_reward": 0.0}
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Hold an action for `frame_skip` tics. Raises GameFault if the engine dies."""
-        reward, terminated, truncated = self._game.step(int(action), self._frame, self._mask)
+        with self._watchdog:
+            reward, terminated, truncated = self._game.step(int(action), self._frame, self._mask)
         return self._observation(), reward, terminated, truncated, {"raw_reward": reward}
 
     def render(self) -> np.ndarray | None:
@@ -88,6 +95,7 @@ class DoomEnv(gymnasium.Env[Observation, np.int64]):
 
     def close(self) -> None:
         """End the game. A later `reset` starts it again."""
+        self._watchdog.close()
         self._game.close()
 
     def _observation(self) -> Observation:

@@ -110,6 +110,16 @@ def test_a_dead_game_is_an_error_that_reset_mends(make):
     np.testing.assert_array_equal(first["frame"], again["frame"])
 
 
+def test_a_game_that_hangs_is_an_error_that_reset_mends(make):
+    env = make("Basic", hang_timeout=1.0)
+    first, _ = env.reset(seed=3)
+    psutil.Process(env.unwrapped._game.pid).suspend()
+    with pytest.raises(GameFault):
+        env.step(0)
+    again, _ = env.reset(seed=3)
+    np.testing.assert_array_equal(first["frame"], again["frame"])
+
+
 def test_bad_settings_are_refused(make):
     with pytest.raises(ValueError, match="never shows the target 'Imp'"):
         make("DefendLine", targets=["Imp"])
@@ -117,3 +127,5 @@ def test_bad_settings_are_refused(make):
         make("DefendLine", resolution=(84, 84))
     with pytest.raises(ValueError, match="render_mode is 'human'"):
         DoomEnv("DefendLine", render_mode="human")
+    with pytest.raises(ValueError, match="hang_timeout is 0"):
+        make("DefendLine", hang_timeout=0)
