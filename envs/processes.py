@@ -45,6 +45,7 @@ from envs._janitor import clean, command_line, kill_game, read_record, remove_sh
 _HERE = Path(__file__).resolve().parent
 _PACKAGE = Path(vizdoom.__file__).resolve().parent
 REST_TIMEOUT = 1.0  # seconds in which an engine that has answered goes to sleep, on a busy machine
+END_TIMEOUT = 1.0  # seconds in which a killed engine is gone
 _ISOLATED = ("-I", "-S")  # no site packages, no environment variables: quick and predictable
 
 
@@ -214,11 +215,13 @@ class GameProcess:
             kill_game(*record)
 
     def clean(self) -> None:
-        """Remove what an ended game has left."""
+        """See an ended or killed game off and remove what it has left."""
         if self.owner != os.getpid():
             return
         record = read_record(self.folder)
         if record is not None:
+            with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+                psutil.Process(record[0]).wait(END_TIMEOUT)  # its launcher's: gone in no time
             remove_shared_memory(record[1])
         # Gone at once, or its launcher might miss the file `started` in what is left, and complain.
         doomed = self.folder.with_name(f"{self.folder.name}.ended")
