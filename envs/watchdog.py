@@ -1,9 +1,12 @@
 """Kills a game that does not answer, for environments of a single game; lanes watch their own.
 
-watchdog = Watchdog(game, hang_timeout=30.0)
-with watchdog:              # around every call to the engine
-    game.step(...)          # raises GameFault after 30 seconds without an answer
-watchdog.close()
+    watchdog = Watchdog(game, hang_timeout=30.0)
+    with watchdog:              # around every call to the engine
+        game.step(...)          # raises GameFault after 30 seconds without an answer
+    watchdog.close()
+
+An engine that hangs with a lock of ViZDoom's in its hands takes it along (see `Game.abandon`): the
+call then never ends, and only lanes have a thread to spare for it.
 """
 
 from __future__ import annotations
