@@ -23,7 +23,7 @@ from rl_attn.attention.maps import Normalization, finish, full, gradient_of
 def cam(
     features: Tensor,
     weight: Tensor,
-    labels: Tensor,
+    labels: Tensor | None,
     *,
     normalization: Normalization = "max",
     second_order: bool = True,
@@ -35,7 +35,7 @@ def cam(
     Args:
         features: (B, K, h, w), which the network averages over cells before its linear head.
         weight: (classes, K), the head's weight matrix.
-        labels: (B,) int64, the class each map explains.
+        labels: (B,) int64, the class each map explains; None: every class, (B, classes, h, w).
         relu: cut negative evidence; Zhou et al. do not, Learning to Look does.
         epsilon: see `normalize`.
     """
@@ -45,11 +45,14 @@ def cam(
             f"{tuple(features.shape)} and {tuple(weight.shape)}; where the head is not one linear "
             "layer on averaged features, take grad_cam"
         )
-    if labels.shape != features.shape[:1]:
+    if labels is not None and labels.shape != features.shape[:1]:
         raise ValueError(f"cam needs labels (B,), got {tuple(labels.shape)}")
     with torch.autocast(features.device.type, enabled=False):
-        chosen = full(weight if second_order else weight.detach())[labels]  # (B, K)
-        combined = torch.einsum("bk,bkhw->bhw", chosen, full(features))
+        weight = full(weight if second_order else weight.detach())
+        if labels is None:
+            combined = torch.einsum("ck,bkhw->bchw", weight, full(features))
+        else:
+            combined = torch.einsum("bk,bkhw->bhw", weight[labels], full(features))
         return finish(combined, normalization, relu, epsilon)
 
 

@@ -63,6 +63,16 @@ def test_cam_by_hand():
     torch.testing.assert_close(signed, torch.tensor([[[0.0, 1.0], [3 / 7, 1.0]]]))
 
 
+def test_cam_of_every_class_is_a_loop_over_classes():
+    torch.manual_seed(0)
+    features, weight = torch.randn(3, 4, 5, 6), torch.randn(7, 4)
+    every = cam(features, weight, None, normalization="minmax", epsilon=0.1)
+    assert every.shape == (3, 7, 5, 6)
+    for label in range(7):
+        one = cam(features, weight, torch.full((3,), label), normalization="minmax", epsilon=0.1)
+        torch.testing.assert_close(every[:, label], one)
+
+
 # ---------------------------------------------------------------------- ours = independent
 
 
