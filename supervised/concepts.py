@@ -10,8 +10,6 @@ After Concept Distillation (Gupta et al. 2023), whose concept pictures are not p
 Letters: N pictures, C channels, H x W pixels, K maps of h x w cells, D = K h w.
 """
 
-from collections.abc import Callable
-from copy import deepcopy
 from typing import Literal
 
 import torch
@@ -43,39 +41,6 @@ def composite(
 
 def _mean(pictures: Tensor, where: Tensor) -> Tensor:
     return (pictures * where).sum((2, 3), True) / where.sum((2, 3), True).clamp_min(1e-6)
-
-
-def fit_teacher(
-    model: nn.Module,
-    pictures: Callable[[Tensor], tuple[Tensor, Tensor]],
-    number: int,
-    epochs: int,
-    generator: torch.Generator,
-) -> float:
-    """Train `model` from fresh weights with Adam; returns its accuracy on pictures held out.
-
-    Args:
-        pictures: indices (B,) of 0..number-1 -> pictures (B, C, H, W) and labels (B,).
-        number: of pictures; the last tenth is held out.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-        for module in model.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-    model.train().requires_grad_(True)
-    order = torch.randperm(number, generator=generator)
-    taught, held = order[: -max(1, number // 10)], order[-max(1, number // 10) :]
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    for _ in range(epochs):
-        for part in taught[torch.randperm(len(taught), generator=generator)].split(64):
-            x, labels = pictures(part)
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), labels).backward()
-            optimizer.step()
-    model.eval().requires_grad_(False)
-    hits = [model(x).argmax(1) == labels for x, labels in map(pictures, held.split(512))]
-    return torch.cat(hits).float().mean().item()
 
 
 class Mapping(nn.Module):
@@ -122,10 +87,3 @@ def separated(positive: Tensor, negative: Tensor, ridge: float = 1e-2) -> tuple[
     direction = centred.T @ torch.linalg.solve(gram, target)
     right = ((centred @ direction + y.mean()).sign() == y).float().mean().item()
     return F.normalize(direction, dim=0), right
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A model of its own with the same architecture, without gradients."""
-    twin = deepcopy(model)
-    twin.zero_grad(set_to_none=True)
-    return twin

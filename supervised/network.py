@@ -31,6 +31,10 @@ class Output(NamedTuple):
         """The labels' CAM (B, h, w), where the head is linear on averaged features."""
         return cam(self.features, self.weight, labels + self.first_row, **options)
 
+    def evidence(self) -> Tensor:
+        """Signed evidence (B, classes, h, w) for every class, of one network with such a head."""
+        return cam(self.features, self.weight, None, normalization="none", relu=False)
+
 
 class Network:
     """One model and its tap; calling it is one forward."""

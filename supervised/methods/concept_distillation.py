@@ -42,12 +42,13 @@ from rl_attn.attention import input_gradient
 from rl_attn.cli import UserError
 from supervised import backbones
 from supervised.batches import Batch, Batches
-from supervised.concepts import Mapping, What, composite, copied, fit_teacher, separated
+from supervised.concepts import Mapping, What, composite, separated
 from supervised.data import IMAGENET_MEAN, IMAGENET_STD
 from supervised.evaluation import at_rest
 from supervised.methods.base import Method, batch_size, cross_entropy
 from supervised.network import Network
 from supervised.regions import corners, ink_frequency, random_pixels
+from supervised.teachers import copied, fit_teacher
 
 DINO = "timm:vit_small_patch16_224.dino"
 _MOST = 4 * 2**30  # bytes of concept pictures, which are held in memory

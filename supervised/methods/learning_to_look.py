@@ -29,77 +29,47 @@ from supervised.batches import Batch
 from supervised.methods.base import Method, cross_entropy
 from supervised.network import Network, Output
 
+#: What is the same for all data sets.
+RECIPE: dict[str, Any] = {
+    "backbone": "lenet",
+    "size": 32,
+    "optimizer": "sgd",
+    "momentum": 0.98,
+    "learning_rate": 1e-2,
+    "weight_decay": 1e-4,
+    "batch_size": 32,
+    "epochs": 30,
+    "schedule": "step",
+}
+
 
 @dataclass
-class LearningToLook(Method):
-    """Two phases: attention alone, then cross-entropy + lambda * attention."""
-
-    name: ClassVar[str] = "learning-to-look"
-    recipes: ClassVar[dict[str, dict[str, Any]]] = {
-        "": {
-            "backbone": "lenet",
-            "size": 32,
-            "optimizer": "sgd",
-            "momentum": 0.98,
-            "learning_rate": 1e-2,
-            "weight_decay": 1e-4,
-            "batch_size": 32,
-            "epochs": 30,
-            "schedule": "step",
-        },
-        "color-mnist": {
-            "learning_rate": 1e-3,
-            "weight": 160.0,
-            "attention_epochs": 11,
-            "region": "ring",
-        },
-    }
+class TwoPhases(Method):
+    """Attention alone, then cross-entropy + lambda * attention."""
 
     weight: float = 8.0
     """lambda at the beginning of phase 2"""
     attention_epochs: int = 13
     """E_attn: epochs of phase 1"""
-    formula: Literal["released", "printed"] = "released"
-    """KL(mask || softmax of the map), as the authors' code; or KL(map || mask), as the paper"""
-    region: Literal["object", "wide", "ring"] = "object"
-    """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
     selection: Literal["exponential", "optim-value"] = "exponential"
     """what an epoch is kept by: accuracy * exp(-L_attn), or the paper's accuracy * (1 - L_attn)"""
-    epsilon: float = 1e-8
-    """added to the largest evidence of a map, by which the map is divided; 0.1 keeps maps alive"""
 
     def check(self) -> None:
-        if self.epsilon < 0:
-            raise UserError(f"--epsilon must be 0 or more, got {self.epsilon:g}")
         if self.attention_epochs < 0:
             raise UserError(f"--attention-epochs must be 0 or more, got {self.attention_epochs}")
 
-    def annotations(self, masks: Tensor, seed: int) -> Tensor:
-        on = masks > 0
-        if self.region == "ring":
-            on = torch.cat([edge_band(part.float(), cover=3, edge=1) for part in on.split(4096)])
-        if self.region == "wide":
-            on = torch.cat([dilate(part.float(), 1) for part in on.split(4096)])
-        return on.to(torch.uint8) * 255
-
-    def target(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
-        """As coded: what is on at all becomes fully so, and each cell takes its nearest pixel."""
-        return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
+    def divergence(self, output: Output, batch: Batch) -> Tensor:
+        """L_attn, (B,)."""
+        raise NotImplementedError
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch.pictures)
-        penalty = kl_alignment(self.attention(output, batch), batch.target, self.formula)
+        penalty = self.divergence(output, batch)
         task = cross_entropy(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         if epoch < self.attention_epochs:
             return penalty, logs
         return task + self.ramp(epoch) * penalty, logs
-
-    def attention(self, output: Output, batch: Batch) -> Tensor:
-        """The CAM; Grad-CAM where the head is not linear on averaged features."""
-        if output.weight is None:
-            return output.grad_cam(batch.labels, normalization="minmax", epsilon=self.epsilon)
-        return output.cam(batch.labels, normalization="minmax", epsilon=self.epsilon)
 
     def ramp(self, epoch: int) -> float:
         return self.weight * (1 + 0.1 * (epoch - self.attention_epochs))
@@ -115,3 +85,52 @@ class LearningToLook(Method):
         if self.selection == "optim-value":
             return validation["accuracy"] * (1 - divergence)
         return validation["accuracy"] * math.exp(-divergence)
+
+
+@dataclass
+class LearningToLook(TwoPhases):
+    """Two phases: attention alone, then cross-entropy + lambda * attention."""
+
+    name: ClassVar[str] = "learning-to-look"
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "": RECIPE,
+        "color-mnist": {
+            "learning_rate": 1e-3,
+            "weight": 160.0,
+            "attention_epochs": 11,
+            "region": "ring",
+        },
+    }
+
+    formula: Literal["released", "printed"] = "released"
+    """KL(mask || softmax of the map), as the authors' code; or KL(map || mask), as the paper"""
+    region: Literal["object", "wide", "ring"] = "object"
+    """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
+    epsilon: float = 1e-8
+    """added to the largest evidence of a map, by which the map is divided; 0.1 keeps maps alive"""
+
+    def check(self) -> None:
+        super().check()
+        if self.epsilon < 0:
+            raise UserError(f"--epsilon must be 0 or more, got {self.epsilon:g}")
+
+    def annotations(self, masks: Tensor, seed: int) -> Tensor:
+        on = masks > 0
+        if self.region == "ring":
+            on = torch.cat([edge_band(part.float(), cover=3, edge=1) for part in on.split(4096)])
+        if self.region == "wide":
+            on = torch.cat([dilate(part.float(), 1) for part in on.split(4096)])
+        return on.to(torch.uint8) * 255
+
+    def target(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+        """As coded: what is on at all becomes fully so, and each cell takes its nearest pixel."""
+        return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
+
+    def divergence(self, output: Output, batch: Batch) -> Tensor:
+        return kl_alignment(self.attention(output, batch), batch.target, self.formula)
+
+    def attention(self, output: Output, batch: Batch) -> Tensor:
+        """The CAM; Grad-CAM where the head is not linear on averaged features."""
+        if output.weight is None:
+            return output.grad_cam(batch.labels, normalization="minmax", epsilon=self.epsilon)
+        return output.cam(batch.labels, normalization="minmax", epsilon=self.epsilon)

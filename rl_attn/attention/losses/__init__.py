@@ -20,12 +20,14 @@ and `upsample(attention, mask.shape[1:])` compares at the mask's size instead.
 | `rrr_colour` | small input gradients along colour, everywhere | does not take a mask |
 | `gals_gradient`, `paric` | small input gradients outside | no loss |
 | `cdep` | small contextual decomposition scores | does not take a mask |
+| `evidence_alignment` | another network's evidence for every class | does not take a mask |
 | `entropy` | a peaked map, wherever; the control without a mask | does not take a mask |
 """
 
 from rl_attn.attention.losses.camal import EmptyMask, alpha_beta, camal, camal_loss
 from rl_attn.attention.losses.cdep import cdep
 from rl_attn.attention.losses.entropy import entropy
+from rl_attn.attention.losses.evidence import evidence_alignment
 from rl_attn.attention.losses.gals import gals_attention, gals_gradient
 from rl_attn.attention.losses.gaze import coverage_gaze
 from rl_attn.attention.losses.gradia import gradia
@@ -55,6 +57,7 @@ __all__ = [
     "cdep",
     "coverage_gaze",
     "entropy",
+    "evidence_alignment",
     "gals_attention",
     "gals_gradient",
     "gradia",
