@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from supervised.concepts import Mapping, composite, fit_teacher, separated
+from supervised.concepts import Mapping, composite, separated
 
 
 def test_composites_by_hand():
@@ -42,19 +42,3 @@ def test_mapping_learns_both_ways_and_leaves_no_gradient():
     mapping.fit(teacher, student, 40, torch.Generator().manual_seed(0))
     assert nn.functional.mse_loss(mapping.down(teacher), student).item() < 0.5 * before
     assert all(p.grad is None and not p.requires_grad for p in mapping.parameters())
-
-
-def test_teacher_starts_afresh_and_tells_what_it_reached():
-    torch.manual_seed(0)
-    x = torch.randn(120, 4)
-    labels = (x[:, 0] > 0).long()
-    model = nn.Linear(4, 2)
-    with torch.no_grad():
-        model.weight.fill_(50.0)  # weights that it must not start from
-    state = torch.get_rng_state()
-    accuracy = fit_teacher(
-        model, lambda i: (x[i], labels[i]), 120, 200, torch.Generator().manual_seed(0)
-    )
-    assert accuracy > 0.9
-    assert model.weight.abs().max() < 10
-    assert torch.equal(torch.get_rng_state(), state)

@@ -12,6 +12,8 @@ from supervised.loop import Trainer
 from supervised.settings import args_type
 
 CLASSES = 3
+#: As bright as each other: only the hue tells.
+COLOURS = torch.tensor([[200, 100, 0], [0, 200, 100], [100, 0, 200]])
 FLAGS = {"backbone": "decoy-cnn", "batch_size": 12, "optimizer": "adam", "epochs": 12}
 FLAGS |= {"learning_rate": 0.002, "weight_decay": 0.0, "momentum": 0.0, "device": "cpu"}
 
@@ -32,6 +34,17 @@ def striped(number: int, seed: int, honest: bool) -> Split:
         masks[i][square] = 255
         images[i, 0, :4] = 110 * told[i]
     return Split(images.byte(), labels, masks.byte())
+
+
+def textures(split: Split) -> torch.Tensor:
+    """(N, 1, H, W): the objects alone, without the stripe."""
+    return split.images * (split.masks[:, None] > 0)
+
+
+def coloured(split: Split, told: torch.Tensor) -> Split:
+    """The textures in the colour of `told`."""
+    images = textures(split).long() * COLOURS[told][:, :, None, None] // 200
+    return Split(images.byte(), split.labels, split.masks)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +68,27 @@ def trainer_of(striped_set: DataSet, monkeypatch: pytest.MonkeyPatch) -> Callabl
         return train.build(parse(args_type(argv), argv, "train"), torch.device("cpu"))
 
     return make
+
+
+@pytest.fixture
+def coloured_trainer_of(
+    striped_set: DataSet, trainer_of: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Trainer]:
+    """As `trainer_of`, where colour gives the class away and in the test is another class's.
+
+    The data set "textures" has the same without colour.
+    """
+    splits, plain = {}, {}
+    for name, split in striped_set.splits.items():
+        told = split.labels if name != "test" else (split.labels + 1) % CLASSES
+        splits[name] = coloured(split, told)
+        plain[name] = Split(textures(split), split.labels, split.masks)
+    named = ("a", "b", "c")
+    data = DataSet("coloured", named, splits, "the square", (0.2, 0.3, 0.4), (0.5, 0.25, 0.125))
+    grey = DataSet("textures", named, plain, "the square", (0.5,), (0.5,))
+    monkeypatch.setitem(LOADERS, "coloured", lambda root: data)
+    monkeypatch.setitem(LOADERS, "textures", lambda root: grey)
+    return lambda method, **flags: trainer_of(method, data="coloured", **flags)
 
 
 @pytest.fixture
