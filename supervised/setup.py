@@ -169,6 +169,7 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
             batches.give_target(lambda masks: method.target(masks, grid), once=still)
     extra = method.module(data.size, grid)
     extra = torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
+    method.data_root = Path(args.data_root)
     method.prepare(network, data.train)
     return extra
 

@@ -21,6 +21,7 @@ Letters: B samples, C channels, H x W pixels, h x w cells of the maps.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
@@ -48,6 +49,8 @@ class Method:
     #: Values of the training command's flags, or of its own, in the paper: for any data set (""),
     #: or for one by name.
     recipes: ClassVar[dict[str, dict[str, Any]]] = {}
+    #: The folder of data sets, --data-root; the run's own is set before `prepare`.
+    data_root: ClassVar[Path] = Path("data")
 
     def check(self) -> None:
         """Refuse hyper-parameters that cannot work (UserError)."""

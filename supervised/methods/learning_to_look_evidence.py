@@ -14,7 +14,6 @@ classes.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -43,9 +42,8 @@ class LearningToLookEvidence(TwoPhases):
     attention_epochs: int = 11
     """E_attn: epochs of phase 1"""
     teacher: str = "digits"
-    """data set that the teacher is trained on: the same classes without the shortcut"""
-    teacher_root: str = "data"
-    """folder with that set"""
+    """data set that the teacher is trained on, the same classes without the shortcut; digits come
+    with a package, others from --data-root"""
     teacher_steps: int = 4000
     """of its training, on 64 pictures each"""
 
@@ -61,7 +59,7 @@ class LearningToLookEvidence(TwoPhases):
                 f"--method {self.name} needs a network whose head is one linear layer on averages "
                 f"of its feature maps, which {type(network.model).__name__} is not: take lenet"
             )
-        known = load(self.teacher, Path(self.teacher_root))
+        known = load(self.teacher, self.data_root)
         classes = network(batch.pictures).logits.shape[1]
         if len(known.classes) != classes:
             raise UserError(
