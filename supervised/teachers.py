@@ -4,11 +4,13 @@ Letters: N pictures, B of a batch, C channels, H x W pixels.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
+from rich.progress import track
 from torch import Tensor, nn
 
 from supervised.batches import View
@@ -41,7 +43,8 @@ def fit_teacher(
     order = torch.randperm(number, generator=generator)
     taught, held = order[: -max(1, number // 10)], order[-max(1, number // 10) :]
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    for _ in range(epochs):
+    silent = not sys.stdout.isatty()
+    for _ in track(range(epochs), "teacher's epochs", transient=True, disable=silent):
         for part in taught[torch.randperm(len(taught), generator=generator)].split(BATCH):
             x, labels = pictures(part)
             optimizer.zero_grad()

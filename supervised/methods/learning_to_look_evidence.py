@@ -35,7 +35,7 @@ class LearningToLookEvidence(TwoPhases):
     name: ClassVar[str] = "learning-to-look-evidence"
     needs_masks: ClassVar[bool] = False
     separable: ClassVar[bool] = False
-    recipes: ClassVar[dict[str, dict[str, Any]]] = {"": {**RECIPE, "learning_rate": 5e-4}}
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {"": {**RECIPE, "learning_rate": 2e-4}}
 
     weight: float = 20.0
     """lambda at the beginning of phase 2"""
