@@ -26,7 +26,7 @@ Each finished run is kept in --out, and the same command goes on from there.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -46,11 +46,14 @@ from rl_attn.attention import cam, edge_band, kl_alignment, resize_mask
 from rl_attn.cli import UserError, parse, run_command
 from rl_attn.files import write_text
 from supervised.backbones import LeNet
+from supervised.batches import View
 from supervised.data import Split, load
 from supervised.data.grey import Base
 from supervised.data.resize import resize
+from supervised.teachers import fit_on, without_colour
 
-SIZE, GRID, BATCH = 32, (10, 10), 32
+SIZE, GRID, BATCH, TEACHER_STEPS = 32, (10, 10), 32, 4000
+VIEW = View(None, 3, torch.full((3,), 0.5), torch.full((3,), 0.5))
 Mask = Literal[
     "none", "ring", "ring-wide", "ring-jpeg", "ring-other", "ring-every", "ink", "ground",
     "teacher", "teacher-every",
@@ -92,8 +95,7 @@ class Pictures(NamedTuple):
     @classmethod
     def of(cls, split: Split, number: int | None = None) -> "Pictures":
         images, masks = split.images[:number], split.masks[:number]
-        x = resize(images, SIZE).float() / 127.5 - 1
-        return cls(x, split.labels[:number], (masks > 0).float())
+        return cls(VIEW.pictures(resize(images, SIZE)), split.labels[:number], (masks > 0).float())
 
 
 # ---------------------------------------------------------------------- masks
@@ -118,33 +120,12 @@ SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def without_colour(x: Tensor) -> Tensor:
-    """Each pixel as bright as its brightest channel, each picture up to 1: black and white."""
-    bright = x.amax(1, keepdim=True) + 1
-    return (2 * bright / bright.amax((2, 3), keepdim=True) - 1).expand(-1, 3, -1, -1)
-
-
 def teacher_of(train: Pictures) -> LeNet:
-    """Trained on the same pictures without their colour."""
-    x, net = without_colour(train.x), LeNet(3, 10, (SIZE, SIZE))
-    steps = max(3000, 8 * len(x) // BATCH)
-    optimizer = torch.optim.Adam(net.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, steps)
-    for index in shuffled(len(x), steps):
-        optimizer.zero_grad()
-        F.cross_entropy(net(x[index]), train.labels[index]).backward()
-        optimizer.step()
-        schedule.step()
-    return net.requires_grad_(False)
-
-
-def shuffled(number: int, steps: int) -> Iterator[Tensor]:
-    """Batches of indices, epoch after epoch."""
-    while True:
-        for index in torch.randperm(number).split(BATCH):
-            if (steps := steps - 1) < 0:
-                return
-            yield index
+    """Trained on the same pictures without their colour, from a seed of its own."""
+    grey = (127.5 * (without_colour(train.x, VIEW)[:, :1] + 1)).round().byte()
+    net = LeNet(3, 10, (SIZE, SIZE))
+    fit_on(net, Split(grey, train.labels), VIEW, SIZE, TEACHER_STEPS)
+    return net
 
 
 def targets(kind: Mask, pictures: Pictures, teacher: LeNet | None) -> Tensor:
@@ -154,7 +135,10 @@ def targets(kind: Mask, pictures: Pictures, teacher: LeNet | None) -> Tensor:
         return found.expand(-1, 10, -1, -1) if kind.endswith("every") else found
     parts = zip(pictures.x.split(1000), pictures.labels.split(1000), strict=True)
     return torch.cat(
-        [maps(kind, teacher, teacher.features(without_colour(x)), labels) for x, labels in parts]
+        [
+            maps(kind, teacher, teacher.features(without_colour(x, VIEW)), labels)
+            for x, labels in parts
+        ]
     )
 
 
@@ -209,7 +193,7 @@ def run(args: Args, kind: Mask, seed: int) -> list[dict[str, float]]:
             seen = {"test": accuracy(net, test), "validation": accuracy(net, held)}
             seen["optim_value"] = seen["validation"] * (1 - off)
             if teacher is not None:
-                plain = test._replace(x=without_colour(test.x))
+                plain = test._replace(x=without_colour(test.x, VIEW))
                 seen["teacher"] = accuracy(teacher, plain)
             report.append(seen)
     return report

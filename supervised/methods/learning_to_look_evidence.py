@@ -54,13 +54,14 @@ class LearningToLookEvidence(TwoPhases):
 
     def prepare(self, network: Network, train: Batches) -> None:
         batch = train.take(torch.arange(1))
-        if network(batch.pictures).weight is None:
+        output = network(batch.pictures)
+        if output.weight is None:
             raise UserError(
                 f"--method {self.name} needs a network whose head is one linear layer on averages "
                 f"of its feature maps, which {type(network.model).__name__} is not: take lenet"
             )
         known = load(self.teacher, self.data_root)
-        classes = network(batch.pictures).logits.shape[1]
+        classes = output.logits.shape[1]
         if len(known.classes) != classes:
             raise UserError(
                 f"--teacher {self.teacher} has {len(known.classes)} classes and the pictures "

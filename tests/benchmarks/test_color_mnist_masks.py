@@ -12,6 +12,7 @@ from supervised.backbones import LeNet
 from supervised.data import load
 from supervised.data.resize import resize
 from supervised.methods import method_class
+from supervised.teachers import without_colour
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "color_mnist_masks.py"
 TINY = ("--pictures", "64", "--seeds", "1", "--attention-epochs", "1", "--joint-epochs", "1")
@@ -46,7 +47,7 @@ def test_what_a_teacher_sees_does_not_depend_on_colour(masks, splits):
     held = [splits[f"validation{kind}"][torch.arange(20)] for kind in ("", "-shifted")]
     pictures = [masks.Pictures.of(split) for split in held]
     assert (pictures[0].x - pictures[1].x).abs().max() > 0.5
-    plain, shifted = (masks.without_colour(p.x) for p in pictures)
+    plain, shifted = (without_colour(p.x, masks.VIEW) for p in pictures)
     assert (plain - shifted).abs().max() < 0.05  # colours are cut to bytes
     assert plain.amin() >= -1 and plain.amax() == 1
 
@@ -57,7 +58,7 @@ def test_a_teacher_s_targets_are_its_own_maps(masks, splits, kind, number):
     pictures, teacher = masks.Pictures.of(splits["train"], 12), LeNet(3, 10, (32, 32))
     found = masks.targets(kind, pictures, teacher)
     assert found.shape == (12, number, 10, 10)
-    features = teacher.features(masks.without_colour(pictures.x))
+    features = teacher.features(without_colour(pictures.x, masks.VIEW))
     label = int(pictures.labels[3])
     evidence = torch.einsum("k,khw->hw", teacher.classifier.weight[label], features[3]).relu()
     expected = (evidence - evidence.min()) / (evidence.max() - evidence.min() + 1e-8)
