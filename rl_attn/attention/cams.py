@@ -8,9 +8,10 @@ With A (B, K, h, w) the features and g = d score / d A, each map is ReLU(sum_k W
     layer_cam           W_k = ReLU(g_k), cell by cell
     hires_cam           W_k = g_k, cell by cell
 
-They take the tensors of the task's own forward and return (B, h, w) float32, in [0, 1] unless
-`normalization` is "none". `second_order=False` treats the weights W as constants, so a loss on
-the map reaches no parameter above the features. Letters as in `maps.py`.
+They take the tensors of the task's own forward and return (B, h, w) float32 (`cam` without labels
+(B, classes, h, w)), in [0, 1] unless `normalization` is "none". `second_order=False` treats the
+weights W as constants, so a loss on the map reaches no parameter above the features. Letters as in
+`maps.py`.
 """
 
 import torch

@@ -103,7 +103,7 @@ def gradient_of(
 def finish(
     combined: Tensor, normalization: Normalization, relu: bool = True, epsilon: float = 0.0
 ) -> Tensor:
-    """Signed evidence (B, h, w) to a map: cut at zero unless `relu` is False, and normalised."""
+    """Signed evidence (..., h, w) to maps: cut at zero unless `relu` is False, and normalised."""
     if relu:
         return normalize(F.relu(combined), normalization, epsilon)
     if normalization == "max":
@@ -112,7 +112,7 @@ def finish(
 
 
 def normalize(maps: Tensor, method: Normalization = "max", epsilon: float = 0.0) -> Tensor:
-    """Bring non-negative maps (B, h, w) to [0, 1], each by itself.
+    """Bring non-negative maps (..., h, w) to [0, 1], each by itself.
 
     "max" divides by the map's maximum and keeps its zero; "minmax" subtracts the minimum first,
     which the supervised literature does. A map that is constant at zero stays zero: its divisor
