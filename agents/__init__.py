@@ -1,7 +1,14 @@
 """Actor-critics and the rollout storage they learn from."""
 
-from agents.actor_critic import ActorCritic, Output, Placement, Tap, cell_centres, feature_grid
-from agents.rollout import RolloutStorage, gae
+from rl_attn.agents.networks.nature import (
+    ActorCritic,
+    Output,
+    Placement,
+    Tap,
+    cell_centres,
+    feature_grid,
+)
+from rl_attn.agents.rollout import RolloutStorage, gae
 
 __all__ = [
     "ActorCritic",

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
 
-from rl_attn.cli import parse
-from rl_attn.device import keep_freed_memory, pick_device
-from supervised import train
-from supervised.backbones import parameters_of
-from supervised.data import load
-from supervised.settings import args_type
+from rl_attn.run.cli import parse
+from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.supervised import train
+from rl_attn.supervised.backbones import parameters_of
+from rl_attn.supervised.data import load
+from rl_attn.supervised.settings import args_type
 
 if TYPE_CHECKING:
     from supervised_epoch import Args

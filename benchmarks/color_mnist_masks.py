@@ -43,14 +43,14 @@ from rich.table import Table
 from torch import Tensor
 
 from rl_attn.attention import cam, edge_band, kl_alignment, resize_mask
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.files import write_text
-from supervised.backbones import LeNet
-from supervised.batches import View
-from supervised.data import Split, load
-from supervised.data.grey import Base
-from supervised.data.resize import resize
-from supervised.teachers import fit_on, without_colour
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.files import write_text
+from rl_attn.supervised.backbones import LeNet
+from rl_attn.supervised.batches import View
+from rl_attn.supervised.data import Split, load
+from rl_attn.supervised.data.grey import Base
+from rl_attn.supervised.data.resize import resize
+from rl_attn.supervised.teachers import fit_on, without_colour
 
 SIZE, GRID, BATCH, TEACHER_STEPS = 32, (10, 10), 32, 4000
 VIEW = View(None, 3, torch.full((3,), 0.5), torch.full((3,), 0.5))

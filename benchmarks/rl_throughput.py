@@ -38,9 +38,9 @@ from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
 
-from envs.game import screen_resolution
-from envs.scenarios import resolve
-from rl_attn.cli import UserError, parse, run_command
+from rl_attn.envs.doom.game import screen_resolution
+from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.run.cli import UserError, parse, run_command
 
 SECTIONS = {
     "stepping": (
@@ -115,7 +115,7 @@ def validate(args: Args) -> None:
     if args.only != "camal" and find_spec("stable_baselines3") is None:
         raise UserError("stable-baselines3 is needed: uv sync, or pip install stable-baselines3")
     if args.device not in ("auto", "cpu"):
-        from rl_attn.device import pick_device  # torch takes seconds to load
+        from rl_attn.run.device import pick_device  # torch takes seconds to load
 
         pick_device(args.device)
     if args.json is not None and not Path(args.json).absolute().parent.is_dir():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
-from envs.doom import DoomEnv
-from envs.lanes import Lanes
+from rl_attn.envs.doom.env import DoomEnv
+from rl_attn.envs.doom.lanes import Lanes
 
 if TYPE_CHECKING:
     from rl_throughput import Args
@@ -40,7 +40,7 @@ class Stepping:
 
 
 class OurLanes(Stepping):
-    """`envs.lanes`, writing into arrays that are used again."""
+    """`rl_attn.envs.doom.lanes`, writing into arrays that are used again."""
 
     def __init__(self, args: "Args") -> None:
         self._lanes = Lanes(args.env, args.num_envs, resolution=(args.width, args.height))

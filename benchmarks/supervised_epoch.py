@@ -52,8 +52,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import pick_device
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import pick_device
 
 SINGLE = (
     Entry("straightforward loop", "classifiers:Straightforward"),

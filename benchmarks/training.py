@@ -2,7 +2,7 @@
 
 A chunk is a number of rollouts, each followed by its update. All of them have the same network,
 whose number of parameters proves it, and Table 8's hyper-parameters, which are the defaults of
-`rl_attn.settings.Args`. Rewards are clipped, episodes' returns recorded, nothing is logged.
+`rl_attn.rl.settings.Args`. Rewards are clipped, episodes' returns recorded, nothing is logged.
 """
 
 from functools import partial
@@ -16,11 +16,11 @@ from gymnasium.wrappers import ClipReward, FrameStackObservation, RecordEpisodeS
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
-from agents import feature_grid
-from envs.doom import DoomEnv
-from rl_attn import settings
-from rl_attn.device import keep_freed_memory, pick_device, pick_precision
-from rl_attn.trainer import Trainer
+from rl_attn.agents import feature_grid
+from rl_attn.envs.doom.env import DoomEnv
+from rl_attn.rl import settings
+from rl_attn.rl.trainer import Trainer
+from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
 
 if TYPE_CHECKING:
     from rl_throughput import Args
@@ -60,7 +60,7 @@ class Training:
 
 
 class OurTrainer(Training):
-    """`rl_attn.trainer`, set up as `rl_attn.ppo` does it."""
+    """`rl_attn.rl.trainer`, set up as `rl_attn.ppo` does it."""
 
     def __init__(self, args: "Args", camal: float = 0.0) -> None:
         super().__init__(args, camal)

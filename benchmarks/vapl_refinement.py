@@ -27,12 +27,12 @@ from torch import Tensor
 from torchvision.models import resnet18
 
 from rl_attn.attention import UNDECIDED, RandomMasks, masked, score_masks, weighted_mean
-from rl_attn.cli import parse, run_command
-from rl_attn.device import pick_precision
-from supervised.batches import Batches
-from supervised.network import Network
-from supervised.prompts import Annotator, encode
-from supervised.steering import Steered
+from rl_attn.run.cli import parse, run_command
+from rl_attn.run.device import pick_precision
+from rl_attn.supervised.batches import Batches
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.prompts import Annotator, encode
+from rl_attn.supervised.steering import Steered
 
 
 @dataclass

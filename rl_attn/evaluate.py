@@ -24,16 +24,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from rl_attn import runs
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import keep_freed_memory, pick_device
-from rl_attn.faithfulness import Curves, Removal, frame_curves
-from rl_attn.play import Moment, Played, Player, evaluation_seeds, summarize
-from rl_attn.settings import Args as Settings
-from rl_attn.settings import validate
+from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
+from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
+from rl_attn.rl.settings import Args as Settings
+from rl_attn.rl.settings import validate
+from rl_attn.rl.trainer import load_agent, make_agent
+from rl_attn.rl.video import VideoWriter
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.statistics import Interval, mean_interval
-from rl_attn.trainer import load_agent, make_agent
-from rl_attn.video import VideoWriter
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

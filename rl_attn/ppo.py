@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.lane import Episode
-from rl_attn import runs
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import keep_freed_memory, pick_device, pick_precision
-from rl_attn.distributed import ALONE, Ranks, check_lanes, joined, own_device
-from rl_attn.play import Player, evaluation_seeds, summarize
-from rl_attn.progress import Progress, StopRequest, stop_requests
-from rl_attn.settings import Args, validate
-from rl_attn.trainer import Trainer, TrainingError
-from rl_attn.watch import attention_sample
+from rl_attn.envs.doom.lane import Episode
+from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
+from rl_attn.rl.play import Player, evaluation_seeds, summarize
+from rl_attn.rl.settings import Args, validate
+from rl_attn.rl.trainer import Trainer, TrainingError
+from rl_attn.rl.watch import attention_sample
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.run.progress import Progress, StopRequest, stop_requests
 
 
 def train(trainer: Trainer, log: runs.RunLog | None, progress: Progress, stop: StopRequest) -> None:

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents import cell_centres, feature_grid
-from envs.game import screen_resolution
-from envs.lanes import Lanes
-from envs.scenarios import resolve
+from rl_attn.agents import cell_centres, feature_grid
 from rl_attn.attention import iou_ceiling
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.files import write_text
-from rl_attn.play import Played, evaluation_seeds, summarize
+from rl_attn.envs.doom.game import screen_resolution
+from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.rl.play import Played, evaluation_seeds, summarize
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.files import write_text
 
 #: What can be said of a policy that has no attention.
 NAMES = ("episode_return", "length", "iou_ceiling", "empty_masks")

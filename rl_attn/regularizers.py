@@ -22,12 +22,12 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
 
-from envs.lanes import Lanes
-from envs.scenarios import SCENARIOS
 from rl_attn.attention.deviations import DIRECTIONS, KINDS, deviations, reach
 from rl_attn.attention.losses import camal, gradia, kl_alignment, suppress_only
-from rl_attn.cli import UserError, choose, parse, run_command
+from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.doom.scenarios import SCENARIOS
 from rl_attn.regularizer_report import Response, draw, show, summarize, write_csv
+from rl_attn.run.cli import UserError, choose, parse, run_command
 
 #: What is compared: (attention, mask) -> (B,).
 REGULARIZERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

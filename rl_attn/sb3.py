@@ -12,7 +12,7 @@ Everything of `stable_baselines3.PPO` stays as it is: save, load, callbacks, `ev
 wrappers. Observations are dicts of `frame` and `mask` (`make_vec_env("rl_attn/Basic-v0")` gives
 them too); the mask never reaches the network.
 
-The loss is `rl_attn.trainer.attention_loss`, on the forward that makes PPO's. PPO's `train` calls
+The loss is `rl.trainer.attention_loss`, on the forward that makes PPO's. PPO's `train` calls
 `policy.evaluate_actions` and derives its loss; here that call also computes CAMAL's, and ties its
 gradient to the values that it returns (`_AlongWith`), so that one backward pass serves both.
 
@@ -41,12 +41,12 @@ try:
 except ImportError:
     raise ImportError("rl_attn.sb3 needs stable-baselines3: pip install 'rl-attn[sb3]'") from None
 
-from agents import Output
+from rl_attn.agents import Output
 from rl_attn.attention import Cells, cells_of, grad_cam, iou, mask_weights, tap, upsample
-from rl_attn.sb3_lanes import LanesVecEnv
-from rl_attn.settings import Args
-from rl_attn.trainer import attention_loss
-from rl_attn.watch import attention_score
+from rl_attn.rl.sb3_lanes import LanesVecEnv
+from rl_attn.rl.settings import Args
+from rl_attn.rl.trainer import attention_loss
+from rl_attn.rl.watch import attention_score
 
 __all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]
 
@@ -117,7 +117,7 @@ class CamalPPO(PPO):
                 a convolution, of which the last one is tapped, with the ReLU that follows it.
             env: its observations have `frame` and `mask`.
             camal: coefficient of the loss; 0 is PPO as it is, with the IoU in its log.
-            attention_target, empty_mask, second_order: as in `rl_attn.settings.Args`.
+            attention_target, empty_mask, second_order: as in `rl_attn.rl.settings.Args`.
             arguments, settings: PPO's own.
         """
         if camal < 0:

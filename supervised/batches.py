@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.cli import UserError
-from supervised.data import DataSet, Split
-from supervised.data.resize import resize_split
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import DataSet, Split
+from rl_attn.supervised.data.resize import resize_split
 
 Crop = Literal["none", "center", "random"]
 

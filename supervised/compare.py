@@ -21,9 +21,9 @@ from typing import Annotated
 import tyro
 
 from rl_attn import study
-from rl_attn.cli import UserError, parse, run_command
 from rl_attn.reports.parts import Report
-from supervised.comparison.table import read_table
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.supervised.comparison.table import read_table
 
 #: Exit statuses of a study that has ended, whether or not all its runs are well.
 ENDED = (0, 1)
@@ -58,7 +58,7 @@ def check(args: Args) -> None:
 def write_report(folder: Path, args: Args) -> None:
     """Write the comparison; say what it says."""
     from rl_attn.reports.analysis import Resampling  # pandas and matplotlib: not before the runs
-    from supervised.comparison.report import compare
+    from rl_attn.supervised.comparison.report import compare
 
     report = compare(folder, folder / "report", args.figures, Resampling(args.resamples))
     print(_summary(report), end="")

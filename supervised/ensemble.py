@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from rl_attn.cli import UserError
-from supervised.network import Network, Output
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.network import Network, Output
 
 
 class Stacked(nn.Module):

@@ -30,9 +30,9 @@ from rl_attn.attention import (
     pointing_game,
     upsample,
 )
-from supervised.batches import Batch, Batches
-from supervised.data import Split
-from supervised.network import Network
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.network import Network
 
 
 @contextmanager

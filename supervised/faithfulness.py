@@ -15,9 +15,9 @@ from torch import Tensor
 
 from rl_attn.attention import deletion, insertion, upsample
 from rl_attn.attention.curves import Curve
-from supervised.batches import Batches
-from supervised.evaluation import at_rest, attention_of
-from supervised.network import Network
+from rl_attn.supervised.batches import Batches
+from rl_attn.supervised.evaluation import at_rest, attention_of
+from rl_attn.supervised.network import Network
 
 
 class Faithfulness(NamedTuple):

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from supervised.batches import Draws
-from supervised.evaluation import accuracies, at_rest, evaluate, per_copy
-from supervised.methods import Method
-from supervised.network import Network
-from supervised.settings import Args, seeds_of
-from supervised.setup import Data
+from rl_attn.supervised.batches import Draws
+from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate, per_copy
+from rl_attn.supervised.methods import Method
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.settings import Args, seeds_of
+from rl_attn.supervised.setup import Data
 
 #: Optimiser steps between looks for a loss that is not finite: each look waits for the device.
 CHECK_EVERY = 50

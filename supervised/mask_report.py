@@ -15,8 +15,8 @@ from torch import Tensor
 
 from rl_attn.attention import energy_inside, iou_curve, pointing_game
 from rl_attn.pictures import captioned, grid, side_by_side
-from supervised.data import Split
-from supervised.mask_folder import read
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.mask_folder import read
 
 THRESHOLDS = torch.arange(1, 50) / 50
 _CHUNK = 32  # pictures measured at a time, so that memory does not grow with the set

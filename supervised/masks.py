@@ -22,16 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn import runs
 from rl_attn.attention import dilate, edge_band
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import pick_device
-from rl_attn.progress import Progress, stop_requests
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import pick_device
+from rl_attn.run.progress import Progress, stop_requests
+from rl_attn.supervised.data import DataSet, Split, load
+from rl_attn.supervised.mask_folder import MaskFile, claim
+from rl_attn.supervised.mask_report import contact_sheet, evaluate
 from rl_attn.teachers import LEARNING_TO_LOOK, Prompts, Teacher, load_clip
 from rl_attn.teachers.doom_prompts import DOOM, doom_words
-from supervised.data import DataSet, Split, load
-from supervised.mask_folder import MaskFile, claim
-from supervised.mask_report import contact_sheet, evaluate
 
 
 @dataclass

@@ -7,13 +7,13 @@ which several runs can share, and which shows what they are worth.
 
 import torch
 
-from rl_attn.cli import UserError
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import masks as beforehand
+from rl_attn.supervised.data import DataSet
+from rl_attn.supervised.methods import Method
+from rl_attn.supervised.settings import Args
 from rl_attn.teachers import Taught
 from rl_attn.teachers.cache import MaskCache
-from supervised import masks as beforehand
-from supervised.data import DataSet
-from supervised.methods import Method
-from supervised.settings import Args
 
 
 def mask_maker(args: Args, method: Method, dataset: DataSet, device: torch.device) -> MaskCache:

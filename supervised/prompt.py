@@ -22,11 +22,11 @@ import torch
 import tyro
 from PIL import Image
 
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import pick_device
 from rl_attn.pictures import heat
-from supervised.prompts import encode
-from supervised.steering import RED, YELLOW, Answer, Steered, drawn
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import pick_device
+from rl_attn.supervised.prompts import encode
+from rl_attn.supervised.steering import RED, YELLOW, Answer, Steered, drawn
 
 #: Pixels a side, and bytes of an upload.
 LARGEST, MOST_BYTES = 4096, 8 * 2**20

@@ -36,8 +36,8 @@ from rl_attn.attention import (
     weighted_mean,
 )
 from rl_attn.attention.rise import Weigh
-from supervised.evaluation import at_rest
-from supervised.network import Network
+from rl_attn.supervised.evaluation import at_rest
+from rl_attn.supervised.network import Network
 
 Scale = Literal["max", "clamp"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rl_attn.cli import UserError, choose, load_yaml
-from supervised.batches import Crop
-from supervised.data import LOADERS
-from supervised.methods import Method, method_class
+from rl_attn.run.cli import UserError, choose, load_yaml
+from rl_attn.supervised.batches import Crop
+from rl_attn.supervised.data import LOADERS
+from rl_attn.supervised.methods import Method, method_class
 
 #: The value of --masks for which a vision-language model makes them while training goes on.
 TEACHER = "teacher"

@@ -10,18 +10,18 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapError, TapWarning, check_tap
-from rl_attn.cli import UserError, choose
-from rl_attn.device import pick_precision
-from supervised import backbones
-from supervised.batches import Batch, Batches, View, resized
-from supervised.data import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, fold, load
-from supervised.data.replaced import with_masks
-from supervised.data.resize import resize
-from supervised.ensemble import Ensemble
-from supervised.evaluation import attention_of
-from supervised.methods import Method
-from supervised.network import Network
-from supervised.settings import TEACHER, Args, options, seeds_of
+from rl_attn.run.cli import UserError, choose
+from rl_attn.run.device import pick_precision
+from rl_attn.supervised import backbones
+from rl_attn.supervised.batches import Batch, Batches, View, resized
+from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, fold, load
+from rl_attn.supervised.data.replaced import with_masks
+from rl_attn.supervised.data.resize import resize
+from rl_attn.supervised.ensemble import Ensemble
+from rl_attn.supervised.evaluation import attention_of
+from rl_attn.supervised.methods import Method
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.settings import TEACHER, Args, options, seeds_of
 
 
 class Data(NamedTuple):
@@ -82,7 +82,9 @@ def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -
     splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
     trained, maker = {}, None
     if args.masks == TEACHER:
-        from supervised.on_the_fly import mask_maker  # open_clip takes two seconds to import
+        from rl_attn.supervised.on_the_fly import (
+            mask_maker,  # open_clip takes two seconds to import
+        )
 
         maker = mask_maker(args, method, dataset, device)
     for name in ("train", args.select_on):

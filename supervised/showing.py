@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rl_attn.attention import upsample
 from rl_attn.pictures import captioned, enlarged, grid, heat, side_by_side
-from supervised.batches import Batches
-from supervised.evaluation import at_rest, attention_of
-from supervised.network import Network
+from rl_attn.supervised.batches import Batches
+from rl_attn.supervised.evaluation import at_rest, attention_of
+from rl_attn.supervised.network import Network
 
 #: Pictures are enlarged by whole pixels until they are this high.
 HEIGHT = 112

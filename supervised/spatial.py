@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from rl_attn.attention import SpatialVariance, upsample
-from rl_attn.files import replacing
-from supervised.batches import Batches
-from supervised.evaluation import at_rest, attention_of
-from supervised.network import Network
+from rl_attn.run.files import replacing
+from rl_attn.supervised.batches import Batches
+from rl_attn.supervised.evaluation import at_rest, attention_of
+from rl_attn.supervised.network import Network
 
 #: Pictures at once.
 _BATCH = 256

@@ -12,17 +12,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rl_attn import runs
 from rl_attn.attention import INDISPENSABLE, PRECLUDED, UNDECIDED
-from rl_attn.cli import UserError
-from supervised.batches import Batch
-from supervised.data.resize import resize
-from supervised.evaluation import at_rest, attention_of
-from supervised.methods.vapl import Vapl
-from supervised.network import Network
-from supervised.prompts import decode, encode
-from supervised.settings import args_type
-from supervised.train import build
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.data.resize import resize
+from rl_attn.supervised.evaluation import at_rest, attention_of
+from rl_attn.supervised.methods.vapl import Vapl
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.prompts import decode, encode
+from rl_attn.supervised.settings import args_type
+from rl_attn.supervised.train import build
 
 RED, YELLOW = "#e00000", "#ffd800"
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor, nn
 
-from supervised.batches import View
-from supervised.data import Split
-from supervised.data.resize import resize
+from rl_attn.supervised.batches import View
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.data.resize import resize
 
 BATCH = 64
 _JITTER, _SHIFT = 0.12, 0.1  # standard deviations of `moved`

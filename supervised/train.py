@@ -22,19 +22,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_attn import runs
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import keep_freed_memory, pick_device
-from rl_attn.progress import Progress, StopRequest, stop_requests
-from supervised.backbones import parameters_of
-from supervised.evaluation import evaluate
-from supervised.faithfulness import faithfulness
-from supervised.loop import Trainer, TrainingError
-from supervised.methods import Method
-from supervised.settings import Args, args_type, method_of, seeds_of, validate
-from supervised.setup import fit_method, make_network, prepare_data, read_data
-from supervised.showing import Sample, save
-from supervised.spatial import save_arrays, spatial_variance
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.progress import Progress, StopRequest, stop_requests
+from rl_attn.supervised.backbones import parameters_of
+from rl_attn.supervised.evaluation import evaluate
+from rl_attn.supervised.faithfulness import faithfulness
+from rl_attn.supervised.loop import Trainer, TrainingError
+from rl_attn.supervised.methods import Method
+from rl_attn.supervised.settings import Args, args_type, method_of, seeds_of, validate
+from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
+from rl_attn.supervised.showing import Sample, save
+from rl_attn.supervised.spatial import save_arrays, spatial_variance
 
 #: What a test split is judged by; its name begins with "test".
 TEST = "test"

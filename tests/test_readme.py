@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rl_attn.cli import UserError
-from rl_attn.files import write_text
+from rl_attn.run.cli import UserError
+from rl_attn.run.files import write_text
 from rl_attn.studies.plan import Job
 
 State = Literal["pending", "running", "finished", "failed", "pruned"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
-from rl_attn.progress import StopRequest
+from rl_attn.run.progress import StopRequest
 from rl_attn.studies.cell import Outcome, ask_to_stop
 from rl_attn.studies.plan import Job
 from rl_attn.studies.record import Record

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rl_attn.cli import UserError, choose, load_yaml
+from rl_attn.run.cli import UserError, choose, load_yaml
 from rl_attn.studies.space import Search, read_search
 
 Flags = dict[str, Any]

@@ -21,8 +21,8 @@ from typing import Any
 
 import yaml
 
-from rl_attn.cli import UserError
-from rl_attn.files import write_text
+from rl_attn.run.cli import UserError
+from rl_attn.run.files import write_text
 from rl_attn.studies.plan import Job, cells
 from rl_attn.studies.record import Record, summary
 from rl_attn.studies.scheduler import Source

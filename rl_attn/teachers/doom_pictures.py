@@ -1,8 +1,8 @@
 """Rendered Doom pictures with what is known of each: what the offline teacher learns from.
 
-Two sources: monsters summoned on Freedoom's maps (`envs.studio`), with the same places empty, and
-frames of the scenarios that agents play, under a random policy. Of each picture it is noted which
-monsters are in view, never where.
+Two sources: monsters summoned on Freedoom's maps (`envs.doom.studio`), with the same places empty,
+and frames of the scenarios that agents play, under a random policy. Of each picture it is noted
+which monsters are in view, never where.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
 
-from envs.freedoom import MAPS, MONSTERS
-from envs.game import Game
-from envs.scenarios import resolve
-from envs.studio import Studio
+from rl_attn.envs.doom.freedoom import MAPS, MONSTERS
+from rl_attn.envs.doom.game import Game
+from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.envs.doom.studio import Studio
 from rl_attn.teachers.captions import Scene, colour_of
 from rl_attn.teachers.doom_prompts import WORDS
 

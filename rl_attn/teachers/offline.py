@@ -24,13 +24,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.transforms.v2.functional import normalize, resize
 
-from envs.freedoom import MAPS
-from rl_attn import runs
 from rl_attn.attention import differentiable_attention
-from rl_attn.cli import UserError, parse, run_command
-from rl_attn.device import keep_freed_memory, pick_device
-from rl_attn.files import replacing
-from rl_attn.progress import StopRequest, stop_requests
+from rl_attn.envs.doom.freedoom import MAPS
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.files import replacing
+from rl_attn.run.progress import StopRequest, stop_requests
 from rl_attn.teachers.captions import Scene, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
 from rl_attn.teachers.doom_pictures import HELD_OUT, Pictures, render

@@ -9,7 +9,7 @@ from rl_attn.pictures import enlarged, heat, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
-from supervised.comparison.arrays import read_arrays
+from rl_attn.supervised.comparison.arrays import read_arrays
 
 KEYS = ("frames", "masks", "attention")
 #: Pictures of a task.

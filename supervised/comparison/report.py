@@ -8,12 +8,12 @@ from rl_attn.reports.analysis import Resampling
 from rl_attn.reports.assemble import assemble
 from rl_attn.reports.collect import collect
 from rl_attn.reports.parts import Report, Section
-from supervised.comparison.curves import curve_plates
-from supervised.comparison.examples import example_plates
-from supervised.comparison.heat_maps import heat_map_plates
-from supervised.comparison.overhead import overhead_table
-from supervised.comparison.table import heat_maps
-from supervised.comparison.variance import variance_plates
+from rl_attn.supervised.comparison.curves import curve_plates
+from rl_attn.supervised.comparison.examples import example_plates
+from rl_attn.supervised.comparison.heat_maps import heat_map_plates
+from rl_attn.supervised.comparison.overhead import overhead_table
+from rl_attn.supervised.comparison.table import heat_maps
+from rl_attn.supervised.comparison.variance import variance_plates
 
 
 def compare(folder: Path, out: Path, figures: bool, how: Resampling) -> Report:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
 from rl_attn.reports.style import drawn
-from supervised.comparison.arrays import read_arrays
+from rl_attn.supervised.comparison.arrays import read_arrays
 
 #: Count of pictures, mean (H, W) and variance (H, W).
 Moments = tuple[int, np.ndarray, np.ndarray]

@@ -1,15 +1,15 @@
 """Data sets for classifiers whose attention is supervised: picture, label, and mask.
 
-from supervised.data import load, fold
+from rl_attn.supervised.data import load, fold
 data = load("decoy-mnist", base="digits")
 data.splits["train"].images      # uint8 (N, C, H, W)
 data.splits["train"].masks       # uint8 (N, H, W), 255 where attention belongs
 third = fold(data, k=2, folds=10, seed=0)
 """
 
-from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
-from supervised.data.folds import fold
-from supervised.data.registry import LOADERS, load, options_of
+from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
+from rl_attn.supervised.data.folds import fold
+from rl_attn.supervised.data.registry import LOADERS, load, options_of
 
 __all__ = [
     "IMAGENET_MEAN",

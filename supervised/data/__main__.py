@@ -18,9 +18,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from rl_attn.cli import UserError, choose, parse, run_command
-from supervised.data import DataSet, load
-from supervised.data.sheet import contact_sheet
+from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.supervised.data import DataSet, load
+from rl_attn.supervised.data.sheet import contact_sheet
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from typing import Literal
 
 import torch
 
-from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
-from supervised.data.deal import dealt
-from supervised.data.duplicates import clusters, representatives
-from supervised.data.pictures import Picture, is_picture, read_pictures
+from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
+from rl_attn.supervised.data.deal import dealt
+from rl_attn.supervised.data.duplicates import clusters, representatives
+from rl_attn.supervised.data.pictures import Picture, is_picture, read_pictures
 
 CLASSES = ("normal", "benign", "malignant")
 FOLDERS = ("busi_256", "busi", "BUSI", "Dataset_BUSI_with_GT", ".")

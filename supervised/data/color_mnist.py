@@ -32,11 +32,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import DataSet, Split
-from supervised.data.deal import stratified_indices
-from supervised.data.grey import INK, Base, grey_pictures, ink
-from supervised.data.resize import resize_split
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import DataSet, Split
+from rl_attn.supervised.data.deal import stratified_indices
+from rl_attn.supervised.data.grey import INK, Base, grey_pictures, ink
+from rl_attn.supervised.data.resize import resize_split
 
 Variant = Literal["learning-to-look", "cdep", "repair"]
 REPAIR_NOISE = 0.1  # standard deviation, of colours in [0, 1]

@@ -7,8 +7,8 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import Split
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import Split
 
 SHARES = {"validation": 0.15, "test": 0.15}  # the rest is for training
 FEWEST = 4  # pictures of a class: two to learn from, one to validate on, one to test on

@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from supervised.data.dataset import DataSet, Split
-from supervised.data.deal import stratified_indices
-from supervised.data.grey import INK, Base, grey_pictures, ink
-from supervised.data.resize import resize_split
+from rl_attn.supervised.data.dataset import DataSet, Split
+from rl_attn.supervised.data.deal import stratified_indices
+from rl_attn.supervised.data.grey import INK, Base, grey_pictures, ink
+from rl_attn.supervised.data.resize import resize_split
 
 Variant = Literal["rrr", "cdep", "learning-to-look"]
 Mask = Literal["object", "not-patch", "not-corners"]

@@ -11,7 +11,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from supervised.data.resize import resize
+from rl_attn.supervised.data.resize import resize
 
 THUMBNAIL, THRESHOLD = 32, 0.95
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import DataSet, Split, concatenated
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import DataSet, Split, concatenated
 
 
 def fold(dataset: DataSet, k: int, folds: int, seed: int) -> DataSet:

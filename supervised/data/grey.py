@@ -25,10 +25,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.datasets import MNIST, FashionMNIST
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import DataSet, Split, missing
-from supervised.data.deal import stratified_indices
-from supervised.data.resize import resize, resize_split
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import DataSet, Split, missing
+from rl_attn.supervised.data.deal import stratified_indices
+from rl_attn.supervised.data.resize import resize, resize_split
 
 Base = Literal["digits", "mnist", "fashion-mnist"]
 BASES: tuple[str, ...] = get_args(Base)

@@ -23,9 +23,9 @@ from PIL import Image
 from torchvision.datasets import Flowers102, OxfordIIITPet
 from torchvision.datasets.utils import download_and_extract_archive
 
-from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
-from supervised.data.deal import stratified_indices
-from supervised.data.pictures import Picture, read_pictures
+from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
+from rl_attn.supervised.data.deal import stratified_indices
+from rl_attn.supervised.data.pictures import Picture, read_pictures
 
 SEGMENTATIONS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102segmentations.tgz"
 _BLUE = (0, 0, 254)

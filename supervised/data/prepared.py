@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
-from supervised.data.pictures import Picture, read_pictures, white
-from supervised.data.prepare.samples import SPLITS, TABLE, Sample, read_table
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
+from rl_attn.supervised.data.pictures import Picture, read_pictures, white
+from rl_attn.supervised.data.prepare.samples import SPLITS, TABLE, Sample, read_table
 
 ORIGINALS = {
     "lidc": "LIDC-IDRI (cancerimagingarchive.net/collection/lidc-idri)",

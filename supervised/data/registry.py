@@ -13,17 +13,17 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from rl_attn.cli import UserError, choose
-from supervised.data.busi import busi
-from supervised.data.color_mnist import color_mnist
-from supervised.data.dataset import DataSet, check
-from supervised.data.decoy_mnist import decoy_mnist
-from supervised.data.folder import masked_folder
-from supervised.data.grey import grey
-from supervised.data.monsters import monsters
-from supervised.data.oxford import oxford_flowers, oxford_pets
-from supervised.data.prepared import gender, lidc, pancreas, scene
-from supervised.data.replaced import with_masks
+from rl_attn.run.cli import UserError, choose
+from rl_attn.supervised.data.busi import busi
+from rl_attn.supervised.data.color_mnist import color_mnist
+from rl_attn.supervised.data.dataset import DataSet, check
+from rl_attn.supervised.data.decoy_mnist import decoy_mnist
+from rl_attn.supervised.data.folder import masked_folder
+from rl_attn.supervised.data.grey import grey
+from rl_attn.supervised.data.monsters import monsters
+from rl_attn.supervised.data.oxford import oxford_flowers, oxford_pets
+from rl_attn.supervised.data.prepared import gender, lidc, pancreas, scene
+from rl_attn.supervised.data.replaced import with_masks
 
 LOADERS: dict[str, Callable[..., DataSet]] = {
     "digits": partial(grey, "digits"),

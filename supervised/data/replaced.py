@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from supervised.data.dataset import DataSet, Split
-from supervised.data.pictures import Problem, is_picture, open_picture, report, white
+from rl_attn.supervised.data.dataset import DataSet, Split
+from rl_attn.supervised.data.pictures import Problem, is_picture, open_picture, report, white
 
 _REQUIRED = ("train", "validation")
 

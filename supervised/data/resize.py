@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize as interpolate
 
-from supervised.data.dataset import Split
+from rl_attn.supervised.data.dataset import Split
 
 _CHUNK = 4096  # pictures at a time: the filter works in floats
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from rl_attn.pictures import enlarged
-from supervised.data.dataset import DataSet
+from rl_attn.supervised.data.dataset import DataSet
 
 DIMMED = 0.2  # what is left of a picture outside of its mask
 _LEAST = 48  # pixels of a side that a picture is enlarged to

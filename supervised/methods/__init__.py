@@ -3,8 +3,8 @@
 import importlib
 import pkgutil
 
-from rl_attn.cli import choose
-from supervised.methods.base import Method
+from rl_attn.run.cli import choose
+from rl_attn.supervised.methods.base import Method
 
 
 def _discover() -> dict[str, type[Method]]:

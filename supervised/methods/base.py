@@ -27,8 +27,8 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supervised.batches import Batch, Batches
-from supervised.network import Network, Output
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.network import Network, Output
 
 
 @dataclass

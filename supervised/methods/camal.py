@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from rl_attn.attention import MaskWeights, alpha_beta, camal_loss, mask_weights
-from supervised.batches import Batch
-from supervised.methods.grad_cam import GradCamMethod
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.grad_cam import GradCamMethod
 
 
 @dataclass

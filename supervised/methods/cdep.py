@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import cdep, contextual_decomposition
-from rl_attn.cli import UserError
-from supervised.batches import Batch, Batches
-from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network, Output
-from supervised.regions import corners, ink_frequency, random_pixels
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.network import Network, Output
+from rl_attn.supervised.regions import corners, ink_frequency, random_pixels
 
 
 @dataclass

@@ -39,16 +39,16 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from rl_attn.attention import input_gradient
-from rl_attn.cli import UserError
-from supervised import backbones
-from supervised.batches import Batch, Batches
-from supervised.concepts import Mapping, What, composite, separated
-from supervised.data import IMAGENET_MEAN, IMAGENET_STD
-from supervised.evaluation import at_rest
-from supervised.methods.base import Method, batch_size, cross_entropy
-from supervised.network import Network
-from supervised.regions import corners, ink_frequency, random_pixels
-from supervised.teachers import copied, fit_teacher
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import backbones
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.concepts import Mapping, What, composite, separated
+from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD
+from rl_attn.supervised.evaluation import at_rest
+from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.regions import corners, ink_frequency, random_pixels
+from rl_attn.supervised.teachers import copied, fit_teacher
 
 DINO = "timm:vit_small_patch16_224.dino"
 _MOST = 4 * 2**30  # bytes of concept pictures, which are held in memory

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import random_control, shifted_control, swapped_control, uniform_control
-from supervised.methods.camal import Camal
+from rl_attn.supervised.methods.camal import Camal
 
 
 @dataclass

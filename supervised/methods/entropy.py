@@ -6,8 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from rl_attn.attention import entropy
-from supervised.batches import Batch
-from supervised.methods.grad_cam import GradCamMethod
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.grad_cam import GradCamMethod
 
 
 @dataclass

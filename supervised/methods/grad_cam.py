@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from supervised.batches import Batch
-from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.network import Network
 
 
 @dataclass

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from rl_attn.attention import gradia
-from supervised.batches import Batch
-from supervised.methods.grad_cam import HalfGradientMethod
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
 
 #: Of the one file that holds GRADIA, HAICS and RES.
 RES_RECIPE: dict[str, Any] = {"optimizer": "adam", "learning_rate": 1e-4, "weight_decay": 0.0}

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from rl_attn.attention import haics, signed_labels
-from supervised.batches import Batch
-from supervised.methods.grad_cam import HalfGradientMethod
-from supervised.methods.gradia import RES_RECIPE
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
+from rl_attn.supervised.methods.gradia import RES_RECIPE
 
 
 @dataclass

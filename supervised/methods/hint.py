@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from rl_attn.attention import hint
-from supervised.batches import Batch
-from supervised.methods.grad_cam import HalfGradientMethod
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
 
 #: The XIL typology's.
 XIL_RECIPE: dict[str, Any] = {

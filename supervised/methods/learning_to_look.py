@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import dilate, edge_band, kl_alignment, resize_mask
-from rl_attn.cli import UserError
-from supervised.batches import Batch
-from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network, Output
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.network import Network, Output
 
 #: What is the same for all data sets.
 RECIPE: dict[str, Any] = {

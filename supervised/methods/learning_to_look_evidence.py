@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import evidence_alignment
-from rl_attn.cli import UserError
-from supervised.batches import Batch, Batches
-from supervised.data import load
-from supervised.methods.learning_to_look import RECIPE, TwoPhases
-from supervised.network import Network, Output
-from supervised.teachers import copied, fit_on, without_colour
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.data import load
+from rl_attn.supervised.methods.learning_to_look import RECIPE, TwoPhases
+from rl_attn.supervised.network import Network, Output
+from rl_attn.supervised.teachers import copied, fit_on, without_colour
 
 
 @dataclass

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rl_attn.attention import paric_reference
-from rl_attn.cli import UserError
-from supervised.methods.gals import Gals
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.methods.gals import Gals
 
 
 @dataclass

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from rl_attn.attention import input_gradient, rbr, rbr_influence, rrr_score
-from supervised.batches import Batch
-from supervised.methods.base import Method, batch_size, cross_entropy
-from supervised.methods.hint import XIL_RECIPE
-from supervised.network import Network
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
+from rl_attn.supervised.methods.hint import XIL_RECIPE
+from rl_attn.supervised.network import Network
 
 
 @dataclass

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from rl_attn.attention import input_gradient, rrr, rrr_score
-from supervised.batches import Batch
-from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.network import Network
 
 
 @dataclass

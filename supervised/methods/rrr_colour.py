@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from rl_attn.attention import input_gradient, rrr_colour, rrr_score
-from rl_attn.cli import UserError
-from supervised.batches import Batch, Batches
-from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.network import Network
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from supervised.methods.base import Method
+from rl_attn.supervised.methods.base import Method
 
 
 @dataclass

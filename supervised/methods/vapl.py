@@ -33,14 +33,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rl_attn.attention import Scores
-from rl_attn.cli import UserError
-from supervised.batches import Batch, Batches
-from supervised.evaluation import at_rest, scores
-from supervised.methods.base import Method, cross_entropy
-from supervised.network import Network
-from supervised.prompts import GREY, Annotator, decode, encode, given
-from supervised.refinement import Refinement, Scale, as_given
-from supervised.weighting import MaskWeighting
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.evaluation import at_rest, scores
+from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.prompts import GREY, Annotator, decode, encode, given
+from rl_attn.supervised.refinement import Refinement, Scale, as_given
+from rl_attn.supervised.weighting import MaskWeighting
 
 
 @dataclass

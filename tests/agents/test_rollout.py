@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from agents import RolloutStorage, gae
+from rl_attn.agents import RolloutStorage, gae
 
 CUDA = pytest.param(
     "cuda",

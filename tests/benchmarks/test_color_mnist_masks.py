@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervised.backbones import LeNet
-from supervised.data import load
-from supervised.data.resize import resize
-from supervised.methods import method_class
-from supervised.teachers import without_colour
+from rl_attn.supervised.backbones import LeNet
+from rl_attn.supervised.data import load
+from rl_attn.supervised.data.resize import resize
+from rl_attn.supervised.methods import method_class
+from rl_attn.supervised.teachers import without_colour
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "color_mnist_masks.py"
 TINY = ("--pictures", "64", "--seeds", "1", "--attention-epochs", "1", "--joint-epochs", "1")

@@ -6,9 +6,9 @@ import av
 import pytest
 from PIL import Image
 
-from envs.game import Game
 from rl_attn import evaluate
-from rl_attn.cli import UserError
+from rl_attn.envs.doom.game import Game
+from rl_attn.run.cli import UserError
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,12 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import rl_attn.trainer
-from envs.game import Game
-from rl_attn import ppo, runs
-from rl_attn.cli import UserError
-from rl_attn.trainer import Trainer
+import rl_attn.rl.trainer
+from rl_attn import ppo
+from rl_attn.envs.doom.game import Game
+from rl_attn.rl.trainer import Trainer
+from rl_attn.run import runs
+from rl_attn.run.cli import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,8 +85,8 @@ def test_vanilla_never_computes_attention_in_an_update(tiny, tmp_path, monkeypat
     def refuse(*_, **__):
         raise AssertionError("Vanilla computed an attention map")
 
-    monkeypatch.setattr(rl_attn.trainer, "grad_cam", refuse)
-    monkeypatch.setattr(rl_attn.trainer, "mask_weights", refuse)
+    monkeypatch.setattr(rl_attn.rl.trainer, "grad_cam", refuse)
+    monkeypatch.setattr(rl_attn.rl.trainer, "mask_weights", refuse)
     run = tmp_path / "vanilla"
     args = [*tiny, "--camal", "0", "--total-timesteps", "32", "--run-dir", str(run)]
     assert ppo.main(args) == 0

@@ -21,10 +21,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMoni
 from torch import nn
 
 import rl_attn.sb3
-from agents import ActorCritic, cell_centres
-from envs.doom import DoomEnv
-from envs.vector import DoomVectorEnv
+from rl_attn.agents import ActorCritic, cell_centres
 from rl_attn.attention import mask_weights
+from rl_attn.envs.doom.env import DoomEnv
+from rl_attn.envs.doom.vector import DoomVectorEnv
+from rl_attn.rl.settings import Args
+from rl_attn.rl.trainer import attention_loss
 from rl_attn.sb3 import (
     CamalPPO,
     LanesVecEnv,
@@ -33,8 +35,6 @@ from rl_attn.sb3 import (
     tapped_cells,
     tapped_layer,
 )
-from rl_attn.settings import Args
-from rl_attn.trainer import attention_loss
 
 ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 44, 52

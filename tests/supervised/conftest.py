@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervised.data import LOADERS, DataSet, Split
+from rl_attn.supervised.data import LOADERS, DataSet, Split
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `training`
 

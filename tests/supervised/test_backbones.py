@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.backbones import SMALL, build, parameters_of, seeded, tap_layer
-from supervised.network import Network, Output
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.backbones import SMALL, build, parameters_of, seeded, tap_layer
+from rl_attn.supervised.network import Network, Output
 
 
 @pytest.mark.parametrize(

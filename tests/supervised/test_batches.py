@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from supervised.batches import Batches, Draws, View, cropped, resized
-from supervised.data import Split
+from rl_attn.supervised.batches import Batches, Draws, View, cropped, resized
+from rl_attn.supervised.data import Split
 
 
 def split_of(number: int, size: int) -> Split:

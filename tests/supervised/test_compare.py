@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from rl_attn.cli import UserError
-from supervised import compare
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import compare
 
 TABLE = {
     "command": "supervised.train",

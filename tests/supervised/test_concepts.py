@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from supervised.concepts import Mapping, composite, separated
+from rl_attn.supervised.concepts import Mapping, composite, separated
 
 
 def test_composites_by_hand():

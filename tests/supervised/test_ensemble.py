@@ -4,8 +4,8 @@ import pytest
 import torch
 from training import flags_of, trainer_of
 
-from rl_attn.cli import UserError, parse
-from supervised.settings import args_type, validate
+from rl_attn.run.cli import UserError, parse
+from rl_attn.supervised.settings import args_type, validate
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from supervised.batches import Batches, View
-from supervised.data import Split
-from supervised.evaluation import evaluate, scores
-from supervised.network import Network
+from rl_attn.supervised.batches import Batches, View
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.evaluation import evaluate, scores
+from rl_attn.supervised.network import Network
 
 
 class ReadsTheTopLeft(nn.Module):

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from supervised.batches import Batches, View
-from supervised.data import Split
-from supervised.faithfulness import chosen, faithfulness
-from supervised.network import Network
+from rl_attn.supervised.batches import Batches, View
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.faithfulness import chosen, faithfulness
+from rl_attn.supervised.network import Network
 
 
 class CountsLight(nn.Module):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from training import trainer_of
 
-from supervised import backbones
-from supervised.evaluation import evaluate
+from rl_attn.supervised import backbones
+from rl_attn.supervised.evaluation import evaluate
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

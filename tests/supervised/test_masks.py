@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised import masks
-from supervised.data import load
-from supervised.mask_folder import MaskFile, read
-from supervised.mask_report import held_out_iou
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import masks
+from rl_attn.supervised.data import load
+from rl_attn.supervised.mask_folder import MaskFile, read
+from rl_attn.supervised.mask_report import held_out_iou
 
 
 def command(clip_folder, out, *more):

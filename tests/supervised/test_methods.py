@@ -8,11 +8,11 @@ import torch
 from training import run, trainer_of
 
 from rl_attn.attention import input_gradient, learning_to_look_mask, rrr, rrr_score
-from rl_attn.cli import UserError
-from supervised.data.resize import resize
-from supervised.evaluation import evaluate
-from supervised.loop import Trainer
-from supervised.methods import method_class
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.resize import resize
+from rl_attn.supervised.evaluation import evaluate
+from rl_attn.supervised.loop import Trainer
+from rl_attn.supervised.methods import method_class
 
 #: Own settings at this size: (flags, by how much the method's loss must fall).
 SETTINGS = {

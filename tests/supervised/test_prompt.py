@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from training import flags_of
 
-from rl_attn.cli import UserError
-from supervised import prompt, train
-from supervised.steering import drawn
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import prompt, train
+from rl_attn.supervised.steering import drawn
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.prompts import Annotator, decode, encode, given
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.prompts import Annotator, decode, encode, given
 
 
 def generator(seed: int = 0) -> torch.Generator:

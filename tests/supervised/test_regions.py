@@ -2,7 +2,7 @@
 
 import torch
 
-from supervised.regions import corners, ink_frequency, random_pixels
+from rl_attn.supervised.regions import corners, ink_frequency, random_pixels
 
 
 def test_corners_by_hand():

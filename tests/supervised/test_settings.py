@@ -3,10 +3,10 @@ import dataclasses
 import pytest
 import yaml
 
-from rl_attn.cli import UserError, parse
-from supervised.data import LOADERS
-from supervised.methods import METHODS
-from supervised.settings import Args, args_type, method_of, options, validate
+from rl_attn.run.cli import UserError, parse
+from rl_attn.supervised.data import LOADERS
+from rl_attn.supervised.methods import METHODS
+from rl_attn.supervised.settings import Args, args_type, method_of, options, validate
 
 
 def parsed(*argv: str) -> Args:

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from supervised.batches import Batches, View
-from supervised.data import Split
-from supervised.network import Network
-from supervised.spatial import save_arrays, spatial_variance
+from rl_attn.supervised.batches import Batches, View
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.spatial import save_arrays, spatial_variance
 
 
 class Copies(nn.Module):

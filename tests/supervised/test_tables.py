@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from rl_attn.cli import UserError, load_yaml, parse
+from rl_attn.run.cli import UserError, load_yaml, parse
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command
-from supervised.comparison.table import heat_maps, read_table
-from supervised.data import LOADERS, options_of
-from supervised.settings import args_type, method_of, options, validate
+from rl_attn.supervised.comparison.table import heat_maps, read_table
+from rl_attn.supervised.data import LOADERS, options_of
+from rl_attn.supervised.settings import args_type, method_of, options, validate
 
 TABLES = sorted((Path(__file__).parents[2] / "configs" / "tables").glob("*.yaml"))
 

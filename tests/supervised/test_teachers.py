@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from supervised.batches import View
-from supervised.teachers import fit_teacher, moved, without_colour
+from rl_attn.supervised.batches import View
+from rl_attn.supervised.teachers import fit_teacher, moved, without_colour
 
 VIEW = View(None, 3, torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.5, 0.25, 0.2]))
 

@@ -11,11 +11,11 @@ import yaml
 from PIL import Image
 from training import flags_of
 
-from rl_attn.cli import UserError, parse
-from supervised import train
-from supervised.loop import Trainer
-from supervised.settings import args_type
-from supervised.setup import read_data
+from rl_attn.run.cli import UserError, parse
+from rl_attn.supervised import train
+from rl_attn.supervised.loop import Trainer
+from rl_attn.supervised.settings import args_type
+from rl_attn.supervised.setup import read_data
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from math import log, tanh
 import pytest
 import torch
 
-from supervised.weighting import MaskWeighting
+from rl_attn.supervised.weighting import MaskWeighting
 
 
 def disturbed(seed: int = 0) -> MaskWeighting:

@@ -2,10 +2,10 @@
 
 import torch
 
-from rl_attn.cli import parse
-from supervised import train
-from supervised.loop import Trainer
-from supervised.settings import args_type
+from rl_attn.run.cli import parse
+from rl_attn.supervised import train
+from rl_attn.supervised.loop import Trainer
+from rl_attn.supervised.settings import args_type
 
 #: What makes each method converge on 48 pictures in a second.
 FLAGS = {"size": 28, "backbone": "lenet", "batch_size": 16, "optimizer": "adam", "epochs": 20}

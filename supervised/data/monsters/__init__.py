@@ -15,7 +15,7 @@ background-shift  iid on three quarters of the maps. "test-original" has the sam
                   "test-new-maps" monsters that stand on the other maps.
 
 The pool (train, validation, test) is what folds are dealt from; the other splits share no picture
-with it. How a picture is made is told in `envs.studio`.
+with it. How a picture is made is told in `rl_attn.envs.doom.studio`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.freedoom import MONSTERS
-from rl_attn.cli import UserError
-from supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
-from supervised.data.monsters import gallery, plans
-from supervised.data.monsters.photographs import HEIGHTS, Photographs
+from rl_attn.envs.doom.freedoom import MONSTERS
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
+from rl_attn.supervised.data.monsters import gallery, plans
+from rl_attn.supervised.data.monsters.photographs import HEIGHTS, Photographs
 
 Kind = Literal["iid", "shortcut", "waterbirds", "background-shift"]
 

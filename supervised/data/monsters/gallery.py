@@ -26,11 +26,11 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import Progress
 
-from envs.freedoom import MONSTERS
-from envs.game import GameFault
-from envs.studio import NoRoom, Studio
-from rl_attn.cli import UserError
-from supervised.data.monsters.photographs import Photographs, photograph, studio_of
+from rl_attn.envs.doom.freedoom import MONSTERS
+from rl_attn.envs.doom.game import GameFault
+from rl_attn.envs.doom.studio import NoRoom, Studio
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.monsters.photographs import Photographs, photograph, studio_of
 
 #: Changes when the same options no longer give the same pictures.
 VERSION = 1

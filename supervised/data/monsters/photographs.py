@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.studio import Studio
-from supervised.data.resize import resize
+from rl_attn.envs.doom.studio import Studio
+from rl_attn.supervised.data.resize import resize
 
 HEIGHTS = (120, 240, 480, 960)  # of the screens, 4:3, that pictures are cut from
 

@@ -16,11 +16,11 @@ from typing import Annotated
 
 import tyro
 
-from rl_attn.cli import UserError, choose, parse, run_command
-from supervised.data.prepare.lidc import Lidc, lidc
-from supervised.data.prepare.pancreas import Pancreas, pancreas
-from supervised.data.prepare.res import res
-from supervised.data.prepare.samples import Drawn, refuse_finished, store
+from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.supervised.data.prepare.lidc import Lidc, lidc
+from rl_attn.supervised.data.prepare.pancreas import Pancreas, pancreas
+from rl_attn.supervised.data.prepare.res import res
+from rl_attn.supervised.data.prepare.samples import Drawn, refuse_finished, store
 
 SETS = ("lidc", "pancreas", "gender", "scene")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_attn.cli import UserError
+from rl_attn.run.cli import UserError
 
 _TAGS = [
     "Modality",

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import missing
-from supervised.data.prepare.dicom import Series, by_uid, find_series, hounsfield, windowed
-from supervised.data.prepare.outlines import Reading, nodules, read_xml
-from supervised.data.prepare.samples import Drawn, Sample
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import missing
+from rl_attn.supervised.data.prepare.dicom import Series, by_uid, find_series, hounsfield, windowed
+from rl_attn.supervised.data.prepare.outlines import Reading, nodules, read_xml
+from rl_attn.supervised.data.prepare.samples import Drawn, Sample
 
 LOW, HIGH = -1000.0, 400.0  # HU of black and white
 WHERE = "Get the CT images and the XML annotations of LIDC-IDRI from " + (

@@ -29,9 +29,9 @@ from typing import Literal
 
 import numpy as np
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import missing
-from supervised.data.prepare.dicom import (
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import missing
+from rl_attn.supervised.data.prepare.dicom import (
     Series,
     by_height,
     find_series,
@@ -39,7 +39,7 @@ from supervised.data.prepare.dicom import (
     needs_extra,
     windowed,
 )
-from supervised.data.prepare.samples import Drawn, Sample
+from rl_attn.supervised.data.prepare.samples import Drawn, Sample
 
 LOW, HIGH = -125.0, 275.0  # HU of black and white
 SOFT = (-50.0, 250.0)  # HU of a pancreas with contrast medium, fat between its lobes left out

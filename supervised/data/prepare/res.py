@@ -27,11 +27,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import missing
-from supervised.data.pictures import Problem, open_picture, report
-from supervised.data.prepare.samples import Drawn, Sample
-from supervised.prompts import GREY
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import missing
+from rl_attn.supervised.data.pictures import Problem, open_picture, report
+from rl_attn.supervised.data.prepare.samples import Drawn, Sample
+from rl_attn.supervised.prompts import GREY
 
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
 CLASSES = {"gender": ("men", "women"), "scene": ("nature", "urban")}

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rl_attn.cli import UserError
-from rl_attn.files import replacing, write_text
+from rl_attn.run.cli import UserError
+from rl_attn.run.files import replacing, write_text
 
 TABLE = "samples.csv"
 COLUMNS = ("class", "image", "subject", "split", "annotated")

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 from rl_attn.attention import (
     alpha_beta,
     camal,

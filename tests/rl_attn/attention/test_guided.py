@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from captum.attr import GuidedBackprop
 from torch import nn
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 from rl_attn.attention import (
     class_score,
     guided_backpropagation,

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from captum.attr import LayerGradCam
 from torch import nn
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 from rl_attn.attention import alpha_beta, camal, grad_cam, mask_weights, normalize, upsample
 
 FRAME = (44, 52)  # the agent's feature maps are 2 x 3

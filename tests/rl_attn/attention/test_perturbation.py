@@ -6,7 +6,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 from torch import nn
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 from rl_attn.attention import greydanus, sarfa
 from rl_attn.attention.perturbation import gaussian_blur
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models import VisionTransformer, resnet18
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 from rl_attn.attention import TapError, TapWarning, check_tap
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models import VisionTransformer, swin_t
 
-from agents import ActorCritic
+from rl_attn.agents import ActorCritic
 from rl_attn.attention import camal, grad_cam, standard_layer, tap
 from rl_attn.attention.grids import as_maps, grid_of
 

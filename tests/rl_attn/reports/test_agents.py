@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
-from rl_attn.play import Moment
 from rl_attn.reports import agents
 from rl_attn.reports.agents import TargetFrames, attention_plates
 from rl_attn.reports.collect import collect
+from rl_attn.rl.play import Moment
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from supervised.comparison.curves import ALL, curve_plates, faithfulness_curves
+from rl_attn.supervised.comparison.curves import ALL, curve_plates, faithfulness_curves
 
 
 def test_means_and_bands_over_folds(two_methods):

@@ -1,4 +1,4 @@
-from supervised.comparison.examples import example_plates
+from rl_attn.supervised.comparison.examples import example_plates
 
 from .conftest import sample, save
 

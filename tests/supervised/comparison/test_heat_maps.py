@@ -3,7 +3,7 @@ import math
 import pytest
 
 from rl_attn.reports.study import Metric
-from supervised.comparison.heat_maps import grid_values, heat_map_plates
+from rl_attn.supervised.comparison.heat_maps import grid_values, heat_map_plates
 
 REPORT = {
     "compare": "weight",

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from supervised.comparison.overhead import epoch_times, overhead_table
+from rl_attn.supervised.comparison.overhead import epoch_times, overhead_table
 
 
 def test_medians_of_epochs_beside_the_baseline(two_methods):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from rl_attn.reports.analysis import Resampling
-from supervised.comparison.report import compare
+from rl_attn.supervised.comparison.report import compare
 
 HOW = Resampling(100)
 

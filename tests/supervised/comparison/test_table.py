@@ -3,9 +3,9 @@
 import pytest
 import yaml
 
-from rl_attn.cli import UserError
-from supervised import compare
-from supervised.comparison.table import read_table
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import compare
+from rl_attn.supervised.comparison.table import read_table
 
 GOOD = {
     "command": "supervised.train",

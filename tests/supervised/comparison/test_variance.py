@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from supervised.comparison.variance import _row, merged, variance_plates
+from rl_attn.supervised.comparison.variance import _row, merged, variance_plates
 
 
 def test_merged_moments_are_those_of_all_pictures_together():

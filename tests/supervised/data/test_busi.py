@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data import fold, load
-from supervised.data.duplicates import clusters, representatives
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import fold, load
+from rl_attn.supervised.data.duplicates import clusters, representatives
 
 
 def texture(seed: int) -> np.ndarray:

@@ -4,10 +4,10 @@ import cv2
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.data import load
-from supervised.data.color_mnist import paint, red_to_purple
-from supervised.data.grey import grey_pictures
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import load
+from rl_attn.supervised.data.color_mnist import paint, red_to_purple
+from rl_attn.supervised.data.grey import grey_pictures
 
 PUBLISHED = [  # red to purple in ten steps, as the colour library of CDEP's code prints them
     (1, 0, 0), (0.94466, 0.52481, 0), (0.79051, 0.88932, 0), (0.27800, 0.83399, 0),

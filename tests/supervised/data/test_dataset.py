@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.data.dataset import DataSet, Split, check, concatenated
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.dataset import DataSet, Split, check, concatenated
 
 
 def split(labels: list[int], size: int = 4) -> Split:

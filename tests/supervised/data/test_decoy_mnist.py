@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from supervised.data import load
-from supervised.data.decoy_mnist import draw_corners, patch_masks, shade
-from supervised.data.grey import grey_pictures
+from rl_attn.supervised.data import load
+from rl_attn.supervised.data.decoy_mnist import draw_corners, patch_masks, shade
+from rl_attn.supervised.data.grey import grey_pictures
 
 PATCH = {"rrr": 4, "cdep": 5, "learning-to-look": 5}
 

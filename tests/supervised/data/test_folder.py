@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data import load
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import load
 
 
 def make(root: Path, beside: bool, counts: dict[str, int], mask_size: int = 12) -> Path:

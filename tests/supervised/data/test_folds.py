@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.data import DataSet, Split, fold, load
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import DataSet, Split, fold, load
 
 
 def toy(n: int = 60, groups: bool = False) -> DataSet:

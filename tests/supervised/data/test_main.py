@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data import load
-from supervised.data.__main__ import as_options, main
-from supervised.data.sheet import DIMMED, contact_sheet
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import load
+from rl_attn.supervised.data.__main__ import as_options, main
+from rl_attn.supervised.data.sheet import DIMMED, contact_sheet
 
 
 def test_sheet_and_summary(tmp_path, capsys):

@@ -9,8 +9,8 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import Flowers102, OxfordIIITPet
 
-from rl_attn.cli import UserError
-from supervised.data import load
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import load
 
 TRIMAP = np.repeat(np.array([[1, 1, 3, 2]], np.uint8), 4, axis=0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data.pictures import Picture, read_pictures
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data.pictures import Picture, read_pictures
 
 
 def save(path: Path, array: np.ndarray) -> Path:

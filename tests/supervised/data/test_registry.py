@@ -2,8 +2,8 @@
 
 import pytest
 
-from rl_attn.cli import UserError
-from supervised.data import LOADERS, load, options_of
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import LOADERS, load, options_of
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from rl_attn.cli import parse
-from supervised import train
-from supervised.data import LOADERS, DataSet, Split
-from supervised.loop import Trainer
-from supervised.settings import args_type
+from rl_attn.run.cli import parse
+from rl_attn.supervised import train
+from rl_attn.supervised.data import LOADERS, DataSet, Split
+from rl_attn.supervised.loop import Trainer
+from rl_attn.supervised.settings import args_type
 
 CLASSES = 3
 #: As bright as each other: only the hue tells.

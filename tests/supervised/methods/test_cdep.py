@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rl_attn.attention import contextual_decomposition
-from rl_attn.cli import UserError
-from supervised.backbones import MLP
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.backbones import MLP
 
 
 def test_penalty_falls(trained):

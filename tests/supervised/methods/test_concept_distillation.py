@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rl_attn.cli import UserError
-from supervised import backbones
-from supervised.data import IMAGENET_MEAN, IMAGENET_STD
-from supervised.methods.concept_distillation import concept_loss
+from rl_attn.run.cli import UserError
+from rl_attn.supervised import backbones
+from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD
+from rl_attn.supervised.methods.concept_distillation import concept_loss
 
 SMALL = {"teacher_epochs": 30, "concept_pictures": 12, "renew": 4, "local": "corners"}
 

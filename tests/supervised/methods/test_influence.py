@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rl_attn.cli import UserError
-from supervised.methods.base import cross_entropy
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.methods.base import cross_entropy
 
 
 def test_rbr_takes_influence_off_the_decoy(trainer_of):

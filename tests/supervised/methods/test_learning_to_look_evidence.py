@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.methods import method_class
-from supervised.teachers import without_colour
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.methods import method_class
+from rl_attn.supervised.teachers import without_colour
 
 METHOD = "learning-to-look-evidence"
 #: What makes LeNet converge on 36 pictures.

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rl_attn.cli import UserError
-from supervised.methods.paric import BlindSpotAdapter, Paric, fitted_adapter
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.methods.paric import BlindSpotAdapter, Paric, fitted_adapter
 
 
 def squares(number: int, noise: float) -> torch.Tensor:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rl_attn.attention import input_gradient, rrr_score
-from rl_attn.cli import UserError
-from supervised.evaluation import evaluate
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.evaluation import evaluate
 
 
 def test_where_colour_lies_the_shape_is_found(coloured_trainer_of):

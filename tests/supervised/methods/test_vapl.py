@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from rl_attn.attention import masked
-from supervised.methods.vapl import convolutions
-from supervised.network import Network
-from supervised.prompts import GREY, given
-from supervised.refinement import Refinement, as_given, chunk_of
+from rl_attn.supervised.methods.vapl import convolutions
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.prompts import GREY, given
+from rl_attn.supervised.refinement import Refinement, as_given, chunk_of
 
 TINY = {"perturbed_masks": 24, "cells": 4, "model_passes": 2, "weight_passes": 1, "epochs": 3}
 

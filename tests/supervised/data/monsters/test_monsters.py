@@ -8,12 +8,12 @@ import psutil
 import pytest
 import torch
 
-from envs.freedoom import MONSTERS
-from envs.studio import NoRoom, Studio
-from rl_attn.cli import UserError
-from supervised.data import DataSet, Split, fold, load
-from supervised.data.monsters import MAPS, _swapped, gallery
-from supervised.data.monsters.photographs import Photographs, photograph, studio_of
+from rl_attn.envs.doom.freedoom import MONSTERS
+from rl_attn.envs.doom.studio import NoRoom, Studio
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import DataSet, Split, fold, load
+from rl_attn.supervised.data.monsters import MAPS, _swapped, gallery
+from rl_attn.supervised.data.monsters.photographs import Photographs, photograph, studio_of
 
 TINY = {"classes": 2, "maps": 2, "pictures": 8, "extra": 1, "size": 32, "bias": 0.75}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from supervised.data.monsters import plans
+from rl_attn.supervised.data.monsters import plans
 
 
 def rng() -> np.random.Generator:

@@ -8,11 +8,11 @@ import pytest
 from originals import write_series
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data import fold, load
-from supervised.data.prepare.__main__ import main
-from supervised.data.prepare.lidc import Lidc, beside, consensus, corner
-from supervised.data.prepare.outlines import fill, nodules
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import fold, load
+from rl_attn.supervised.data.prepare.__main__ import main
+from rl_attn.supervised.data.prepare.lidc import Lidc, beside, consensus, corner
+from rl_attn.supervised.data.prepare.outlines import fill, nodules
 
 SIDE, SLICES = 48, 3
 XML = """<?xml version="1.0" encoding="UTF-8"?>

@@ -8,10 +8,10 @@ import pytest
 from originals import write_series
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data import load
-from supervised.data.prepare.__main__ import main
-from supervised.data.prepare.pancreas import aligned, upright
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import load
+from rl_attn.supervised.data.prepare.__main__ import main
+from rl_attn.supervised.data.prepare.pancreas import aligned, upright
 
 SHAPE = (4, 12, 10)  # slices from the feet, rows, columns
 FAT, TISSUE, TUMOUR = -125, 75, 275  # 0, 127.5 and 255 in the window

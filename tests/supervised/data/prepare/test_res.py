@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rl_attn.cli import UserError
-from supervised.data import load
-from supervised.data.prepare.__main__ import main
+from rl_attn.run.cli import UserError
+from rl_attn.supervised.data import load
+from rl_attn.supervised.data.prepare.__main__ import main
 
 SIDE = 4  # of the annotators' matrices
 #: factual, counterfactual: 4 x 4 over pictures of 8 x 6

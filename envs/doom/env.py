@@ -1,0 +1,102 @@
+"""One Doom scenario as a gymnasium environment.
+
+    env = gymnasium.make("rl_attn/TakeCover-v0", resolution=(320, 240), rgb=True)
+    observation, info = env.reset(seed=7)
+    observation["frame"]    # (H, W, C) uint8, C = 1 (gray) or 3 (RGB)
+    observation["mask"]     # (H, W) uint8, 1 on the pixels of the targets
+
+Rewards are the game's own, in `info["raw_reward"]` as well, where wrappers do not change them.
+A game that dies or hangs is a GameFault; the next `reset` begins with another.
+After `reset(seed=s)` the same actions give the same episodes, the following ones included. The
+observation of a terminal step is the last frame seen: Doom draws none of a game that is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from rl_attn.envs.doom.game import Game
+from rl_attn.envs.doom.lane import draw_episode_seed
+from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.envs.doom.watchdog import Watchdog
+
+Observation = dict[str, np.ndarray]
+
+# Tics a second of Doom's clock.
+TICS_PER_SECOND = 35
+
+
+def observation_space(game: Game) -> gymnasium.spaces.Dict:
+    """The frame and the mask of that game."""
+    return gymnasium.spaces.Dict(
+        frame=gymnasium.spaces.Box(0, 255, game.frame_shape, np.uint8),
+        mask=gymnasium.spaces.Box(0, 1, game.mask_shape, np.uint8),
+    )
+
+
+class DoomEnv(gymnasium.Env[Observation, np.int64]):
+    """See the head of this file. The game starts at the first `reset`."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": TICS_PER_SECOND}  # noqa: RUF012
+
+    def __init__(
+        self,
+        scenario: str,
+        resolution: tuple[int, int] = (160, 120),
+        rgb: bool = False,
+        frame_skip: int = 4,
+        targets: Sequence[str] | None = None,
+        render_mode: str | None = None,
+        hang_timeout: float = 30.0,
+    ) -> None:
+        """resolution: (width, height) in pixels. frame_skip: tics (1/35 s) an action lasts.
+
+        targets: object names or "category:NAME" in place of the scenario's own. hang_timeout:
+        seconds that one call to the game may take before it is killed. ValueError for an unknown
+        scenario, target or resolution.
+        """
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
+        self._game = Game(resolve(scenario, targets), resolution, rgb, frame_skip)
+        self._watchdog = Watchdog(self._game, hang_timeout)
+        self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
+        self.render_mode = render_mode
+        self.action_names = self._game.action_names
+        self.action_space = gymnasium.spaces.Discrete(self._game.num_actions)
+        self.observation_space = observation_space(self._game)
+        self._frame = np.zeros(self._game.frame_shape, np.uint8)
+        self._mask = np.zeros(self._game.mask_shape, np.uint8)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode. Raises GameFault if the engine dies; the next `reset` restarts it."""
+        super().reset(seed=seed)
+        with self._watchdog:
+            self._game.start(draw_episode_seed(self.np_random), self._frame, self._mask)
+        return self._observation(), {"raw_reward": 0.0}
+
+    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Hold an action for `frame_skip` tics. Raises GameFault if the engine dies."""
+        with self._watchdog:
+            reward, terminated, truncated = self._game.step(int(action), self._frame, self._mask)
+        return self._observation(), reward, terminated, truncated, {"raw_reward": reward}
+
+    def render(self) -> np.ndarray | None:
+        """The current frame as (H, W, 3) uint8 in the mode "rgb_array"."""
+        if self.render_mode is None:
+            gymnasium.logger.warn("render() needs render_mode='rgb_array' in gymnasium.make()")
+            return None
+        return self._frame.repeat(3, axis=-1) if self._frame.shape[-1] == 1 else self._frame.copy()
+
+    def close(self) -> None:
+        """End the game. A later `reset` starts it again."""
+        self._watchdog.close()
+        self._game.close()
+
+    def _observation(self) -> Observation:
+        return {"frame": self._frame.copy(), "mask": self._mask.copy()}

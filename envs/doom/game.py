@@ -1,0 +1,316 @@
+"""One game of Doom, stepped with an action number, drawing into buffers that the caller owns.
+
+    game = Game(resolve("DefendCenter"))
+    frame, mask = np.empty(game.frame_shape, np.uint8), np.empty(game.mask_shape, np.uint8)
+    game.start(seed=7, frame=frame, mask=mask)
+    reward, terminated, truncated = game.step(3, frame, mask)
+
+Action 0 does nothing, action i presses button i alone (`action_names`). The mask is 1 on the exact
+pixels of the scenario's targets, from the labels that the engine draws beside the picture. Same
+seed and actions give the same frames, masks and rewards.
+
+Time is counted here and not by the engine, whose own limit replaces the last frame by nothing:
+an episode that runs out of time is truncated and its true last frame is in the buffers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from pathlib import Path
+
+import numpy as np
+import vizdoom
+
+from rl_attn.envs.doom.processes import GameProcess
+from rl_attn.envs.doom.scenarios import Scenario
+
+_SCENARIO_FOLDER = Path(vizdoom.__file__).resolve().parent / "scenarios"
+
+# What ViZDoom raises when the process of a game has died.
+ENGINE_ERRORS = (
+    vizdoom.ViZDoomErrorException,
+    vizdoom.ViZDoomIsNotRunningException,
+    vizdoom.ViZDoomUnexpectedExitException,
+    vizdoom.MessageQueueException,
+    vizdoom.SharedMemoryException,
+    RuntimeError,  # its C++ exceptions that have no Python class
+)
+
+
+# ViZDoom forks its engine from a program of many threads; two forks at once can lose one of them,
+# and `init` then waits for it without end. So games start one after the other.
+_LAUNCHING = threading.Lock()
+
+#: Seconds until a launch counts as failed; one takes 0.3 s on an idle machine.
+LAUNCH_TIMEOUT = 60.0
+
+
+class GameFault(RuntimeError):
+    """The process of a game has died; `start` begins a new one."""
+
+
+def screen_resolution(resolution: tuple[int, int]) -> vizdoom.ScreenResolution:
+    """ViZDoom's constant for (width, height); ValueError with the choices if it has none."""
+    known = {
+        tuple(int(side) for side in name.removeprefix("RES_").split("X")): value
+        for name, value in vizdoom.ScreenResolution.__members__.items()
+    }
+    if tuple(resolution) not in known:
+        choices = ", ".join(f"{width}x{height}" for width, height in sorted(known))
+        shown = "x".join(str(side) for side in resolution)
+        raise ValueError(f"Doom has no resolution {shown}: choose from {choices}")
+    return known[tuple(resolution)]
+
+
+class Game:
+    """One DoomGame. Not started until `start`; usable from one thread at a time, bar `kill`."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        resolution: tuple[int, int] = (160, 120),
+        rgb: bool = False,
+        frame_skip: int = 4,
+    ) -> None:
+        """`resolution` is (width, height) in pixels, `frame_skip` the tics an action lasts."""
+        if frame_skip < 1:
+            raise ValueError(f"frame_skip is {frame_skip}: it must be at least 1")
+        size = screen_resolution(resolution)
+        width, height = resolution
+        self.scenario = scenario
+        self.frame_skip = frame_skip
+        self.frame_shape = (height, width, 3 if rgb else 1)
+        self.mask_shape = (height, width)
+        self._settings = (scenario, size, rgb)
+        self._doom = self._configured(*self._settings)
+        buttons = self._doom.get_available_buttons()
+        self.action_names = ("NOOP", *(button.name for button in buttons))
+        self._presses = [[False] * len(buttons)]
+        self._presses += [[i == j for j in range(len(buttons))] for i in range(len(buttons))]
+        self._is_target: dict[str, bool] = {}
+        self._tics = 0
+        # The last frame seen. ViZDoom hands out new arrays for each frame, so keeping is enough.
+        self._screen = np.zeros(self.frame_shape, np.uint8)  # (H, W, C)
+        self._labels = np.zeros(self.mask_shape, np.uint8)  # (H, W)
+        self._objects: list[vizdoom.Label] = []  # in _labels
+        self._values: list[int] = []  # of the targets in _labels
+        self._other = np.empty(self.mask_shape, dtype=bool)
+        self._process: GameProcess | None = None
+        self._launching = False
+        self._give_up = threading.Event()
+
+    @staticmethod
+    def _configured(
+        scenario: Scenario, resolution: vizdoom.ScreenResolution, rgb: bool
+    ) -> vizdoom.DoomGame:
+        doom = vizdoom.DoomGame()
+        doom.load_config(str(_SCENARIO_FOLDER / scenario.config))
+        doom.set_screen_resolution(resolution)
+        doom.set_screen_format(vizdoom.ScreenFormat.RGB24 if rgb else vizdoom.ScreenFormat.GRAY8)
+        doom.set_labels_buffer_enabled(True)
+        doom.clear_available_game_variables()  # nobody reads them
+        doom.set_window_visible(False)
+        doom.set_sound_enabled(False)
+        doom.set_mode(vizdoom.Mode.PLAYER)
+        doom.set_episode_timeout(0)
+        return doom
+
+    @property
+    def num_actions(self) -> int:
+        return len(self.action_names)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the engine; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, seed: int, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Begin the episode of that seed (0 to 2**32 - 1) and draw its first frame.
+
+        frame: uint8 (H, W, C), mask: uint8 (H, W), both written. Starts the engine if need be.
+        Raises GameFault if the engine dies.
+        """
+        doom = self._doom
+        try:
+            if self._process is None:
+                self._launch()
+            self._doom.set_seed(seed)
+            self._doom.new_episode()
+        except ENGINE_ERRORS as error:
+            self._fail(error, doom)
+        self._tics = 0
+        if not self._look():
+            self._fail(RuntimeError("the episode was over before it began"), doom)
+        self.draw(frame, mask)
+
+    def step(self, action: int, frame: np.ndarray, mask: np.ndarray) -> tuple[float, bool, bool]:
+        """Hold one action for `frame_skip` tics, or for what the time limit leaves of them.
+
+        Returns (raw reward, terminated, truncated). When the episode has terminated there is no
+        frame any more and the buffers are left as they are. Raises GameFault if the engine dies.
+        """
+        limit = self.scenario.time_limit
+        tics = self.frame_skip if limit is None else min(self.frame_skip, limit - self._tics)
+        doom = self._doom
+        try:
+            reward = doom.make_action(self._presses[action], tics)
+        except ENGINE_ERRORS as error:
+            self._fail(error, doom)
+        self._tics += tics
+        if not self._look():
+            return reward, True, False
+        self.draw(frame, mask)
+        return reward, False, self._tics == limit
+
+    def draw(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Write the last frame seen and its mask; works after the end of an episode too."""
+        frame[...] = self._screen
+        mask = mask.view(bool)
+        if not self._values:
+            mask[...] = False
+            return
+        np.equal(self._labels, self._values[0], out=mask)
+        for value in self._values[1:]:
+            np.equal(self._labels, value, out=self._other)
+            np.logical_or(mask, self._other, out=mask)
+
+    def visible(self) -> set[str]:
+        """Names of the objects of which the last frame shows at least one pixel."""
+        shown = set(np.unique(self._labels).tolist())
+        return {label.object_name for label in self._objects if label.value in shown}
+
+    def kill(self) -> None:
+        """SIGKILL the engine. Safe from any thread; a call that waits for it raises GameFault.
+
+        An engine that is being started is spared: `LAUNCH_TIMEOUT` is for those.
+        """
+        process = self._process
+        if process is not None and not self._launching:
+            process.kill()
+
+    @property
+    def launching(self) -> bool:
+        """Whether the engine is being started, which may take `LAUNCH_TIMEOUT`."""
+        return self._launching
+
+    def abandon(self) -> None:
+        """Kill the engine and leave the call that waits for it, in another thread, to itself.
+
+        The call may wait for ever: see `_discard`. The game can be started again.
+        """
+        process, self._process = self._process, None
+        self._discard()
+        if process is not None:
+            process.abandon()
+
+    def give_up_launch(self) -> None:
+        """Do not wait any longer for an engine that is being started, now or later."""
+        self._give_up.set()
+
+    def close(self) -> None:
+        """End the engine, also one that does not answer. May be called again."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        idle = process.rest()
+        process.kill()  # first, because a stopped engine would be waited for without end
+        if idle:
+            self._doom.close()
+        else:
+            self._discard()
+        process.clean()
+
+    def _discard(self) -> None:
+        """Take a new DoomGame in place of one whose engine died at its work.
+
+        Such an engine may have taken a lock of ViZDoom's message queues with it. `close`, which the
+        end of a DoomGame calls as well, would wait for that for ever, and all of Python with it,
+        since it keeps the interpreter's lock. So the old one is never closed: some megabytes stay.
+        Nor would it always play the next engine's episode as a new DoomGame does.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._doom))
+        self._doom = self._configured(*self._settings)
+
+    def _launch(self) -> None:
+        """Start the engine; RuntimeError if it ends or says nothing, of which ViZDoom tells nobody.
+
+        Such a launch is abandoned: its DoomGame and the thread in its `init` stay until the
+        program ends, and the next launch has a new one.
+        """
+        with _LAUNCHING:
+            self._process, self._launching = GameProcess(), True
+            self._process.configure(self._doom)
+            launch, reason = _Launch(self._doom), "it was interrupted"
+            try:
+                reason = launch.wait(self._process, self._give_up)
+            finally:
+                if reason is not None:
+                    self._process.abandon()
+                    self._process = None
+                    self._discard()
+                self._launching = False
+        if reason is not None:
+            raise RuntimeError(f"it did not start: {reason}")
+        if launch.error is not None:
+            raise launch.error
+        self._process.confirm()
+
+    def _fail(self, error: Exception, doom: vizdoom.DoomGame) -> None:
+        if doom is self._doom:  # else it has been abandoned, and another engine plays here
+            process, self._process = self._process, None
+            self._discard()
+            if process is not None:
+                process.kill()
+                process.clean()
+        raise GameFault(f"the game of {self.scenario.name} has ended: {error}") from error
+
+    def _look(self) -> bool:
+        """Take in the current frame; False if the episode is over and there is none."""
+        state = self._doom.get_state()
+        if state is None:
+            return False
+        self._screen = state.screen_buffer.reshape(self.frame_shape)
+        self._labels = state.labels_buffer
+        # A label's value changes with every frame, so the targets' are looked up each time.
+        self._objects = state.labels
+        self._values = [label.value for label in self._objects if self._targets(label)]
+        return True
+
+    def _targets(self, label: vizdoom.Label) -> bool:
+        name = label.object_name
+        known = self._is_target.get(name)
+        if known is None:
+            known = self.scenario.is_target(name, label.object_category)
+            self._is_target[name] = known
+        return known
+
+
+class _Launch:
+    """`doom.init()` in a thread of its own, which can be left behind."""
+
+    def __init__(self, doom: vizdoom.DoomGame) -> None:
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._init, args=(doom,), name="launch", daemon=True)
+        self._thread.start()
+
+    def _init(self, doom: vizdoom.DoomGame) -> None:
+        try:
+            doom.init()
+        except BaseException as error:  # raised in `Game._launch`
+            self.error = error
+
+    def wait(self, process: GameProcess, give_up: threading.Event) -> str | None:
+        """None when `init` has returned or raised; why it never will, otherwise."""
+        interval = min(0.1, LAUNCH_TIMEOUT / 10)
+        waited = 0.0  # counted, because the clock runs on while this program is suspended
+        while waited < LAUNCH_TIMEOUT:
+            self._thread.join(interval)
+            if not self._thread.is_alive():
+                return None
+            if process.failure is not None:
+                return process.failure
+            if give_up.is_set():
+                return "it was given up"
+            waited += interval
+        return f"no answer within {LAUNCH_TIMEOUT:g} s"

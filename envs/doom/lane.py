@@ -1,0 +1,248 @@
+"""One lane: a game that plays one episode after the other and survives faults of its engine.
+
+`Lanes` steps many of these at once. A lane knows the seed of the episode it plays and the actions
+so far, which is all that is needed to play it again up to the same point: `state_dict` holds
+those, and `load_state_dict` replays them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rl_attn.envs.doom.game import Game, GameFault
+
+MAX_ATTEMPTS = 3  # in a row, to get an episode going
+
+
+class Abandoned(BaseException):
+    """Ends a thread whose lane is another's by now. Not an Exception: nobody may catch it."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An episode that has ended."""
+
+    lane: int
+    seed: int
+    episode_return: float  # sum of the raw rewards
+    length: int  # agent steps
+    fault: bool  # cut short because the engine died or hung
+    truncated: bool  # by the time limit or a fault, not by the game itself
+
+
+@dataclass
+class Outcome:
+    """What one step of one lane brought."""
+
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    final_frame: np.ndarray | None = None  # (H, W, C), of a truncated episode
+    final_mask: np.ndarray | None = None  # (H, W)
+    episode: Episode | None = None
+
+
+class RandomSeeds:
+    """An endless stream of episode seeds."""
+
+    def __init__(self, sequence: np.random.SeedSequence) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(sequence))
+
+    def next(self) -> int | None:
+        return draw_episode_seed(self._generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._generator.bit_generator.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._generator.bit_generator.state = state
+
+
+class ListedSeeds:
+    """Given episode seeds, each once."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._seeds = [int(seed) for seed in seeds]
+        self._played = 0
+
+    def next(self) -> int | None:
+        """The next seed; None when all have been played."""
+        if self._played == len(self._seeds):
+            return None
+        self._played += 1
+        return self._seeds[self._played - 1]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"played": self._played}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._played = int(state["played"])
+
+
+def draw_episode_seed(generator: np.random.Generator) -> int:
+    """A seed for one episode, as every environment here draws them."""
+    return int(generator.integers(2**31))
+
+
+class Lane:
+    """Plays the episodes of a stream of seeds on one game, resetting in the step that ends one."""
+
+    def __init__(self, index: int, game: Game, seeds: RandomSeeds | ListedSeeds) -> None:
+        self.index = index
+        self.game = game
+        self.seeds = seeds
+        self.faults = 0
+        self.calls = 0  # to the engine, begun or ended: odd while one is under way
+        self.closing = False
+        # How another thread goes on if the engine never answers the call under way.
+        self.otherwise: Callable[[], Outcome | None] | None = None
+        self.seed: int | None = None  # of the current episode; None: no seed is left
+        self._actions: list[int] = []
+        self._return = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether the engine is working on a call."""
+        return self.calls % 2 == 1
+
+    @property
+    def active(self) -> bool:
+        return self.seed is not None
+
+    def reset(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Begin the episode of the next seed; without one, go idle and draw zeros."""
+        self._next(frame, mask, None)
+
+    def step(self, action: int, frame: np.ndarray, mask: np.ndarray) -> Outcome:
+        """Play one action. If it ends the episode, frame and mask are the next one's first."""
+        if not self.active:
+            frame[...] = 0
+            mask[...] = 0
+            return Outcome()
+        self.otherwise = lambda: self._failed(action, frame, mask)
+        try:
+            outcome = Outcome(*self._call(self.game.step, action, frame, mask))
+        except GameFault:
+            return self._failed(action, frame, mask)
+        self._count(action, outcome.reward)
+        if outcome.terminated or outcome.truncated:
+            self._finish(outcome, False, frame, mask)
+        return outcome
+
+    def take_over(self) -> Outcome | None:
+        """Finish what another thread began, whose call to the engine is never answered.
+
+        That thread, should it ever go on, ends with `Abandoned`.
+        """
+        self.calls += 1
+        self.game.abandon()
+        return self.otherwise()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that continues this lane exactly: plain ints, floats, strings and lists."""
+        return {
+            "seeds": self.seeds.state_dict(),
+            "seed": self.seed,
+            "actions": list(self._actions),
+            "return": self._return,
+            "faults": self.faults,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], frame: np.ndarray, mask: np.ndarray) -> None:
+        """Play again what had been played of the episode; frame and mask are then its current."""
+        self.seeds.load_state_dict(state["seeds"])
+        self.seed, self.faults = state["seed"], int(state["faults"])
+        if self.seed is None:
+            frame[...] = 0
+            mask[...] = 0
+            return
+        self._attempt(lambda: self._replay(state, frame, mask))
+
+    def _replay(self, state: dict[str, Any], frame: np.ndarray, mask: np.ndarray) -> None:
+        self._begin(frame, mask)
+        for action in map(int, state["actions"]):
+            reward, terminated, truncated = self._call(self.game.step, action, frame, mask)
+            self._count(action, reward)
+            if terminated or truncated:
+                break  # too early: the returns will tell
+        if self._return != state["return"]:
+            raise RuntimeError(
+                f"lane {self.index}: playing episode {self.seed} again gave a return of "
+                f"{self._return} instead of {state['return']} after {len(self._actions)} steps: "
+                "the state comes from another version of the game or other settings"
+            )
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self.calls += 1
+        call = self.calls
+        try:
+            return function(*arguments)
+        finally:
+            if self.calls != call:
+                raise Abandoned
+            self.calls += 1
+
+    def _begin(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        self._actions, self._return = [], 0.0
+        self._call(self.game.start, self.seed, frame, mask)
+
+    def _count(self, action: int, reward: float) -> None:
+        self._actions.append(action)
+        self._return += reward
+
+    def _failed(self, action: int, frame: np.ndarray, mask: np.ndarray) -> Outcome:
+        """The outcome of a step in which the engine died."""
+        self._count_fault()
+        self._count(action, 0.0)
+        outcome = Outcome(truncated=True)
+        self._finish(outcome, True, frame, mask)
+        return outcome
+
+    def _finish(self, outcome: Outcome, fault: bool, frame: np.ndarray, mask: np.ndarray) -> None:
+        outcome.episode = Episode(
+            self.index, self.seed, self._return, len(self._actions), fault, outcome.truncated
+        )
+        if outcome.truncated:
+            outcome.final_frame = np.empty(self.game.frame_shape, np.uint8)
+            outcome.final_mask = np.empty(self.game.mask_shape, np.uint8)
+            self.game.draw(outcome.final_frame, outcome.final_mask)
+        self._next(frame, mask, outcome)
+
+    def _next(self, frame: np.ndarray, mask: np.ndarray, outcome: Outcome | None) -> None:
+        """Begin the next episode, after a step that had this outcome."""
+        self.seed = self.seeds.next()
+        if self.seed is None:
+            self.game.close()
+            frame[...] = 0
+            mask[...] = 0
+            return
+        self._attempt(lambda: self._begin(frame, mask), outcome)
+
+    def _attempt(self, play: Callable[[], None], outcome: Outcome | None = None) -> None:
+        """Try until the engine survives it; RuntimeError when it keeps failing."""
+
+        def again() -> Outcome | None:
+            self._count_fault()
+            self._attempt(play, outcome)
+            return outcome
+
+        self.otherwise = again
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                return play()
+            except GameFault as error:
+                fault = error
+                self._count_fault()
+        raise RuntimeError(
+            f"lane {self.index}: the game failed to start {MAX_ATTEMPTS} times in a row; "
+            f"the last time: {fault}"
+        ) from fault
+
+    def _count_fault(self) -> None:
+        self.faults += 1
+        if self.closing:
+            raise RuntimeError(f"lane {self.index} has been closed")

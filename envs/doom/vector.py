@@ -1,0 +1,143 @@
+"""Many games with gymnasium's interface for vectors of environments, for use by other libraries.
+
+    envs = gymnasium.make_vec(
+        "rl_attn/DefendCenter-v0", num_envs=8, vectorization_mode="vector_entry_point"
+    )
+
+The games are those of `lanes.py`, and `reset(seed=s)` makes game i play what a single environment
+plays after `reset(seed=s + i)`. An episode that ends is followed by the first observation of the
+next one in the same step (gymnasium's SAME_STEP). `infos` then has, as gymnasium defines it,
+`final_obs` with the last observation and `final_info` with `raw_reward`, the episode's raw return
+and length (`infos["final_info"]["episode"]["r"]`, `["l"]`), and `fault`: whether it was cut short
+because the game died or hung.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from rl_attn.envs.doom.env import TICS_PER_SECOND
+from rl_attn.envs.doom.lanes import Lanes, Step
+
+Observation = dict[str, np.ndarray]
+
+
+class DoomVectorEnv(gymnasium.vector.VectorEnv):
+    """See the head of this file. Observations are new arrays in every step."""
+
+    metadata = {  # noqa: RUF012
+        "render_modes": ["rgb_array"],
+        "render_fps": TICS_PER_SECOND,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(
+        self,
+        scenario: str,
+        num_envs: int = 1,
+        *,
+        resolution: tuple[int, int] = (160, 120),
+        rgb: bool = False,
+        frame_skip: int = 4,
+        targets: Sequence[str] | None = None,
+        render_mode: str | None = None,
+        num_threads: int | None = None,
+        hang_timeout: float = 30.0,
+    ) -> None:
+        """Arguments as in `DoomEnv` and `Lanes`; ValueError for those that make no sense."""
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
+        self._lanes = Lanes(
+            scenario,
+            num_envs,
+            resolution=resolution,
+            rgb=rgb,
+            frame_skip=frame_skip,
+            targets=targets,
+            seed=int(np.random.SeedSequence().generate_state(1)[0]),
+            num_threads=num_threads,
+            hang_timeout=hang_timeout,
+        )
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
+        self.single_observation_space = gymnasium.spaces.Dict(
+            frame=gymnasium.spaces.Box(0, 255, self._lanes.frame_shape, np.uint8),
+            mask=gymnasium.spaces.Box(0, 1, self._lanes.mask_shape, np.uint8),
+        )
+        self.single_action_space = gymnasium.spaces.Discrete(self._lanes.num_actions)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._observation = self._new_observation()
+
+    @property
+    def faults(self) -> int:
+        """How many games have died or hung so far."""
+        return self._lanes.faults
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode in every game. `seed`: of the first game, or one for each."""
+        if isinstance(seed, int | np.integer):
+            seed = [int(seed) + index for index in range(self.num_envs)]
+        observation = self._new_observation()
+        self._lanes.reset(observation["frame"], observation["mask"], seeds=seed)
+        self._observation = observation
+        return observation, {"raw_reward": np.zeros(self.num_envs, np.float32)}
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Step every game by one action: actions (num_envs,) ints; rewards are raw."""
+        observation = self._new_observation()
+        step = self._lanes.step(actions, observation["frame"], observation["mask"])
+        infos: dict[str, Any] = {}
+        for episode in step.episodes:
+            final = {
+                "final_obs": self._final_observation(step, episode.lane),
+                "final_info": {
+                    "raw_reward": float(step.rewards[episode.lane]),
+                    "episode": {"r": episode.episode_return, "l": episode.length},
+                    "fault": episode.fault,
+                },
+            }
+            infos = self._add_info(infos, final, episode.lane)
+        infos["raw_reward"] = step.rewards.copy()
+        self._observation = observation
+        return observation, step.rewards, step.terminated, step.truncated, infos
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """The current frame of each game as (H, W, 3) uint8 in the mode "rgb_array"."""
+        if self.render_mode is None:
+            gymnasium.logger.warn("render() needs render_mode='rgb_array' in make_vec()")
+            return None
+        frames = np.broadcast_to(
+            self._observation["frame"], (self.num_envs, *self._lanes.mask_shape, 3)
+        )
+        return tuple(frame.copy() for frame in frames)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End all games; called by gymnasium's `close`."""
+        self._lanes.close()
+
+    def _new_observation(self) -> Observation:
+        return {
+            "frame": np.empty((self.num_envs, *self._lanes.frame_shape), np.uint8),
+            "mask": np.empty((self.num_envs, *self._lanes.mask_shape), np.uint8),
+        }
+
+    def _final_observation(self, step: Step, index: int) -> Observation:
+        """What the agent saw last: a terminated game has no frame of its end."""
+        if index in step.final_frames:
+            return {"frame": step.final_frames[index], "mask": step.final_masks[index]}
+        return {key: array[index].copy() for key, array in self._observation.items()}

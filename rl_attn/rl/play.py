@@ -1,0 +1,213 @@
+"""Play episodes of given seeds with a trained agent, and measure where it looks.
+
+The same seeds, policy and network give the same episodes, however many lanes play them: each
+episode draws its actions from a generator of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_attn.agents import ActorCritic, Output, RolloutStorage
+from rl_attn.attention import alpha_beta, iou, iou_ceiling, mask_weights, pointing_game
+from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.rl.settings import Args
+from rl_attn.rl.watch import attention_maps
+from rl_attn.statistics import Interval, mean_interval
+
+#: Episode seeds of evaluations start here; training draws its own from all of 0 .. 2**31.
+FIRST_SEED = 1_000_000
+
+
+@dataclass
+class Moment:
+    """One step of all lanes, before the action: what `play` shows to those who look on."""
+
+    stacks: Tensor  # (N, S*C, H, W) uint8
+    frames: np.ndarray  # (N, H, W, C) uint8, the newest frames
+    masks: Tensor  # (N, H, W) uint8
+    attention: Tensor  # (N, H, W) in [0, 1]
+    output: Output
+    episode: list[int | None]  # which of the seeds each lane plays; None: idle
+    random: list[np.random.Generator | None]  # each lane's generator, of its episode
+
+
+@dataclass
+class Played:
+    """One episode: its raw return and length, and per-frame measures averaged over it.
+
+    The means are over the frames that show a target; NaN where none does.
+    """
+
+    seed: int
+    episode_return: float = 0.0
+    length: int = 0
+    empty_masks: float = 0.0  # share of frames without a visible target
+    iou: float = float("nan")
+    iou_ceiling: float = float("nan")
+    pointing_game: float = float("nan")
+    alpha: float = float("nan")
+    beta: float = float("nan")
+    dead_maps: float = float("nan")  # share of frames whose map is zero everywhere
+    fault: bool = False
+    frames: list[dict[str, float]] = field(default_factory=list, repr=False)
+
+
+MEASURES = ("iou", "iou_ceiling", "pointing_game", "alpha", "beta", "dead_maps")
+
+
+def play(
+    agent: ActorCritic,
+    lanes: Lanes,
+    seeds: Sequence[int],
+    *,
+    greedy: bool = False,
+    target: str = "value",
+    stack: int = 4,
+    look: Callable[[Moment], None] | None = None,
+    disturb: Callable[[Moment], Tensor] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Played]:
+    """Play one episode for each seed, in lanes made with `episode_seeds=seeds`.
+
+    Args:
+        greedy: take the likeliest action instead of a sample.
+        target: whose attention, "value" or "action" (the likeliest one's logit).
+        look: called at every step.
+        disturb: gives other stacks for the policy to act on (the measures are of the true ones).
+        progress: called with the number of episodes finished so far.
+
+    Returns:
+        Episodes in the order of `seeds`.
+    """
+    device = next(agent.parameters()).device
+    storage = RolloutStorage(1, lanes.num_lanes, lanes.frame_shape, stack, device)
+    results = [Played(seed) for seed in seeds]
+    current: list[int | None] = [i if i < len(seeds) else None for i in range(lanes.num_lanes)]
+    random = [_generator(seeds, index) for index in current]
+    lanes.reset(*storage.inbox(0))
+    storage.deliver(0)
+    finished = 0
+    while finished < len(seeds):
+        moment = _observe(agent, storage, target, current, random)
+        _measure(moment, agent, results)
+        if look:
+            look(moment)
+        logits = moment.output.logits
+        if disturb:
+            with torch.no_grad():
+                logits = agent(disturb(moment)).logits
+        actions = _choose(logits, random, greedy)
+        step = lanes.step(actions, *storage.inbox(1))
+        storage.deliver(1)
+        dones = step.terminated | step.truncated
+        storage.record(0, slice(None), step.rewards, dones, step.final_frames)
+        storage.roll()
+        for episode in step.episodes:
+            _finish(results[current[episode.lane]], episode)
+            following = current[episode.lane] + lanes.num_lanes
+            current[episode.lane] = following if following < len(seeds) else None
+            random[episode.lane] = _generator(seeds, current[episode.lane])
+            finished += 1
+            if progress:
+                progress(finished)
+    return results
+
+
+def _generator(seeds: Sequence[int], index: int | None) -> np.random.Generator | None:
+    return None if index is None else np.random.default_rng(seeds[index])
+
+
+def _observe(
+    agent: ActorCritic,
+    storage: RolloutStorage,
+    target: str,
+    current: list[int | None],
+    random: list[np.random.Generator | None],
+) -> Moment:
+    stacks = storage.observation(0)
+    attention, output = attention_maps(agent, stacks, target)
+    frames = storage.frames[storage.stack - 1].cpu().numpy()
+    return Moment(stacks, frames, storage.masks[0], attention, output, list(current), list(random))
+
+
+def _measure(moment: Moment, agent: ActorCritic, results: list[Played]) -> None:
+    """Add this step's measures to the episodes that are being played."""
+    weights = mask_weights(moment.masks, tuple(moment.masks.shape[1:]))
+    alpha, beta = alpha_beta(moment.attention, weights)
+    values = {
+        "present": weights.present.float(),
+        "iou": iou(moment.attention, moment.masks),
+        "iou_ceiling": iou_ceiling(moment.masks, agent.grid, cells=agent.cells),
+        "pointing_game": pointing_game(moment.attention, moment.masks),
+        "alpha": alpha,
+        "beta": beta,
+        "dead_maps": (moment.attention.amax(dim=(1, 2)) == 0).float(),
+    }
+    table = torch.stack(list(values.values()), dim=1).cpu().tolist()  # one wait for the device
+    for lane, index in enumerate(moment.episode):
+        if index is not None:
+            results[index].frames.append(dict(zip(values, table[lane], strict=True)))
+
+
+def _choose(logits: Tensor, random: list[np.random.Generator | None], greedy: bool) -> np.ndarray:
+    """(N,) actions; a sample is the argmax of the logits plus Gumbel noise of the episode."""
+    scores = logits.double().cpu().numpy()
+    if not greedy:
+        for lane, generator in enumerate(random):
+            if generator is not None:
+                scores[lane] += generator.gumbel(size=scores.shape[1])
+    return scores.argmax(axis=1)
+
+
+def _finish(result: Played, episode: object) -> None:
+    result.episode_return, result.length = episode.episode_return, episode.length
+    result.fault = episode.fault
+    seen = [frame for frame in result.frames if frame["present"]]
+    result.empty_masks = 1 - len(seen) / len(result.frames)
+    for name in MEASURES if seen else ():
+        setattr(result, name, float(np.mean([frame[name] for frame in seen])))
+    result.frames = []
+
+
+def evaluation_seeds(episodes: int) -> list[int]:
+    """The fixed list of seeds that evaluations play."""
+    return list(range(FIRST_SEED, FIRST_SEED + episodes))
+
+
+def summarize(episodes: Sequence[Played]) -> dict[str, Interval]:
+    """Means over episodes with their intervals; episodes cut short by a fault are left out."""
+    whole = [episode for episode in episodes if not episode.fault]
+    names = ("episode_return", "length", *MEASURES, "empty_masks")
+    return {name: mean_interval([getattr(e, name) for e in whole]) for name in names}
+
+
+@dataclass
+class Player:
+    """An agent and the settings of the games that it was trained for."""
+
+    agent: ActorCritic
+    settings: Args
+
+    def lanes(self, num_lanes: int, seeds: Sequence[int]) -> Lanes:
+        """Lanes that play these episodes and then go idle."""
+        s = self.settings
+        return Lanes(
+            s.env,
+            min(num_lanes, len(seeds)),
+            resolution=(s.width, s.height),
+            rgb=s.rgb,
+            frame_skip=s.frame_skip,
+            targets=s.targets or None,
+            episode_seeds=seeds,
+        )
+
+    def play(self, num_lanes: int, seeds: Sequence[int], **how: Any) -> list[Played]:
+        """`play` in lanes made for it, and ended after it."""
+        how = {"stack": self.settings.frame_stack, **how}
+        with self.lanes(num_lanes, seeds) as lanes:
+            return play(self.agent, lanes, seeds, **how)

@@ -1,0 +1,75 @@
+"""A look at what the agent attends to while it trains, CAMAL or not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_attn.agents import ActorCritic, Output, RolloutStorage
+from rl_attn.attention import grad_cam, iou, upsample
+from rl_attn.pictures import grid, side_by_side
+
+
+@dataclass(frozen=True)
+class AttentionSample:
+    """Frames of a rollout with their masks and maps; `iou` is the mean over visible targets."""
+
+    frames: np.ndarray  # (B, H, W, C) uint8
+    masks: np.ndarray  # (B, H, W) uint8
+    attention: np.ndarray  # (B, H, W) in [0, 1]
+    iou: float  # NaN where no frame shows a target
+
+    @property
+    def visible(self) -> int:
+        """Frames that show a target."""
+        return int(self.masks.any(axis=(1, 2)).sum())
+
+    def picture(self, rows: int = 4) -> np.ndarray:
+        """RGB uint8; frames with a target come first."""
+        order = np.argsort(~self.masks.any(axis=(1, 2)), kind="stable")[:rows]
+        panels = (self.frames, self.masks, self.attention)
+        return grid([side_by_side(*(panel[i] for panel in panels), scale=2) for i in order])
+
+
+def attention_maps(
+    agent: ActorCritic, stacks: Tensor, target: str, actions: Tensor | None = None
+) -> tuple[Tensor, Output]:
+    """Maps (B, H, W) at the frames' resolution, and the forward they come from.
+
+    Args:
+        stacks: (B, S*C, H, W) uint8.
+        target: "value", or "action" for the logit of `actions` (B,), by default the likeliest.
+    """
+    with torch.enable_grad():
+        output = agent(stacks, shift=True)
+        score = attention_score(output, actions, target)
+        attention = grad_cam(score, output.features, second_order=False, shift=output.shift)
+    size = (stacks.shape[2], stacks.shape[3])
+    return upsample(attention.detach(), size, agent.cells), output.detach()
+
+
+def attention_score(output: Output, actions: Tensor | None, target: str) -> Tensor:
+    """The scalar (B,) whose attention is meant: V(s), or the logit of an action."""
+    if target == "value":
+        return output.value
+    actions = output.logits.argmax(-1) if actions is None else actions
+    return output.logits.gather(1, actions[:, None])[:, 0]
+
+
+def attention_sample(
+    agent: ActorCritic, storage: RolloutStorage, target: str, size: int = 64
+) -> AttentionSample:
+    """Attention on up to `size` observations, spread evenly over the rollout."""
+    total = storage.num_steps * storage.num_lanes
+    chosen = np.linspace(0, total - 1, min(size, total)).astype(np.int64)
+    steps, lanes = np.divmod(chosen, storage.num_lanes)
+    stacks = storage.stacks(storage.rows(steps, lanes).to(storage.device))
+    attention, _ = attention_maps(agent, stacks, target, storage.actions[steps, lanes])
+    masks = storage.masks[steps, lanes]
+    visible = (masks > 0).flatten(1).any(dim=1)
+    overlap = iou(attention[visible], masks[visible]).mean().item() if visible.any() else np.nan
+    frames = storage.frames[steps + storage.stack - 1, lanes]
+    return AttentionSample(
+        frames.cpu().numpy(), masks.cpu().numpy(), attention.cpu().numpy(), overlap
+    )

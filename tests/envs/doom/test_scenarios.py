@@ -1,0 +1,50 @@
+import pytest
+
+from rl_attn.envs.doom.scenarios import CATEGORIES, SCENARIOS, resolve
+
+
+def test_the_table_has_the_scenarios_of_the_paper_and_four_more():
+    assert list(SCENARIOS) == [
+        *("Basic", "DefendLine", "DefendCenter", "TakeCover"),
+        *("DeadlyCorridor", "HealthGathering", "PredictPosition", "MyWayHome"),
+    ]
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_target_of_the_table_can_be_shown(name):
+    scenario = resolve(name)
+    assert set(scenario.targets) <= set(scenario.target_choices())
+    assert any(scenario.is_target(shown, CATEGORIES[shown]) for shown in scenario.shown)
+
+
+def test_rules_match_names_and_categories():
+    scenario = resolve("TakeCover")
+    assert scenario.is_target("DoomImp", "Monster")
+    assert scenario.is_target("DoomImpBall", "Explosive")
+    assert not scenario.is_target("BulletPuff", "Explosive")
+    assert not scenario.is_target("DeadDoomImp", "Gore")
+
+
+def test_targets_can_be_replaced_and_the_table_stays():
+    assert resolve("DefendLine", ["DoomImpBall"]).targets == ("DoomImpBall",)
+    assert resolve("DefendLine", "category:Monster").targets == ("category:Monster",)
+    assert resolve("DefendLine").targets == ("category:Monster",)
+
+
+@pytest.mark.parametrize(
+    ("name", "targets", "words"),
+    [
+        ("defendcenter", None, ["'defendcenter'", "did you mean 'DefendCenter'", "MyWayHome"]),
+        ("Pong", None, ["'Pong'", "choose from Basic, DefendLine"]),
+        ("Basic", ["DoomImp"], ["Basic", "'DoomImp'", "Cacodemon", "category:Monster"]),
+        ("Basic", ["category:Weapon"], ["'category:Weapon'", "category:Gore"]),
+        ("MyWayHome", ["greenarmor"], ["did you mean 'GreenArmor'"]),
+        ("Basic", [], ["no targets", "Cacodemon"]),
+    ],
+)
+def test_wrong_names_are_refused_in_one_line_with_the_choices(name, targets, words):
+    with pytest.raises(ValueError) as error:
+        resolve(name, targets)
+    message = str(error.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
