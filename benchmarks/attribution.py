@@ -42,7 +42,8 @@ from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
 
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse, run_command
 
 CONTENDERS = (
     Entry("cross-entropy alone", "attribution_steps:Plain"),

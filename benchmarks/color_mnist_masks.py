@@ -43,7 +43,8 @@ from rich.table import Table
 from torch import Tensor
 
 from rl_attn.attention import cam, edge_band, kl_alignment, resize_mask
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.files import write_text
 from rl_attn.supervised.backbones import LeNet
 from rl_attn.supervised.batches import View

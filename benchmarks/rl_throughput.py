@@ -40,7 +40,8 @@ from rich.table import Table
 
 from rl_attn.envs.doom.game import screen_resolution
 from rl_attn.envs.doom.scenarios import resolve
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse, run_command
 
 SECTIONS = {
     "stepping": (

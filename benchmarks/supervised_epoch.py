@@ -52,7 +52,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import pick_device
 
 SINGLE = (

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rl_attn.errors import UserError
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import Args as Settings
@@ -31,7 +32,7 @@ from rl_attn.rl.settings import validate
 from rl_attn.rl.trainer import load_agent, make_agent
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.statistics import Interval, mean_interval
 

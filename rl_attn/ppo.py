@@ -22,13 +22,14 @@ import numpy as np
 import torch
 
 from rl_attn.envs.doom.lane import Episode
+from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.rl.play import Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import Args, validate
 from rl_attn.rl.trainer import Trainer, TrainingError
 from rl_attn.rl.watch import attention_sample
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
 from rl_attn.run.progress import Progress, StopRequest, stop_requests
 

@@ -21,8 +21,9 @@ from rl_attn.attention import iou_ceiling
 from rl_attn.envs.doom.game import screen_resolution
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.errors import UserError
 from rl_attn.rl.play import Played, evaluation_seeds, summarize
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.files import write_text
 
 #: What can be said of a policy that has no attention.

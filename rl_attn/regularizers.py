@@ -26,8 +26,9 @@ from rl_attn.attention.deviations import DIRECTIONS, KINDS, deviations, reach
 from rl_attn.attention.losses import camal, gradia, kl_alignment, suppress_only
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.scenarios import SCENARIOS
+from rl_attn.errors import UserError, choose
 from rl_attn.regularizer_report import Response, draw, show, summarize, write_csv
-from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.run.cli import parse, run_command
 
 #: What is compared: (attention, mask) -> (B,).
 REGULARIZERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

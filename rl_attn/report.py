@@ -19,6 +19,7 @@ from typing import Annotated
 
 import tyro
 
+from rl_attn.errors import UserError, choose
 from rl_attn.reports.analysis import Resampling
 from rl_attn.reports.assemble import assemble
 from rl_attn.reports.collect import collect
@@ -26,7 +27,7 @@ from rl_attn.reports.page import render
 from rl_attn.reports.parts import Plate, Report
 from rl_attn.reports.study import Metric, Study
 from rl_attn.reports.tables import as_csv
-from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.files import replacing, write_text
 
 

@@ -24,7 +24,8 @@ from typing import Annotated
 
 import tyro
 
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.progress import StopRequest, stop_requests
 from rl_attn.studies.check import check_commands
 from rl_attn.studies.cluster import RayExecutor

@@ -21,7 +21,7 @@ from torchvision import models
 
 from rl_attn.attention import standard_layer
 from rl_attn.attention.backbones import find_layer
-from rl_attn.run.cli import UserError, choose
+from rl_attn.errors import UserError, choose
 
 #: torchvision's names of CAMAL's six (Hundal et al. 2026, Appendix C).
 TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")

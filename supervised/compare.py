@@ -21,8 +21,9 @@ from typing import Annotated
 import tyro
 
 from rl_attn import study
+from rl_attn.errors import UserError
 from rl_attn.reports.parts import Report
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.supervised.comparison.table import read_table
 
 #: Exit statuses of a study that has ended, whether or not all its runs are well.

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from rl_attn.errors import UserError
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError
 
 RECORD = "masks.json"
 

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import dilate, edge_band
+from rl_attn.errors import UserError
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import pick_device
 from rl_attn.run.progress import Progress, stop_requests
 from rl_attn.supervised.data import DataSet, Split, load

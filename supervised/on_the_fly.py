@@ -7,7 +7,7 @@ which several runs can share, and which shows what they are worth.
 
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import masks as beforehand
 from rl_attn.supervised.data import DataSet
 from rl_attn.supervised.methods import Method

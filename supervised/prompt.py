@@ -22,8 +22,9 @@ import torch
 import tyro
 from PIL import Image
 
+from rl_attn.errors import UserError
 from rl_attn.pictures import heat
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import pick_device
 from rl_attn.supervised.prompts import encode
 from rl_attn.supervised.steering import RED, YELLOW, Answer, Steered, drawn

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rl_attn.attention import INDISPENSABLE, PRECLUDED, UNDECIDED
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 #: The grey of an undecided pixel.
 GREY = 128

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rl_attn.run.cli import UserError, choose, load_yaml
+from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import load_yaml
 from rl_attn.supervised.batches import Crop
 from rl_attn.supervised.data import LOADERS
 from rl_attn.supervised.methods import Method, method_class

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapError, TapWarning, check_tap
-from rl_attn.run.cli import UserError, choose
+from rl_attn.errors import UserError, choose
 from rl_attn.run.device import pick_precision
 from rl_attn.supervised import backbones
 from rl_attn.supervised.batches import Batch, Batches, View, resized

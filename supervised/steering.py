@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from rl_attn.attention import INDISPENSABLE, PRECLUDED, UNDECIDED
+from rl_attn.errors import UserError
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.data.resize import resize
 from rl_attn.supervised.evaluation import at_rest, attention_of

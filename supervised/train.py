@@ -22,8 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rl_attn.errors import UserError
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.progress import Progress, StopRequest, stop_requests
 from rl_attn.supervised.backbones import parameters_of

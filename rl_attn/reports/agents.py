@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import iou
+from rl_attn.errors import UserError
 from rl_attn.evaluate import load
 from rl_attn.pictures import enlarged, heat, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
@@ -21,7 +22,6 @@ from rl_attn.reports.study import Study
 from rl_attn.rl.play import Moment, Player, evaluation_seeds
 from rl_attn.rl.watch import attention_maps
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError
 
 #: Frames are chosen among so many that show a target this large (share of the pixels), if there
 #: are any; looking ends after so many steps of play.

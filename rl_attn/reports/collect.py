@@ -20,9 +20,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from rl_attn.errors import UserError, choose
 from rl_attn.reports.files import read_json, read_summary
 from rl_attn.reports.study import Cell, Metric, Study
-from rl_attn.run.cli import UserError, choose, load_yaml
+from rl_attn.run.cli import load_yaml
 from rl_attn.statistics import Interval
 from rl_attn.studies.plan import slug
 from rl_attn.studies.schema import label

@@ -32,7 +32,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from rl_attn.agents import RolloutStorage
 from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, resolve
+from rl_attn.errors import UserError
 from rl_attn.rl.settings import Args
-from rl_attn.run.cli import UserError
 from rl_attn.teachers import Prompts, Teacher, load_clip
 from rl_attn.teachers.doom_prompts import DOOM, doom_words
 

@@ -2,7 +2,7 @@
 
     env = LanesVecEnv("DefendCenter", num_envs=8)      # in place of make_vec_env(...)
 
-Games are stepped by threads of this process (`envs.doom.lanes`), and reset within the step that ends
+Games are stepped by threads of this process (`envs.doom.lanes`) and reset within the step that ends
 an episode, as stable-baselines3 expects: the last observation is in `info["terminal_observation"]`.
 Rewards are the game's own. An episode that a time limit or a fault ended has
 `info["TimeLimit.truncated"]`, so that PPO bootstraps its value.

@@ -10,7 +10,7 @@ from typing import Literal
 from rl_attn.agents import feature_grid
 from rl_attn.envs.doom.game import screen_resolution
 from rl_attn.envs.doom.scenarios import resolve
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 
 @dataclass

@@ -33,10 +33,10 @@ from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lane import Episode
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
 from rl_attn.rl.settings import Args
 from rl_attn.rl.watch import attention_score
-from rl_attn.run.cli import UserError
 
 
 class TrainingError(Exception):

@@ -10,27 +10,15 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 import yaml
 
+from rl_attn.errors import UserError, choose
+
 Args = TypeVar("Args")
-
-
-class UserError(Exception):
-    """Bad input: the message names the value, says what is wrong, and what to do."""
-
-
-def choose(kind: str, value: str, choices: Sequence[str]) -> str:
-    """`value` if it is one of `choices`, else a UserError that lists them."""
-    if value in choices:
-        return value
-    close = get_close_matches(value, choices, n=1, cutoff=0.5)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    raise UserError(f"unknown {kind} {value!r}{hint}: choose from {', '.join(choices)}")
 
 
 def parse(args_type: type[Args], argv: Sequence[str], prog: str) -> Args:

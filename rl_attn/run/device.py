@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 

@@ -27,7 +27,8 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_attn.run.cli import UserError, load_yaml, parse
+from rl_attn.errors import UserError
+from rl_attn.run.cli import load_yaml, parse
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.versions import versions
 

@@ -18,7 +18,8 @@ import typing
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import parse, run_command
 from rl_attn.studies.plan import Command, Job
 
 

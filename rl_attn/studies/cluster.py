@@ -11,7 +11,7 @@ import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.cell import Outcome, Share, run_job
 from rl_attn.studies.plan import Job
 

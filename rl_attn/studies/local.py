@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.cell import Outcome, Share, run_job
 from rl_attn.studies.plan import Job
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from rl_attn.run.cli import UserError, as_flags
+from rl_attn.errors import UserError
+from rl_attn.run.cli import as_flags
 from rl_attn.run.files import write_text
 from rl_attn.studies.schema import FREE, Flags, Reference, Step, Study
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.run.files import write_text
 from rl_attn.studies.plan import Job
 

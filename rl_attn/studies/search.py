@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.run.files import write_text
 from rl_attn.studies.plan import Job, cells
 from rl_attn.studies.record import Record, summary

@@ -15,7 +15,7 @@ search:
 from dataclasses import dataclass
 from typing import Any
 
-from rl_attn.run.cli import UserError, choose
+from rl_attn.errors import UserError, choose
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import normalize, resize
 
-from rl_attn.run.cli import UserError, choose
+from rl_attn.errors import UserError, choose
 from rl_attn.teachers.prompts import Prompts
 
 RANDOM = "random"  # weights for tests; whatever is written with them says so

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_attn.attention import grad_cam, standard_layer, tap
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.teachers.clip import Clip
 
 

@@ -26,8 +26,9 @@ from torchvision.transforms.v2.functional import normalize, resize
 
 from rl_attn.attention import differentiable_attention
 from rl_attn.envs.doom.freedoom import MAPS
+from rl_attn.errors import UserError
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError, parse, run_command
+from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import replacing
 from rl_attn.run.progress import StopRequest, stop_requests

@@ -8,7 +8,7 @@ class by a softmax among itself and these words.
 
 from dataclasses import dataclass
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 #: CLIP-ES (Lin et al. 2023): of many templates, the one with the best masks on VOC.
 ORIGAMI = "a clean origami {}."

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import upsample
-from rl_attn.run.cli import choose
+from rl_attn.errors import choose
 from rl_attn.teachers.clip import Clip
 from rl_attn.teachers.clip_es import clip_es
 from rl_attn.teachers.grad_cam import clip_grad_cam, tapped

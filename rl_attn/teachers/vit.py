@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.teachers.clip import Clip
 
 

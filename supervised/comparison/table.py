@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rl_attn.errors import UserError
 from rl_attn.reports.collect import settings_of
-from rl_attn.run.cli import UserError
 from rl_attn.studies.schema import Study, read_study
 
 COMMAND = "supervised.train"

@@ -18,7 +18,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import parse, run_command
 from rl_attn.supervised.data import DataSet, load
 from rl_attn.supervised.data.sheet import contact_sheet
 

@@ -32,7 +32,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.grey import INK, Base, grey_pictures, ink

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 #: Per channel, of pictures in [0, 1]: what torchvision's ImageNet weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -7,7 +7,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import Split
 
 SHARES = {"validation": 0.15, "test": 0.15}  # the rest is for training

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.deal import dealt
 from rl_attn.supervised.data.pictures import Picture, is_picture, read_pictures

@@ -25,7 +25,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.datasets import MNIST, FashionMNIST
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split, missing
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.resize import resize, resize_split

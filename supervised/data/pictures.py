@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageChops, UnidentifiedImageError
 from torch import Tensor
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _SHOWN = 20  # files that one message names

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.pictures import Picture, read_pictures, white
 from rl_attn.supervised.data.prepare.samples import SPLITS, TABLE, Sample, read_table

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from rl_attn.run.cli import UserError, choose
+from rl_attn.errors import UserError, choose
 from rl_attn.supervised.data.busi import busi
 from rl_attn.supervised.data.color_mnist import color_mnist
 from rl_attn.supervised.data.dataset import DataSet, check

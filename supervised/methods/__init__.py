@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from rl_attn.run.cli import choose
+from rl_attn.errors import choose
 from rl_attn.supervised.methods.base import Method
 
 

@@ -39,7 +39,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from rl_attn.attention import input_gradient
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import backbones
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.concepts import Mapping, What, composite, separated

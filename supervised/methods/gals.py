@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from rl_attn.attention import gals_attention, gals_gradient, input_gradient
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
 from rl_attn.supervised.network import Network

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import dilate, edge_band, kl_alignment, resize_mask
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, cross_entropy
 from rl_attn.supervised.network import Network, Output

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention import evidence_alignment
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.data import load
 from rl_attn.supervised.methods.learning_to_look import RECIPE, TwoPhases

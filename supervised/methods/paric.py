@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rl_attn.attention import paric_reference
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.methods.gals import Gals
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from rl_attn.attention import LearnedImputation, res_g, res_l, resize_mask, signed_labels
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
 from rl_attn.supervised.methods.gradia import RES_RECIPE

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from rl_attn.attention import input_gradient, rrr_colour, rrr_score
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.methods.base import Method, cross_entropy
 from rl_attn.supervised.network import Network

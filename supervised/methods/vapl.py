@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rl_attn.attention import Scores
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.evaluation import at_rest, scores
 from rl_attn.supervised.methods.base import Method, cross_entropy

@@ -128,7 +128,7 @@ def test_mistakes_are_named_before_any_process_starts(flags, complaint, monkeypa
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import attribution
 
-    from rl_attn.run.cli import UserError
+    from rl_attn.errors import UserError
 
     with pytest.raises(UserError, match=complaint):
         attribution.main(list(flags))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rl_attn import evaluate
 from rl_attn.envs.doom.game import Game
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import rl_attn.rl.trainer
 from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
+from rl_attn.errors import UserError
 from rl_attn.rl.trainer import Trainer
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from rl_attn.attention.deviations import DIRECTIONS
+from rl_attn.errors import UserError
 from rl_attn.regularizer_report import Response, correlate, summarize
 from rl_attn.regularizers import REGULARIZERS, main, responses
-from rl_attn.run.cli import UserError
 
 
 def ellipses(number=12, size=(48, 64)):

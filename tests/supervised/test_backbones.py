@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.backbones import SMALL, build, parameters_of, seeded, tap_layer
 from rl_attn.supervised.network import Network, Output
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import compare
 
 TABLE = {

@@ -4,7 +4,8 @@ import pytest
 import torch
 from training import flags_of, trainer_of
 
-from rl_attn.run.cli import UserError, parse
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse
 from rl_attn.supervised.settings import args_type, validate
 
 

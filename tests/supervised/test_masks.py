@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import masks
 from rl_attn.supervised.data import load
 from rl_attn.supervised.mask_folder import MaskFile, read

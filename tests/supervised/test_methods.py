@@ -8,7 +8,7 @@ import torch
 from training import run, trainer_of
 
 from rl_attn.attention import input_gradient, learning_to_look_mask, rrr, rrr_score
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.resize import resize
 from rl_attn.supervised.evaluation import evaluate
 from rl_attn.supervised.loop import Trainer

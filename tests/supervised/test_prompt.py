@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from training import flags_of
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import prompt, train
 from rl_attn.supervised.steering import drawn
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.prompts import Annotator, decode, encode, given
 
 

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 import yaml
 
-from rl_attn.run.cli import UserError, parse
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse
 from rl_attn.supervised.data import LOADERS
 from rl_attn.supervised.methods import METHODS
 from rl_attn.supervised.settings import Args, args_type, method_of, options, validate

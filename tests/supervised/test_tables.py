@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rl_attn.run.cli import UserError, load_yaml, parse
+from rl_attn.errors import UserError
+from rl_attn.run.cli import load_yaml, parse
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command
 from rl_attn.supervised.comparison.table import heat_maps, read_table

@@ -11,7 +11,8 @@ import yaml
 from PIL import Image
 from training import flags_of
 
-from rl_attn.run.cli import UserError, parse
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse
 from rl_attn.supervised import train
 from rl_attn.supervised.loop import Trainer
 from rl_attn.supervised.settings import args_type

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.envs.doom.freedoom import MONSTERS
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
 from rl_attn.supervised.data.monsters import gallery, plans
 from rl_attn.supervised.data.monsters.photographs import HEIGHTS, Photographs

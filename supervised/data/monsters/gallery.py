@@ -29,7 +29,7 @@ from rich.progress import Progress
 from rl_attn.envs.doom.freedoom import MONSTERS
 from rl_attn.envs.doom.game import GameFault
 from rl_attn.envs.doom.studio import NoRoom, Studio
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.monsters.photographs import Photographs, photograph, studio_of
 
 #: Changes when the same options no longer give the same pictures.

@@ -16,7 +16,8 @@ from typing import Annotated
 
 import tyro
 
-from rl_attn.run.cli import UserError, choose, parse, run_command
+from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import parse, run_command
 from rl_attn.supervised.data.prepare.lidc import Lidc, lidc
 from rl_attn.supervised.data.prepare.pancreas import Pancreas, pancreas
 from rl_attn.supervised.data.prepare.res import res

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 _TAGS = [
     "Modality",

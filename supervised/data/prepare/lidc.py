@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import missing
 from rl_attn.supervised.data.prepare.dicom import Series, by_uid, find_series, hounsfield, windowed
 from rl_attn.supervised.data.prepare.outlines import Reading, nodules, read_xml

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.sparse.csgraph import connected_components
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 Point = tuple[int, int]  # x, y of a pixel, from the upper left
 

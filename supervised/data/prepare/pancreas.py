@@ -29,7 +29,7 @@ from typing import Literal
 
 import numpy as np
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import missing
 from rl_attn.supervised.data.prepare.dicom import (
     Series,

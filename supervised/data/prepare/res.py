@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import missing
 from rl_attn.supervised.data.pictures import Problem, open_picture, report
 from rl_attn.supervised.data.prepare.samples import Drawn, Sample

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.run.files import replacing, write_text
 
 TABLE = "samples.csv"

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from rl_attn.errors import UserError
 from rl_attn.reports.collect import collect
-from rl_attn.run.cli import UserError
 
 
 def test_a_whole_study_gives_its_tasks_methods_and_numbers(known):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rl_attn import report
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 TABLES = {
     *("tasks_iou", "tasks_episode_return", "tasks_episode_return_normalised"),

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from rl_attn import ppo
+from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device, split_lanes
 from rl_attn.run import runs
-from rl_attn.run.cli import UserError
 
 ROOT = Path(__file__).parents[3]
 TWO = [Ranks(rank, 2, rank, 2) for rank in range(2)]

@@ -7,10 +7,10 @@ import torch
 
 from rl_attn import ppo
 from rl_attn.agents import RolloutStorage
+from rl_attn.errors import UserError
 from rl_attn.rl import prior
 from rl_attn.rl.prior import Prior, target_words
 from rl_attn.rl.settings import Args, validate
-from rl_attn.run.cli import UserError
 from rl_attn.teachers import Taught
 
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 import pytest
 
-from rl_attn.run.cli import UserError, choose, load_yaml, parse, run_command
+from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import load_yaml, parse, run_command
 
 
 @dataclass

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.run.device import pick_device, pick_precision
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 
 # Before Ray is imported: `uv run pytest` shall not have workers started through uv.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")

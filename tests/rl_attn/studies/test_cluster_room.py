@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies import cluster
 from rl_attn.studies.cell import Outcome
 from rl_attn.studies.plan import Command, Job

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.record import sole_owner
 
 SLOW = {"total_timesteps": 40, "pause": 0.03}

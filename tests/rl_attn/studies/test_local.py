@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.cell import THREAD_VARIABLES, Share
 from rl_attn.studies.local import LocalExecutor, gpus, share_out
 from rl_attn.studies.plan import Command, Job

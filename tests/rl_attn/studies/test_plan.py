@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import cells, in_turns, keep_study, references
 from rl_attn.studies.schema import Study, read_study

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.live import View
 from rl_attn.studies.plan import cells

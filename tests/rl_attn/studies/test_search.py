@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.studies.search import examples, watched
 from rl_attn.studies.space import Range
 

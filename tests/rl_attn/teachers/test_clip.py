@@ -4,7 +4,7 @@ import open_clip
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.teachers import LEARNING_TO_LOOK, Prompts, load_clip
 from rl_attn.teachers.clip import _source
 

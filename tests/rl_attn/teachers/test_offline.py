@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.teachers import load_clip, offline
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.teachers import Prompts, Teacher, load_clip
 from rl_attn.teachers.boxes import boxes
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import compare
 from rl_attn.supervised.comparison.table import read_table
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import fold, load
 from rl_attn.supervised.data.duplicates import clusters, representatives
 

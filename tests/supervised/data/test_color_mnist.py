@@ -4,7 +4,7 @@ import cv2
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.color_mnist import paint, red_to_purple
 from rl_attn.supervised.data.grey import grey_pictures

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import DataSet, Split, fold, load
 
 

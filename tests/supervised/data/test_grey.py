@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from torchvision.datasets import MNIST
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.grey import grey_pictures
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.__main__ import as_options, main
 from rl_attn.supervised.data.sheet import DIMMED, contact_sheet

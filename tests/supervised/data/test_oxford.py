@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision.datasets import Flowers102, OxfordIIITPet
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 
 TRIMAP = np.repeat(np.array([[1, 1, 3, 2]], np.uint8), 4, axis=0)

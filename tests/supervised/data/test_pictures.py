@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.pictures import Picture, read_pictures
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import LOADERS, load, options_of
 
 

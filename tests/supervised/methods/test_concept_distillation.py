@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised import backbones
 from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD
 from rl_attn.supervised.methods.concept_distillation import concept_loss

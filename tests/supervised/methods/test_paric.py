@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.methods.paric import BlindSpotAdapter, Paric, fitted_adapter
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_attn.attention import input_gradient, rrr_score
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.evaluation import evaluate
 
 

@@ -30,7 +30,7 @@ class Args:
 
 
 def validate(args: Args) -> None:
-    from rl_attn.run.cli import UserError
+    from rl_attn.errors import UserError
 
     if args.gain > 4:
         raise UserError(f"gain must not be above 4, got {args.gain}")

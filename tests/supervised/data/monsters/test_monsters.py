@@ -10,7 +10,7 @@ import torch
 
 from rl_attn.envs.doom.freedoom import MONSTERS
 from rl_attn.envs.doom.studio import NoRoom, Studio
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import DataSet, Split, fold, load
 from rl_attn.supervised.data.monsters import MAPS, _swapped, gallery
 from rl_attn.supervised.data.monsters.photographs import Photographs, photograph, studio_of

@@ -8,7 +8,7 @@ import pytest
 from originals import write_series
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import fold, load
 from rl_attn.supervised.data.prepare.__main__ import main
 from rl_attn.supervised.data.prepare.lidc import Lidc, beside, consensus, corner

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rl_attn.run.cli import UserError
+from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.prepare.__main__ import main
 

@@ -1,0 +1,23 @@
+"""What the user got wrong: one line that names the value and the remedy, and exit status 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Bad input: the message names the value, says what is wrong, and what to do."""
+
+
+def choose(kind: str, value: str, choices: Iterable[str]) -> str:
+    """`value` if it is one of `choices`, else a UserError that suggests the nearest and lists all.
+
+    >>> choose("map", "grad-cam", ["cam", "grad-cam"])
+    'grad-cam'
+    """
+    by_lower_case = {choice.lower(): choice for choice in choices}
+    if value in by_lower_case.values():
+        return value
+    close = get_close_matches(str(value).lower(), by_lower_case, n=1, cutoff=0.5)
+    hint = f" (did you mean {by_lower_case[close[0]]}?)" if close else ""
+    listed = ", ".join(by_lower_case.values())
+    raise UserError(f"unknown {kind} {value!r}{hint}: choose from {listed}")
