@@ -190,7 +190,7 @@ def check(args: Args) -> None:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m rl_attn.evaluate")
+    args = parse(Args, argv, "rl-attn evaluate")
     check(args)
     run = Path(args.run)
     device = pick_device(args.device)

@@ -174,7 +174,7 @@ def main(argv: list[str]) -> int:
 
 def start(argv: list[str], ranks: Ranks) -> int:
     """Everything before the games: settings, device, run folder, checkpoint."""
-    parsed = parse(Args, argv, "python -m rl_attn.ppo")
+    parsed = parse(Args, argv, "rl-attn ppo")
     args, path = ranks.once(lambda: prepare(parsed, argv))
     check_lanes(args.num_envs, ranks)
     if args.masks == "teacher" and ranks.size > 1:

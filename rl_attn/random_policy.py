@@ -115,7 +115,7 @@ def _finished(played: Played, episode: object) -> Played:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m rl_attn.random_policy")
+    args = parse(Args, argv, "rl-attn random-policy")
     validate(args)
     summary = summarize(play(args, evaluation_seeds(args.episodes)))
     out = Path(args.out)

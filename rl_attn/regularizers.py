@@ -144,7 +144,7 @@ def check(args: Args) -> None:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m rl_attn.regularizers")
+    args = parse(Args, argv, "rl-attn regularizers")
     check(args)
     masks = collect(args)
     found = [

@@ -113,7 +113,7 @@ def write(study: Study, report: Report, out: Path) -> None:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m rl_attn.report")
+    args = parse(Args, argv, "rl-attn report")
     check(args)
     study = selected(collect(Path(args.study)), args.metrics)
     pictures = gallery(study, args)

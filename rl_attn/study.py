@@ -141,7 +141,7 @@ def all_jobs(study: Study, out: Path) -> list[Job]:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m rl_attn.study")
+    args = parse(Args, argv, "rl-attn study")
     check(args)
     study = read_study(Path(args.study))
     out = Path(args.out or Path("runs/studies") / Path(args.study).stem).absolute()

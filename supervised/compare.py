@@ -73,7 +73,7 @@ def _summary(report: Report) -> str:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m supervised.compare")
+    args = parse(Args, argv, "rl-attn compare")
     check(args)
     file = Path(args.study)
     table = read_table(file, args.data_root)

@@ -177,7 +177,7 @@ def prepare(args: Args) -> DataSet:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m supervised.masks")
+    args = parse(Args, argv, "rl-attn masks")
     dataset = prepare(args)
     unknown = [name for name in args.splits if name not in dataset.splits]
     if unknown:

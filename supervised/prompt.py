@@ -159,7 +159,7 @@ def launch(blocks: Any, port: int, block: bool = True) -> None:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m supervised.prompt")
+    args = parse(Args, argv, "rl-attn prompt")
     if not 0 < args.port < 65536:
         raise UserError(f"--port must be 1 to 65535, got {args.port}")
     gradio()

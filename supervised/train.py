@@ -146,7 +146,7 @@ def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
     """The run's settings, checked; its folder; and whether it goes on from there."""
     resume = [word for word in argv if word.split("=")[0] == "--resume"]
     if not resume:
-        args = parse(args_type(argv), argv, "python -m supervised.train")
+        args = parse(args_type(argv), argv, "rl-attn train")
         validate(args)
         name = f"{args.method}-{args.backbone.replace(':', '-')}-s{args.seed}"
         name += time.strftime("-%Y%m%d-%H%M%S")
@@ -154,7 +154,7 @@ def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
     others = [word for word in argv if word.startswith("--") and word not in resume]
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
-    path = Path(parse(Args, argv, "python -m supervised.train").resume)
+    path = Path(parse(Args, argv, "rl-attn train").resume)
     config = path / "config.yaml"
     if not config.is_file():
         raise UserError(f"{path} is not a run: it has no config.yaml")

@@ -6,6 +6,7 @@ Every mistake of the user ends as one line on standard error and exit status 2.
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import signal
 import sys
@@ -42,9 +43,14 @@ def parse(args_type: type[Args], argv: Sequence[str], prog: str) -> Args:
 
 
 def run_command(main: Callable[[list[str]], int | None]) -> None:
-    """Run `main(argv)` as a process: its status; one line and 2 for a UserError; 130 for Ctrl-C."""
+    """Run `main(argv)` as a process: its status; one line and 2 for a UserError; 130 for Ctrl-C;
+    141 where nobody reads what it prints any more (`| head`)."""
     try:
         status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        status = 128 + signal.SIGPIPE
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2

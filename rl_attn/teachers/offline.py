@@ -240,7 +240,7 @@ def claim(folder: Path, args: Args) -> None:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m rl_attn.teachers.offline")
+    args = parse(Args, argv, "rl-attn teacher")
     for name in ("steps", "batch_size", "learning_rate", "maps", "each"):
         if getattr(args, name) <= 0:
             flag = name.replace("_", "-")

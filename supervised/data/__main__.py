@@ -45,7 +45,7 @@ class Args:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m supervised.data")
+    args = parse(Args, argv, "rl-attn data")
     if args.sheet is not None and not args.sheet.absolute().parent.is_dir():
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
     dataset = load(args.data, args.data_root, **as_options(args.options))

@@ -41,7 +41,7 @@ class Args:
 
 
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python -m supervised.data.prepare")
+    args = parse(Args, argv, "rl-attn prepare")
     choose("data set", args.data, SETS)
     args.lidc.check()
     if not args.source.is_dir():
