@@ -9,6 +9,7 @@ Rewards are the game's own, in `info["raw_reward"]` as well, where wrappers do n
 A game that dies or hangs is a GameFault; the next `reset` begins with another.
 After `reset(seed=s)` the same actions give the same episodes, the following ones included. The
 observation of a terminal step is the last frame seen: Doom draws none of a game that is over.
+An unpickled environment is a new one made with the same arguments.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import numpy as np
 
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lane import draw_episode_seed
-from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.envs.doom.made_again import MadeAgain
+from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.watchdog import Watchdog
+from rl_attn.errors import UserError
 
 Observation = dict[str, np.ndarray]
 
@@ -38,36 +41,50 @@ def observation_space(game: Game) -> gymnasium.spaces.Dict:
     )
 
 
-class DoomEnv(gymnasium.Env[Observation, np.int64]):
+def check_options(options: dict[str, Any] | None, known: Sequence[str] = ()) -> None:
+    """UserError for an option of `reset` that there is not: it would be ignored without a word."""
+    for name in options or ():
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise UserError(f"reset has no option {name!r}; known options: {listed}")
+
+
+class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
     """See the head of this file. The game starts at the first `reset`."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": TICS_PER_SECOND}  # noqa: RUF012
 
     def __init__(
         self,
-        scenario: str,
+        scenario: str | Scenario,
         resolution: tuple[int, int] = (160, 120),
         rgb: bool = False,
         frame_skip: int = 4,
         targets: Sequence[str] | None = None,
+        actions: str | None = None,
+        max_buttons: int | None = None,
+        delta_values: Sequence[float] | None = None,
         render_mode: str | None = None,
         hang_timeout: float = 30.0,
     ) -> None:
         """resolution: (width, height) in pixels. frame_skip: tics (1/35 s) an action lasts.
 
-        targets: object names or "category:NAME" in place of the scenario's own. hang_timeout:
-        seconds that one call to the game may take before it is killed. ValueError for an unknown
-        scenario, target or resolution.
+        targets: object names or "category:NAME" in place of the scenario's own. actions,
+        max_buttons, delta_values: see `actions.py`. hang_timeout: seconds that one call to the game
+        may take before it is killed. ValueError for an unknown scenario, target or resolution.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
-        self._game = Game(resolve(scenario, targets), resolution, rgb, frame_skip)
+        buttons = {"max_buttons": max_buttons, "delta_values": delta_values}
+        resolved = resolve(scenario, targets, actions=actions, **buttons)
+        self._game = Game(resolved, resolution, rgb, frame_skip)
         self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
         self.render_mode = render_mode
         self.action_names = self._game.action_names
-        self.action_space = gymnasium.spaces.Discrete(self._game.num_actions)
+        self.action_space = self._game.actions.space
         self.observation_space = observation_space(self._game)
+        self._playing = False
         self._frame = np.zeros(self._game.frame_shape, np.uint8)
         self._mask = np.zeros(self._game.mask_shape, np.uint8)
 
@@ -76,14 +93,24 @@ class DoomEnv(gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode. Raises GameFault if the engine dies; the next `reset` restarts it."""
         super().reset(seed=seed)
+        check_options(options)
         with self._watchdog:
             self._game.start(draw_episode_seed(self.np_random), self._frame, self._mask)
+        self._playing = True
         return self._observation(), {"raw_reward": 0.0}
 
-    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Hold an action for `frame_skip` tics. Raises GameFault if the engine dies."""
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Hold an action for `frame_skip` tics. Raises GameFault if the engine dies.
+
+        ValueError for what is not an action, ResetNeeded if there is no episode or it is over.
+        """
+        action = self._game.actions.check(np.asarray(action)[None], 1)[0]
+        if not self._playing:
+            raise gymnasium.error.ResetNeeded("no episode is going on: call reset() before step()")
+        self._playing = False  # nor is there one after an error
         with self._watchdog:
-            reward, terminated, truncated = self._game.step(int(action), self._frame, self._mask)
+            reward, terminated, truncated = self._game.step(action, self._frame, self._mask)
+        self._playing = not (terminated or truncated)
         return self._observation(), reward, terminated, truncated, {"raw_reward": reward}
 
     def render(self) -> np.ndarray | None:
@@ -95,6 +122,7 @@ class DoomEnv(gymnasium.Env[Observation, np.int64]):
 
     def close(self) -> None:
         """End the game. A later `reset` starts it again."""
+        self._playing = False
         self._watchdog.close()
         self._game.close()
 

@@ -5,9 +5,9 @@
     game.start(seed=7, frame=frame, mask=mask)
     reward, terminated, truncated = game.step(3, frame, mask)
 
-Action 0 does nothing, action i presses button i alone (`action_names`). The mask is 1 on the exact
-pixels of the scenario's targets, from the labels that the engine draws beside the picture. Same
-seed and actions give the same frames, masks and rewards.
+Action 0 does nothing, action i presses button i alone unless the scenario says otherwise
+(`actions.py`). The mask is 1 on the exact pixels of the scenario's targets, from the labels that
+the engine draws beside the picture. Same seed and actions give the same frames, masks and rewards.
 
 Time is counted here and not by the engine, whose own limit replaces the last frame by nothing:
 an episode that runs out of time is truncated and its true last frame is in the buffers.
@@ -18,10 +18,12 @@ from __future__ import annotations
 import ctypes
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import vizdoom
 
+from rl_attn.envs.doom.actions import Actions
 from rl_attn.envs.doom.processes import GameProcess
 from rl_attn.envs.doom.scenarios import Scenario
 
@@ -84,10 +86,7 @@ class Game:
         self.mask_shape = (height, width)
         self._settings = (scenario, size, rgb)
         self._doom = self._configured(*self._settings)
-        buttons = self._doom.get_available_buttons()
-        self.action_names = ("NOOP", *(button.name for button in buttons))
-        self._presses = [[False] * len(buttons)]
-        self._presses += [[i == j for j in range(len(buttons))] for i in range(len(buttons))]
+        self.actions = Actions(self._doom.get_available_buttons(), scenario)
         self._is_target: dict[str, bool] = {}
         self._tics = 0
         # The last frame seen. ViZDoom hands out new arrays for each frame, so keeping is enough.
@@ -117,8 +116,13 @@ class Game:
         return doom
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        return self.actions.names
+
+    @property
     def num_actions(self) -> int:
-        return len(self.action_names)
+        """Of discrete actions; for others see `actions.space`."""
+        return int(self.actions.space.n)
 
     @property
     def pid(self) -> int | None:
@@ -144,7 +148,7 @@ class Game:
             self._fail(RuntimeError("the episode was over before it began"), doom)
         self.draw(frame, mask)
 
-    def step(self, action: int, frame: np.ndarray, mask: np.ndarray) -> tuple[float, bool, bool]:
+    def step(self, action: Any, frame: np.ndarray, mask: np.ndarray) -> tuple[float, bool, bool]:
         """Hold one action for `frame_skip` tics, or for what the time limit leaves of them.
 
         Returns (raw reward, terminated, truncated). When the episode has terminated there is no
@@ -154,7 +158,7 @@ class Game:
         tics = self.frame_skip if limit is None else min(self.frame_skip, limit - self._tics)
         doom = self._doom
         try:
-            reward = doom.make_action(self._presses[action], tics)
+            reward = doom.make_action(self.actions.amounts(action), tics)
         except ENGINE_ERRORS as error:
             self._fail(error, doom)
         self._tics += tics

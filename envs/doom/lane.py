@@ -1,5 +1,8 @@
 """One lane: a game that plays one episode after the other and survives faults of its engine.
 
+When the next episode begins is said as gymnasium says it: in the step that ends one (SAME_STEP), in
+the step after it, which then plays no action (NEXT_STEP), or at a `reset` only (DISABLED).
+
 `Lanes` steps many of these at once. A lane knows the seed of the episode it plays and the actions
 so far, which is all that is needed to play it again up to the same point: `state_dict` holds
 those, and `load_state_dict` replays them.
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom.game import Game, GameFault
 
@@ -89,12 +93,21 @@ def draw_episode_seed(generator: np.random.Generator) -> int:
 
 
 class Lane:
-    """Plays the episodes of a stream of seeds on one game, resetting in the step that ends one."""
+    """Plays the episodes of a stream of seeds on one game."""
 
-    def __init__(self, index: int, game: Game, seeds: RandomSeeds | ListedSeeds) -> None:
+    def __init__(
+        self,
+        index: int,
+        game: Game,
+        seeds: RandomSeeds | ListedSeeds,
+        autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
+    ) -> None:
         self.index = index
         self.game = game
         self.seeds = seeds
+        self.autoreset = autoreset
+        self.started = False  # once an episode has begun, or there was none to begin
+        self.over = False  # the episode has ended and the next one has not begun
         self.faults = 0
         self.calls = 0  # to the engine, begun or ended: odd while one is under way
         self.closing = False
@@ -117,12 +130,16 @@ class Lane:
         """Begin the episode of the next seed; without one, go idle and draw zeros."""
         self._next(frame, mask, None)
 
-    def step(self, action: int, frame: np.ndarray, mask: np.ndarray) -> Outcome:
-        """Play one action. If it ends the episode, frame and mask are the next one's first."""
+    def step(self, action: Any, frame: np.ndarray, mask: np.ndarray) -> Outcome:
+        """Play one action; at the end of an episode SAME_STEP draws the beginning of the next."""
         if not self.active:
             frame[...] = 0
             mask[...] = 0
             return Outcome()
+        if self.over:
+            outcome = Outcome()
+            self._next(frame, mask, outcome)
+            return outcome
         self.otherwise = lambda: self._failed(action, frame, mask)
         try:
             outcome = Outcome(*self._call(self.game.step, action, frame, mask))
@@ -150,21 +167,24 @@ class Lane:
             "actions": list(self._actions),
             "return": self._return,
             "faults": self.faults,
+            "over": self.over,
         }
 
     def load_state_dict(self, state: dict[str, Any], frame: np.ndarray, mask: np.ndarray) -> None:
         """Play again what had been played of the episode; frame and mask are then its current."""
         self.seeds.load_state_dict(state["seeds"])
         self.seed, self.faults = state["seed"], int(state["faults"])
+        self.started = True
         if self.seed is None:
             frame[...] = 0
             mask[...] = 0
             return
         self._attempt(lambda: self._replay(state, frame, mask))
+        self.over = bool(state.get("over", False))
 
     def _replay(self, state: dict[str, Any], frame: np.ndarray, mask: np.ndarray) -> None:
         self._begin(frame, mask)
-        for action in map(int, state["actions"]):
+        for action in state["actions"]:
             reward, terminated, truncated = self._call(self.game.step, action, frame, mask)
             self._count(action, reward)
             if terminated or truncated:
@@ -187,14 +207,14 @@ class Lane:
             self.calls += 1
 
     def _begin(self, frame: np.ndarray, mask: np.ndarray) -> None:
-        self._actions, self._return = [], 0.0
+        self._actions, self._return, self.over = [], 0.0, False
         self._call(self.game.start, self.seed, frame, mask)
 
-    def _count(self, action: int, reward: float) -> None:
+    def _count(self, action: Any, reward: float) -> None:
         self._actions.append(action)
         self._return += reward
 
-    def _failed(self, action: int, frame: np.ndarray, mask: np.ndarray) -> Outcome:
+    def _failed(self, action: Any, frame: np.ndarray, mask: np.ndarray) -> Outcome:
         """The outcome of a step in which the engine died."""
         self._count_fault()
         self._count(action, 0.0)
@@ -210,11 +230,15 @@ class Lane:
             outcome.final_frame = np.empty(self.game.frame_shape, np.uint8)
             outcome.final_mask = np.empty(self.game.mask_shape, np.uint8)
             self.game.draw(outcome.final_frame, outcome.final_mask)
-        self._next(frame, mask, outcome)
+        if self.autoreset is AutoresetMode.SAME_STEP:
+            self._next(frame, mask, outcome)
+        else:
+            self.game.draw(frame, mask)
+            self.over = True
 
     def _next(self, frame: np.ndarray, mask: np.ndarray, outcome: Outcome | None) -> None:
         """Begin the next episode, after a step that had this outcome."""
-        self.seed = self.seeds.next()
+        self.seed, self.started = self.seeds.next(), True
         if self.seed is None:
             self.game.close()
             frame[...] = 0

@@ -31,12 +31,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom import processes
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lane import Episode, Lane, ListedSeeds, Outcome, RandomSeeds
 from rl_attn.envs.doom.lane_group import Group, close, threads_of
-from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.envs.doom.scenarios import Scenario, resolve
 
 __all__ = ["Episode", "Lanes", "Step"]
 
@@ -59,7 +60,7 @@ class Lanes:
 
     def __init__(
         self,
-        scenario: str,
+        scenario: str | Scenario,
         num_lanes: int,
         *,
         resolution: tuple[int, int] = (160, 120),
@@ -72,9 +73,11 @@ class Lanes:
         num_threads: int | None = None,
         num_groups: int = 1,
         hang_timeout: float = 30.0,
+        autoreset: AutoresetMode | str = AutoresetMode.SAME_STEP,
     ) -> None:
         """No game is started before `reset`.
 
+        scenario: a name of the table or a Scenario, such as `resolve("Basic", max_buttons=2)`.
         resolution: (width, height) in pixels. frame_skip: tics per step.
         targets: names or "category:NAME" in place of the scenario's own.
         seed: of the stream of episode seeds, one stream a lane. first_lane: number of the first
@@ -82,6 +85,7 @@ class Lanes:
         lane i the i-th, (i + num_lanes)-th, ...; a lane that has played all of its own goes idle.
         num_threads: of all groups together; by default up to four a core in each group.
         hang_timeout: seconds that one call to a game may take before the game is killed.
+        autoreset: when the episode after one that has ended begins: gymnasium's AutoresetMode.
 
         Raises ValueError for an unknown scenario, target or resolution and for counts that do not
         fit together.
@@ -102,9 +106,11 @@ class Lanes:
         self.frame_shape = games[0].frame_shape  # (H, W, C)
         self.mask_shape = games[0].mask_shape  # (H, W)
         self.action_names = games[0].action_names
-        self.num_actions = games[0].num_actions
+        self.action_space = games[0].actions.space
+        self._actions = games[0].actions
+        autoreset = AutoresetMode(autoreset)
         self._lanes = [
-            Lane(index, game, _seeds(index, num_lanes, seed, first_lane, episode_seeds))
+            Lane(index, game, _seeds(index, num_lanes, seed, first_lane, episode_seeds), autoreset)
             for index, game in enumerate(games)
         ]
         self._start_threads(num_threads)
@@ -123,6 +129,11 @@ class Lanes:
             thread.start()
 
     @property
+    def num_actions(self) -> int:
+        """Of discrete actions; others have an `action_space` alone."""
+        return int(self.action_space.n)
+
+    @property
     def faults(self) -> int:
         """How many times a game has died or been killed because it hung."""
         return sum(lane.faults for lane in self._lanes)
@@ -138,30 +149,47 @@ class Lanes:
         return slice(group * size, (group + 1) * size)
 
     def reset(
-        self, frames: np.ndarray, masks: np.ndarray, seeds: Sequence[int] | None = None
+        self,
+        frames: np.ndarray,
+        masks: np.ndarray,
+        seeds: Sequence[int | None] | None = None,
+        only: Sequence[bool] | None = None,
     ) -> None:
         """Begin the next episode in every lane and draw its first frame.
 
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8, both written. With
-        `seeds`, one a lane, each lane's stream of episode seeds begins anew from its seed.
+        `seeds`, one a lane, each lane's stream of episode seeds begins anew from its seed; where
+        that is None it goes on. only: (num_lanes,) bool, the lanes to reset; the others and their
+        rows stay as they are.
         """
         self._check_arrays(self.num_lanes, frames, masks)
+        chosen = [True] * self.num_lanes if only is None else [bool(lane) for lane in only]
+        if len(chosen) != self.num_lanes:
+            raise ValueError(f"{len(chosen)} values of `only` for {self.num_lanes} lanes")
         if seeds is not None:
-            self._reseed(seeds)
-        self._play_all(lambda index, lane: lane.reset(frames[index], masks[index]))
+            self._reseed(seeds, chosen)
+
+        def begin(index: int, lane: Lane) -> None:
+            if chosen[index]:
+                lane.reset(frames[index], masks[index])
+
+        self._play_all(begin)
 
     def send(
         self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray, group: int = 0
     ) -> None:
         """Begin one step of that group's n lanes and return at once; `wait` gives the result.
 
-        actions: (n,) ints. frames: (n, H, W, C) uint8 and masks: (n, H, W) uint8 are written
-        until `wait` returns. Lanes whose episode ends show the first frame of the next one.
+        actions: (n, ...) of `action_space`. frames: (n, H, W, C) uint8 and masks: (n, H, W) uint8
+        are written until `wait` returns. Lanes whose episode ends show the first frame of the next
+        one, unless `autoreset` is another. ValueError for actions that are not of the space;
+        RuntimeError for a lane without an episode: none has begun, or it is over and `autoreset` is
+        "disabled".
         """
         lanes = self._idle_group(group)
         self._check_arrays(len(lanes.lanes), frames, masks)
-        actions = np.asarray(actions).tolist()
-        self._check_actions(actions, len(lanes.lanes))
+        self._check_episodes(lanes.lanes)
+        actions = self._actions.check(actions, len(lanes.lanes))
         lanes.start(lambda index, lane: lane.step(actions[index], frames[index], masks[index]))
 
     def wait(self, group: int = 0) -> Step:
@@ -227,13 +255,14 @@ class Lanes:
         if errors:
             raise errors[0]
 
-    def _reseed(self, seeds: Sequence[int]) -> None:
+    def _reseed(self, seeds: Sequence[int | None], chosen: list[bool]) -> None:
         if self._listed:
             raise ValueError("these lanes play given episode_seeds: they cannot be reseeded")
         if len(seeds) != self.num_lanes:
             raise ValueError(f"{len(seeds)} seeds for {self.num_lanes} lanes")
-        for lane, seed in zip(self._lanes, seeds, strict=True):
-            lane.seeds = RandomSeeds(np.random.SeedSequence(int(seed)))
+        for lane, seed, resets in zip(self._lanes, seeds, chosen, strict=True):
+            if resets and seed is not None:
+                lane.seeds = RandomSeeds(np.random.SeedSequence(int(seed)))
 
     def _idle_group(self, group: int) -> Group:
         if not self._finalizer.alive:
@@ -251,11 +280,12 @@ class Lanes:
                     f"not {array.dtype} of shape {array.shape}"
                 )
 
-    def _check_actions(self, actions: list[int], count: int) -> None:
-        if len(actions) != count:
-            raise ValueError(f"{len(actions)} actions for {count} lanes")
-        if not all(0 <= action < self.num_actions for action in actions):
-            raise ValueError(f"actions {actions} are not all in 0 to {self.num_actions - 1}")
+    def _check_episodes(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            if not lane.started:
+                raise RuntimeError("no episode has begun: call reset() before the first step")
+            if lane.over and lane.autoreset is AutoresetMode.DISABLED:
+                raise RuntimeError(f"the episode of lane {lane.index} is over: reset it first")
 
 
 def _num_cores() -> int:

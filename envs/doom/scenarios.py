@@ -15,9 +15,11 @@ ViZDoom's labels spell them. A dead monster has a name and a category of its own
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+from rl_attn.errors import UserError, choose
 
 CATEGORY_PREFIX = "category:"
 
@@ -58,6 +60,9 @@ class Scenario:
     targets: tuple[str, ...]  # rules: object names and "category:NAME"
     time_limit: int | None  # tics after which an episode is truncated; None: never
     shown: tuple[str, ...]  # names of all objects that can appear on the screen
+    actions: str = "discrete"  # or "binary", "box": see `actions.py`
+    max_buttons: int = 1  # pressed at once by one action, where they are discrete
+    delta_values: tuple[float, ...] = (-10.0, 10.0)  # of each delta button
 
     def is_target(self, name: str, category: str) -> bool:
         """Whether an object with this label is one of the targets."""
@@ -121,35 +126,26 @@ _TABLE = (
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _TABLE}
 
 
-def resolve(name: str, targets: Sequence[str] | None = None) -> Scenario:
+def resolve(
+    scenario: str | Scenario, targets: Sequence[str] | None = None, **changes: Any
+) -> Scenario:
     """The scenario of that name, with its targets replaced if `targets` are given.
+
+    changes: of the scenario's other fields, such as max_buttons=2; None keeps what it has.
 
     Raises ValueError, in one line with the choices, for an unknown scenario and for a target that
     the scenario never shows.
     """
-    if name not in SCENARIOS:
-        raise ValueError(f"unknown environment {name!r}: {_choices(name, SCENARIOS)}")
-    scenario = SCENARIOS[name]
-    if targets is None:
-        return scenario
-    if isinstance(targets, str):
-        targets = [targets]
+    if not isinstance(scenario, Scenario):
+        scenario = SCENARIOS[choose("environment", scenario, SCENARIOS)]
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if targets is not None:
+        changes["targets"] = _checked(scenario, [targets] if isinstance(targets, str) else targets)
+    return replace(scenario, **changes)
+
+
+def _checked(scenario: Scenario, targets: Sequence[str]) -> tuple[str, ...]:
+    choices = scenario.target_choices()
     if not targets:
-        raise ValueError(f"no targets given for {name}: name one of {_listed(scenario)}")
-    for target in targets:
-        if target not in scenario.target_choices():
-            choices = _choices(target, scenario.target_choices())
-            raise ValueError(f"{name} never shows the target {target!r}: {choices}")
-    return replace(scenario, targets=tuple(targets))
-
-
-def _choices(wrong: str, choices: Iterable[str]) -> str:
-    """The mend for a wrong name: the nearest choice, then all of them."""
-    by_lower_case = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(wrong).lower(), by_lower_case, n=1)
-    hint = f"did you mean {by_lower_case[near[0]]!r}? " if near else ""
-    return f"{hint}choose from {', '.join(by_lower_case.values())}"
-
-
-def _listed(scenario: Scenario) -> str:
-    return ", ".join(scenario.target_choices())
+        raise UserError(f"no targets given for {scenario.name}: name one of {', '.join(choices)}")
+    return tuple(choose(f"target of {scenario.name}", target, choices) for target in targets)

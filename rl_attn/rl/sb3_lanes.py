@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_attn.envs.doom.env import TICS_PER_SECOND
 from rl_attn.envs.doom.lanes import Lanes, Step
 
 Observation = dict[str, np.ndarray]
@@ -26,7 +27,8 @@ class LanesVecEnv(VecEnv):
 
     def __init__(self, scenario: str, num_envs: int = 8, **settings: Any) -> None:
         """settings: of `Lanes`, such as resolution, rgb, frame_skip, targets, seed."""
-        self.render_mode = None
+        self.render_mode = "rgb_array"  # the frames are there anyway: VecVideoRecorder takes them
+        self.metadata = {"render_fps": TICS_PER_SECOND / settings.get("frame_skip", 4)}
         self._lanes = Lanes(scenario, num_envs, **settings)
         self._started = time.time()
         super().__init__(
@@ -35,7 +37,7 @@ class LanesVecEnv(VecEnv):
                 frame=gymnasium.spaces.Box(0, 255, self._lanes.frame_shape, np.uint8),
                 mask=gymnasium.spaces.Box(0, 1, self._lanes.mask_shape, np.uint8),
             ),
-            gymnasium.spaces.Discrete(self._lanes.num_actions),
+            self._lanes.action_space,
         )
         self._observation = self._new_observation()
 

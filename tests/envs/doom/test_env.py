@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import psutil
@@ -112,7 +115,7 @@ def test_a_game_that_dies_or_hangs_is_an_error_that_reset_mends(make, fault):
 
 
 def test_bad_settings_are_refused(make):
-    with pytest.raises(ValueError, match="never shows the target 'Imp'"):
+    with pytest.raises(ValueError, match="unknown target of DefendLine 'Imp'"):
         make("DefendLine", targets=["Imp"])
     with pytest.raises(ValueError, match="no resolution 84x84"):
         make("DefendLine", resolution=(84, 84))
@@ -120,3 +123,55 @@ def test_bad_settings_are_refused(make):
         DoomEnv("DefendLine", render_mode="human")
     with pytest.raises(ValueError, match="hang_timeout is 0"):
         make("DefendLine", hang_timeout=0)
+
+
+def test_what_is_no_action_is_refused_and_the_episode_goes_on(make):
+    env = make("Basic")
+    env.reset(seed=0)
+    for wrong in (-1, 1.9, 4, "ATTACK", None):
+        with pytest.raises(ValueError, match=r"3 ATTACK"):
+            env.unwrapped.step(wrong)
+    assert env.step(np.int64(0))[1] == -4
+
+
+def test_a_step_without_an_episode_is_an_error():
+    env = DoomEnv("TakeCover")
+    with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
+        env.step(0)
+    env.reset(seed=0)
+    while not env.step(0)[2]:
+        continue
+    with pytest.raises(gymnasium.error.ResetNeeded, match="call reset"):
+        env.step(0)
+    env.close()
+
+
+def test_an_unknown_option_of_reset_is_refused(make):
+    with pytest.raises(ValueError, match="no option 'varation'"):
+        make("Basic").reset(options={"varation": []})
+
+
+def test_a_pickle_plays_the_same_and_a_deep_copy_is_refused(make):
+    env = make("Basic", resolution=(320, 240), rgb=True, max_buttons=2)
+    first, _ = env.reset(seed=4)
+    again = pickle.loads(pickle.dumps(env.unwrapped))
+    np.testing.assert_array_equal(again.reset(seed=4)[0]["frame"], first["frame"])
+    assert again.action_names == env.unwrapped.action_names
+    again.close()
+    with pytest.raises(TypeError, match="DoomEnv cannot be copied"):
+        copy.deepcopy(env.unwrapped)
+
+
+def test_several_buttons_at_once(make):
+    one, two = make("Basic"), make("Basic", max_buttons=2)
+    assert two.unwrapped.action_names[4:] == (
+        *("MOVE_LEFT+MOVE_RIGHT", "MOVE_LEFT+ATTACK", "MOVE_RIGHT+ATTACK"),
+    )
+    frames = []
+    for env, action in ((one, 1), (one, 3), (two, 5)):
+        env.reset(seed=3)
+        for _ in range(4):
+            observation, *_ = env.step(action)
+        frames.append(observation["frame"])
+    assert not np.array_equal(frames[2], frames[0])  # it shoots
+    assert not np.array_equal(frames[2], frames[1])  # it moves

@@ -34,11 +34,11 @@ def test_targets_can_be_replaced_and_the_table_stays():
 @pytest.mark.parametrize(
     ("name", "targets", "words"),
     [
-        ("defendcenter", None, ["'defendcenter'", "did you mean 'DefendCenter'", "MyWayHome"]),
+        ("defendcenter", None, ["'defendcenter'", "did you mean DefendCenter", "MyWayHome"]),
         ("Pong", None, ["'Pong'", "choose from Basic, DefendLine"]),
         ("Basic", ["DoomImp"], ["Basic", "'DoomImp'", "Cacodemon", "category:Monster"]),
         ("Basic", ["category:Weapon"], ["'category:Weapon'", "category:Gore"]),
-        ("MyWayHome", ["greenarmor"], ["did you mean 'GreenArmor'"]),
+        ("MyWayHome", ["greenarmor"], ["did you mean GreenArmor"]),
         ("Basic", [], ["no targets", "Cacodemon"]),
     ],
 )
