@@ -8,12 +8,13 @@ saved as a mask file: `--masks FOLDER --prompts given` trains on such files, nam
 in FOLDER/train and FOLDER/validation.
 
 The page is this machine's alone (127.0.0.1), loads nothing from elsewhere, and takes pictures of at
-most 8 MB and 4,096 pixels a side. It needs Gradio: pip install 'rl-attn[page]'.
+most 8 MB and 4,096 pixels a side. What was uploaded is removed when the page ends. It needs Gradio:
+pip install 'rl-attn[page]'.
 """
 
-import os
 import tempfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,11 +27,12 @@ from rl_attn.errors import UserError
 from rl_attn.pictures import heat
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import pick_device
+from rl_attn.supervised.page_server import free_port, gradio, server, upload_folder
 from rl_attn.supervised.prompts import encode
 from rl_attn.supervised.steering import RED, YELLOW, Answer, Steered, drawn
 
-#: Pixels a side, and bytes of an upload.
-LARGEST, MOST_BYTES = 4096, 8 * 2**20
+#: Pixels a side, and layers that are drawn on.
+LARGEST, MOST_LAYERS = 4096, 4
 #: Pixels a side at which maps are shown.
 _SHOWN = 224
 
@@ -47,14 +49,43 @@ class Args:
     """auto, cpu, cuda or cuda:N"""
 
 
-def gradio() -> Any:
-    """The library, told not to report on its users; a UserError where it is not installed."""
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+def refuse_oversized(file: Any) -> None:
+    """ValueError if a file of the editor is no picture, or too large, by its header alone."""
+    if file is None:
+        return
+    source = BytesIO(file) if isinstance(file, bytes | bytearray) else file.path
     try:
-        import gradio
-    except ImportError:
-        raise UserError("the page needs Gradio: pip install 'rl-attn[page]'") from None
-    return gradio
+        with Image.open(source) as picture:
+            width, height = picture.size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        raise ValueError("that is no picture that can be read: take a PNG or a JPEG") from None
+    if max(width, height) > LARGEST:
+        raise ValueError(f"the picture is {width} x {height}: at most {LARGEST} pixels a side")
+
+
+def editor_class() -> type:
+    """Gradio's ImageEditor, which looks at its files' headers before it decodes any."""
+    gr = gradio()
+
+    class PromptEditor(gr.ImageEditor):
+        is_template = True  # drawn as an ImageEditor
+
+        def preprocess(self, payload: Any) -> Any:
+            value = payload
+            if payload is not None and payload.id is not None:
+                value = self.blob_storage.get(payload.id)
+            if value is not None:
+                layers = list(value.layers or [])
+                try:
+                    if len(layers) > MOST_LAYERS:
+                        raise ValueError(f"{len(layers)} layers: at most {MOST_LAYERS}")
+                    for file in (value.background, *layers, value.composite):
+                        refuse_oversized(file)
+                except ValueError as error:
+                    raise gr.Error(str(error), print_exception=False) from None
+            return super().preprocess(payload)
+
+    return PromptEditor
 
 
 def read(editor: dict[str, Any] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -63,10 +94,10 @@ def read(editor: dict[str, Any] | None) -> tuple[np.ndarray, np.ndarray]:
     if not editor or editor["background"] is None:
         raise ValueError("load a picture first")
     picture = np.asarray(editor["background"])[..., :3]
-    if max(picture.shape[:2]) > LARGEST:
-        height, width = picture.shape[:2]
-        raise ValueError(f"the picture is {width} x {height}: at most {LARGEST} pixels a side")
-    return picture, drawn(editor["layers"] or [], picture.shape[:2])
+    layers = editor["layers"] or []
+    if any(layer.shape[:2] != picture.shape[:2] for layer in layers):
+        raise ValueError("a layer is not of the picture's size: load the picture again")
+    return picture, drawn(layers, picture.shape[:2])
 
 
 def shown(steered: Steered, answer: Answer) -> list[Any]:
@@ -82,8 +113,8 @@ def shown(steered: Steered, answer: Answer) -> list[Any]:
     return [*labels, refined, *maps]
 
 
-def page(steered: Steered) -> Any:
-    """The page as Gradio's Blocks."""
+def page(steered: Steered, scratch: Path) -> Any:
+    """The page as Gradio's Blocks; saved prompts go into the folder `scratch`."""
     gr = gradio()
 
     def predict(editor):
@@ -98,17 +129,15 @@ def page(steered: Steered) -> Any:
             _, prompt = read(editor)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        folder = tempfile.mkdtemp(dir=scratch.name)
+        folder = tempfile.mkdtemp(dir=scratch)
         file = Path(folder) / "000000.png"
         Image.fromarray(encode(torch.from_numpy(prompt)).numpy()).save(file)
         return str(file)
 
-    scratch = tempfile.TemporaryDirectory(prefix="rl-attn-prompts-")
-    with gr.Blocks(title="VAPL", analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
-        blocks.scratch = scratch  # goes with the page
+    with gr.Blocks(title="VAPL", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown("Draw **red** on what is indispensable, **yellow** on what is precluded.")
         with gr.Row():
-            editor = gr.ImageEditor(
+            editor = editor_class()(
                 label="Picture and prompt",
                 type="numpy",
                 image_mode="RGBA",
@@ -141,34 +170,16 @@ def page(steered: Steered) -> Any:
     return blocks
 
 
-def launch(blocks: Any, port: int, block: bool = True) -> None:
-    """Serve the page on this machine, until interrupted if `block`."""
-    gr = gradio()
-    fonts = {"font": ["sans-serif"], "font_mono": ["monospace"]}  # the default's are fetched
-    blocks.launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        share=False,
-        max_file_size=MOST_BYTES,
-        allowed_paths=[blocks.scratch.name],
-        theme=gr.themes.Default(**fonts),
-        footer_links=[],
-        quiet=True,
-        prevent_thread_lock=not block,
-    )
-
-
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn prompt")
     if not 0 < args.port < 65536:
         raise UserError(f"--port must be 1 to 65535, got {args.port}")
     gradio()
-    steered = Steered(Path(args.run), pick_device(args.device))
-    print(f"the page is at http://127.0.0.1:{args.port}; Ctrl-C ends it", flush=True)
-    try:
-        launch(page(steered), args.port)
-    except OSError as error:
-        raise UserError(f"port {args.port} cannot be had ({error}): take another --port") from None
+    with free_port(args.port) as listener, upload_folder() as folder:
+        steered = Steered(Path(args.run), pick_device(args.device))
+        serving = server(page(steered, folder), folder, args.port)
+        print(f"the page is at http://127.0.0.1:{args.port}; Ctrl-C ends it", flush=True)
+        serving.run(sockets=[listener])
     return 0
 
 

@@ -1,11 +1,14 @@
 """The page in a real browser: a drawn prompt changes the prediction that is shown."""
 
 import shutil
-import socket
+import struct
 import time
+import zlib
 
 import numpy as np
 import pytest
+import torch
+from pages import served
 from PIL import Image
 from training import flags_of
 
@@ -49,9 +52,25 @@ def test_colours_are_read_from_the_strokes():
 def test_what_is_no_picture_or_too_large_is_refused():
     with pytest.raises(ValueError, match="load a picture"):
         prompt.read(None)
-    large = np.zeros((2, prompt.LARGEST + 1, 3), np.uint8)
-    with pytest.raises(ValueError, match="4097 x 2"):
-        prompt.read({"background": large, "layers": []})
+    picture, layer = np.zeros((6, 6, 3), np.uint8), np.zeros((5, 6, 4), np.uint8)
+    with pytest.raises(ValueError, match="not of the picture's size"):
+        prompt.read({"background": picture, "layers": [layer]})
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG header with nothing behind it: whoever decodes it fails."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk
+
+
+def test_a_picture_is_judged_by_its_header_before_it_is_decoded():
+    prompt.refuse_oversized(png(prompt.LARGEST, 1))
+    with pytest.raises(ValueError, match="4097 x 2: at most 4096"):
+        prompt.refuse_oversized(png(prompt.LARGEST + 1, 2))
+    for wrong in (b"<svg/>", b"", b"x" * 99):
+        with pytest.raises(ValueError, match="no picture"):
+            prompt.refuse_oversized(wrong)
 
 
 def test_only_runs_of_vapl_are_opened(toy, tmp_path):
@@ -66,26 +85,22 @@ def test_only_runs_of_vapl_are_opened(toy, tmp_path):
 @pytest.mark.timeout(600)  # Gradio and a browser start, on a machine that may be busy
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Debian's chromium and chromium-driver")
 def test_a_drawn_prompt_changes_the_prediction_and_is_saved(run, picture, tmp_path):
-    import torch
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    blocks = prompt.page(prompt.Steered(run, torch.device("cpu")))
-    prompt.launch(blocks, port, block=False)
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path / 'browser'}"]:
         options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        driver.get(f"http://127.0.0.1:{port}/")
-        use(driver, picture, tmp_path)
-    finally:
-        driver.quit()
-        blocks.close()
+    steered = prompt.Steered(run, torch.device("cpu"))
+    with served(lambda folder: prompt.page(steered, folder)) as (port, folder):
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        try:
+            driver.get(f"http://127.0.0.1:{port}/")
+            use(driver, picture, tmp_path)
+        finally:
+            driver.quit()
+    assert not folder.exists()
 
 
 def soon(read, seconds):
