@@ -25,7 +25,7 @@ from torch import Tensor
 from rl_attn.attention import dilate, edge_band
 from rl_attn.errors import UserError
 from rl_attn.run import runs
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import parse, read_options, run_command
 from rl_attn.run.device import pick_device
 from rl_attn.run.progress import Progress, stop_requests
 from rl_attn.supervised.data import DataSet, Split, load
@@ -169,10 +169,7 @@ def prepare(args: Args) -> DataSet:
         raise UserError(f"--threshold must be in [0, 1), got {args.threshold}")
     if args.dilate < 0 or args.edge < 0:
         raise UserError(f"--dilate and --edge are radii, got {args.dilate} and {args.edge}")
-    wrong = [option for option in args.data_options if "=" not in option]
-    if wrong:
-        raise UserError(f"--data-options are key=value, got {wrong[0]!r}")
-    options = dict(option.split("=", 1) for option in args.data_options)
+    options = read_options(args.data_options, "--data-options")
     return load(args.data, Path(args.data_root), **options)
 
 

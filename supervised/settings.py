@@ -7,11 +7,15 @@ whose paper then gives the defaults (`Method.recipes`).
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import load_yaml
+from rl_attn.run.cli import config_of, read_options
+from rl_attn.run.configs import find_config
+from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
+from rl_attn.run.yaml import load_yaml
 from rl_attn.supervised.batches import Crop
 from rl_attn.supervised.data import LOADERS
 from rl_attn.supervised.methods import Method, method_class
@@ -24,20 +28,20 @@ TEACHER = "teacher"
 class Args:
     """Train a classifier that looks where the masks say."""
 
-    config: str | None = None
+    config: PathText | None = None
     """YAML file with values for these flags; flags override it"""
-    resume: str | None = None
+    resume: PathText | None = None
     """folder of an interrupted run to continue; everything else is taken from it"""
-    run_dir: str | None = None
+    run_dir: PathText | None = None
     """folder of this run (default: runs/<data>/<method>-<backbone>-s<seed>-<time>)"""
 
     data: str = "decoy-mnist"
     """the data set by name"""
-    data_root: str = "data"
+    data_root: PathText = "data"
     """folder with the data sets that do not come with a package"""
     data_options: tuple[str, ...] = ()
     """of the data set: key=value ..."""
-    masks: str | None = None
+    masks: PathText | None = None
     """folder of masks to train with in place of the data set's own: <split>.npy, uint8
     (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
     still use the data set's own; `teacher`: a vision-language model is asked about each picture
@@ -48,7 +52,7 @@ class Args:
     """a model of open_clip, or the one that python -m rl_attn.teachers.offline trains"""
     mask_weights: str = "openai"
     """tag of open_clip's or a file"""
-    mask_size: tuple[int, ...] = ()
+    mask_size: tuple[Side, ...] = ()
     """side of that model's input (default: its own); several are averaged"""
     mask_mirror: bool = False
     """average over each picture and its mirror image"""
@@ -60,16 +64,16 @@ class Args:
     """words for the classes, in their order, or one for all (default: the classes' names)"""
     mask_background: tuple[str, ...] = ()
     """words for what else there is (default: as in supervised.masks)"""
-    train_pictures: int = 0
+    train_pictures: NotNegative[int] = 0
     """how many of the training pictures to learn from, the same share of each class, drawn by the
     seed (0: all); VAPL's setting of few annotations"""
-    fold: int | None = None
+    fold: NotNegative[int] | None = None
     """which fold of a cross-validation, from 0"""
-    folds: int = 10
+    folds: Annotated[int, Interval(ge=2, le=10_000)] = 10
     """how many folds there are"""
-    fold_seed: int = 0
+    fold_seed: Seed = 0
     """of the division into folds"""
-    size: int = 0
+    size: Annotated[int, Interval(ge=0, le=8192)] = 0
     """side of the pictures in pixels (0: the data's own)"""
     crop: Crop = "none"
     """cut that size out of pictures 8/7 as large (CAMAL: 224 of 256): in the centre, or at random
@@ -87,51 +91,51 @@ class Args:
     weights: Literal["none", "imagenet"] = "none"
     """what the backbone starts from"""
 
-    epochs: int = 30
+    epochs: Positive[int] = 30
     """passes over the training pictures"""
-    batch_size: int = 32
+    batch_size: Annotated[int, Interval(ge=1, le=2**20)] = 32
     """pictures a step"""
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     """which one, with torch's defaults but for what is said here"""
-    learning_rate: float = 1e-3
+    learning_rate: Positive[float] = 1e-3
     """at the start"""
-    weight_decay: float = 0.01
+    weight_decay: NotNegative[float] = 0.01
     """of the optimiser"""
-    momentum: float = 0.0
+    momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """of sgd"""
     schedule: Literal["none", "step", "cosine"] = "none"
     """of the learning rate, epoch by epoch"""
-    step_epochs: int = 7
+    step_epochs: Positive[int] = 7
     """epochs between steps of the step schedule"""
-    step_factor: float = 0.1
+    step_factor: Positive[float] = 0.1
     """by which each of them multiplies"""
     select: Literal["method", "last", "accuracy"] = "method"
     """which epoch's network is kept: as the method's paper has it, the last, or the best validation
     accuracy"""
     select_on: str = "validation"
     """the split that decides it"""
-    select_every: int = 0
+    select_every: NotNegative[int] = 0
     """with --select accuracy: steps between further looks within an epoch, each of which may keep a
     network, too (0: only the epoch's end; Concept Distillation's code takes 1)"""
 
-    seed: int = 1
+    seed: Seed = 1
     """of everything random"""
-    ensemble: int = 1
+    ensemble: Annotated[int, Interval(ge=1, le=1024)] = 1
     """how many runs to train as one batched model, with this seed and the next ones (small
     backbones only); results are means over them"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 for large backbones where the hardware is fast at it"""
-    threads: int = 0
+    threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
-    checkpoint_interval: int = 300
+    checkpoint_interval: NotNegative[int] = 300
     """seconds between checkpoints; one is always written at the end"""
-    keep_checkpoints: int = 1
+    keep_checkpoints: Positive[int] = 1
     """how many of the last checkpoints stay"""
-    picture_interval: int = 10
+    picture_interval: NotNegative[int] = 10
     """epochs between pictures of attention in TensorBoard (0: only the first and the last)"""
-    faithfulness: int = 0
+    faithfulness: NotNegative[int] = 0
     """test pictures of each class whose deletion and insertion curves are measured at the end
     (CAMAL: 1)"""
 
@@ -171,21 +175,7 @@ def method_of(args: Args) -> Method:
 
 def validate(args: Args) -> None:
     """Refuse what cannot work, before data are loaded."""
-    positive = (
-        "ensemble folds epochs batch_size learning_rate step_epochs step_factor keep_checkpoints"
-    )
-    for name in positive.split():
-        if getattr(args, name) <= 0:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
-    not_negative = (
-        "weight_decay momentum picture_interval size threads seed faithfulness train_pictures "
-        "select_every"
-    )
-    for name in not_negative.split():
-        if getattr(args, name) < 0:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag} must be 0 or more, got {getattr(args, name)}")
+    check(args)
     if args.select_every and args.select != "accuracy":
         raise UserError(
             f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "
@@ -211,13 +201,7 @@ def seeds_of(args: Args) -> list[int]:
 
 def options(args: Args) -> dict[str, str]:
     """--data-options as a mapping."""
-    found = {}
-    for word in args.data_options:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise UserError(f"--data-options takes key=value, got {word!r}")
-        found[key.replace("-", "_")] = value
-    return found
+    return read_options(args.data_options, "--data-options")
 
 
 def _from_flags(argv: Sequence[str]) -> dict[str, str]:
@@ -230,9 +214,6 @@ def _from_flags(argv: Sequence[str]) -> dict[str, str]:
 
 
 def _from_config(argv: Sequence[str]) -> dict[str, Any]:
-    for i, word in enumerate(argv):
-        flag, equals, value = word.partition("=")
-        if flag == "--config" and (equals or i + 1 < len(argv)):
-            values = load_yaml(Path(value if equals else argv[i + 1]))
-            return {key: str(values[key]) for key in ("method", "data") if key in values}
-    return {}
+    config = config_of(argv)
+    values = {} if config is None else load_yaml(find_config(config))
+    return {key: str(values[key]) for key in ("method", "data") if key in values}

@@ -23,7 +23,7 @@ from typing import Any
 from rl_attn.errors import UserError, choose
 from rl_attn.reports.files import read_json, read_summary
 from rl_attn.reports.study import Cell, Metric, Study
-from rl_attn.run.cli import load_yaml
+from rl_attn.run.yaml import load_yaml
 from rl_attn.statistics import Interval
 from rl_attn.studies.plan import slug
 from rl_attn.studies.schema import label

@@ -6,7 +6,7 @@ from typing import Any
 from rl_attn.errors import UserError
 from rl_attn.reports.files import read_json
 from rl_attn.reports.study import Study
-from rl_attn.run.cli import load_yaml
+from rl_attn.run.yaml import load_yaml
 
 #: Settings that differ between any two runs and say nothing about the comparison.
 _OWN = ("run_dir", "config", "resume", "seed", "fold", "out")

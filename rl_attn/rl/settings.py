@@ -5,23 +5,35 @@ Defaults are CAMAL's Table 8, save for the frame size and the number of steps, w
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 from rl_attn.agents import feature_grid
 from rl_attn.envs.doom.game import screen_resolution
 from rl_attn.envs.doom.scenarios import resolve
 from rl_attn.errors import UserError
+from rl_attn.run.settings import (
+    NotNegative,
+    PathText,
+    Positive,
+    Seed,
+    Share,
+    Side,
+    Threads,
+    check,
+)
 
 
 @dataclass
 class Args:
     """Train a PPO agent on Doom, with the CAMAL loss on the attention of its critic."""
 
-    config: str | None = None
+    config: PathText | None = None
     """YAML file with values for these flags; flags override it"""
-    resume: str | None = None
+    resume: PathText | None = None
     """folder of an interrupted run to continue; everything else is taken from it"""
-    run_dir: str | None = None
+    run_dir: PathText | None = None
     """folder of this run (default: runs/<env>/<method>-s<seed>-<time>)"""
 
     env: str = "DefendCenter"
@@ -30,18 +42,18 @@ class Args:
     targets: tuple[str, ...] = ()
     """what to attend to: object names (DoomImpBall) or categories (category:Monster);
     empty: the scenario's own"""
-    width: int = 160
+    width: Side = 160
     """frame width in pixels"""
-    height: int = 120
+    height: Side = 120
     """frame height in pixels"""
     rgb: bool = False
     """colour frames instead of gray ones"""
-    frame_skip: int = 4
+    frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4
     """game tics an action is repeated for"""
-    frame_stack: int = 4
+    frame_stack: Annotated[int, Interval(ge=1, le=64)] = 4
     """frames the network sees, the current one included"""
 
-    camal: float = 1.0
+    camal: NotNegative[float] = 1.0
     """coefficient of the CAMAL loss; 0 is Vanilla PPO"""
     attention_target: Literal["value", "action"] = "value"
     """whose attention: the critic's value (the paper) or the taken action's logit"""
@@ -77,54 +89,54 @@ class Args:
     """tag of open_clip's or a file"""
     teacher_words: tuple[str, ...] = ()
     """what to ask for (default: the targets' names)"""
-    teacher_budget: float = 0.2
+    teacher_budget: Annotated[float, Interval(gt=0, lt=1)] = 0.2
     """largest share of the training time that labelling may take"""
-    teacher_every: int = 0
+    teacher_every: NotNegative[int] = 0
     """label every k-th frame whatever it costs, which repeats exactly; 0: what the budget allows"""
-    teacher_threshold: float = 0.5
+    teacher_threshold: Share = 0.5
     """a mask is where the teacher's map is above this"""
-    teacher_confidence: float = 0.5
+    teacher_confidence: Share = 0.5
     """frames whose share of the softmax is lower have an empty mask"""
 
-    total_timesteps: int = 100_000
+    total_timesteps: Annotated[int, Interval(ge=1, le=10**12)] = 100_000
     """agent steps of the whole run, over all lanes"""
-    num_envs: int = 8
+    num_envs: Annotated[int, Interval(ge=1, le=1024)] = 8
     """games played at once"""
-    num_steps: int = 128
+    num_steps: Annotated[int, Interval(ge=1, le=100_000)] = 128
     """steps of each game in a rollout"""
-    update_epochs: int = 4
+    update_epochs: Annotated[int, Interval(ge=1, le=1000)] = 4
     """passes over each rollout"""
-    num_minibatches: int = 4
+    num_minibatches: Positive[int] = 4
     """mini-batches a pass"""
-    learning_rate: float = 2.5e-4
+    learning_rate: Positive[float] = 2.5e-4
     """of Adam"""
     anneal_lr: bool = True
     """lower the learning rate linearly to zero"""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """discount factor"""
-    gae_lambda: float = 0.95
+    gae_lambda: Share = 0.95
     """lambda of generalised advantage estimation"""
     norm_adv: bool = True
     """normalise advantages in each mini-batch"""
-    clip_coef: float = 0.1
+    clip_coef: Positive[float] = 0.1
     """clipping of the policy's ratio"""
     clip_vloss: bool = True
     """clip the value loss too"""
-    ent_coef: float = 0.01
+    ent_coef: NotNegative[float] = 0.01
     """weight of the entropy bonus"""
-    vf_coef: float = 0.5
+    vf_coef: NotNegative[float] = 0.5
     """weight of the value loss"""
-    max_grad_norm: float = 0.5
+    max_grad_norm: Positive[float] = 0.5
     """gradients are clipped to this norm"""
     separate_clipping: bool = False
     """clip the gradients of PPO's loss and of CAMAL's each by itself, not their sum: CAMAL's is
     often several times larger and shrinks PPO's step (costs a second backward pass)"""
-    reward_clip: float = 1.0
+    reward_clip: NotNegative[float] = 1.0
     """learn from rewards clipped to [-this, this]; 0: as they are (returns are logged raw)"""
-    target_kl: float | None = None
+    target_kl: Positive[float] | None = None
     """end an update early when the policy has moved this far"""
 
-    seed: int = 1
+    seed: Seed = 1
     """of everything random"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
@@ -132,18 +144,18 @@ class Args:
     """auto: bf16 where the hardware is fast at it"""
     compile: bool = False
     """torch.compile the convolutions"""
-    threads: int = 0
+    threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
 
-    checkpoint_interval: int = 20_000
+    checkpoint_interval: Positive[int] = 20_000
     """steps between checkpoints"""
-    keep_checkpoints: int = 3
+    keep_checkpoints: Positive[int] = 3
     """how many of the last checkpoints stay"""
-    eval_interval: int = 0
+    eval_interval: NotNegative[int] = 0
     """steps between evaluations on lanes of their own (0: never)"""
-    eval_episodes: int = 10
+    eval_episodes: Positive[int] = 10
     """episodes of such an evaluation"""
-    picture_interval: int = 20
+    picture_interval: NotNegative[int] = 20
     """updates between pictures of attention (0: never)"""
     track: bool = False
     """send the logs to Weights & Biases too (pip install 'rl-attn[track]')"""
@@ -160,18 +172,7 @@ class Args:
 
 def validate(args: Args) -> None:
     """Refuse what cannot work, before any game starts."""
-    positive = (
-        "width height frame_skip frame_stack total_timesteps num_envs num_steps update_epochs "
-        "num_minibatches learning_rate checkpoint_interval keep_checkpoints eval_episodes"
-    )
-    for name in positive.split():
-        if getattr(args, name) <= 0:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
-    if args.camal < 0:
-        raise UserError(f"--camal must be 0 (Vanilla) or more, got {args.camal}")
-    if not 0 < args.teacher_budget < 1:
-        raise UserError(f"--teacher-budget must be between 0 and 1, got {args.teacher_budget}")
+    check(args)
     if args.masks == "teacher" and args.empty_mask == "suppress":
         raise UserError(
             "--empty-mask suppress would take the frames that a teacher has not labelled for empty "

@@ -1,45 +1,50 @@
 """Command lines: a dataclass becomes flags, a YAML file gives values that flags override.
 
-Every mistake of the user ends as one line on standard error and exit status 2.
+Nested dataclasses are sections: `--teacher.model` on the command line, `teacher: {model: ...}` or
+`teacher.model: ...` in YAML. Every mistake of the user ends as one line on standard error and exit
+status 2.
 """
 
 import contextlib
-import dataclasses
 import io
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, get_origin
 
 import tyro
-import yaml
 
 from rl_attn.errors import UserError, choose
+from rl_attn.run.configs import find_config
+from rl_attn.run.settings import alternatives, check, fields_of, short
+from rl_attn.run.yaml import load_yaml
 
-Args = TypeVar("Args")
+T = TypeVar("T")
 
 
-def parse(args_type: type[Args], argv: Sequence[str], prog: str) -> Args:
+def parse(settings_type: type[T], argv: Sequence[str], prog: str) -> T:
     """Read `argv` into the dataclass; `--config FILE` supplies what the flags leave unsaid.
 
     The file's entries are put before the flags and go through the same parser, so they are
-    checked for names, types and choices alike.
+    checked for names, types, choices and the constraints of `rl_attn.run.settings` alike.
     """
     argv = list(argv)
-    config = _config_path(argv)
+    config = config_of(argv)
     if config is not None:
-        argv = _as_flags(load_yaml(Path(config)), args_type, config) + argv
+        file = find_config(config)
+        argv = _checked_flags(load_yaml(file), settings_type, str(file)) + argv
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(args_type, args=argv, prog=prog)
+            settings = tyro.cli(settings_type, args=argv, prog=prog)
     except SystemExit as end:
         if end.code in (0, None):  # --help
             raise
         raise UserError(_one_line(complaint.getvalue())) from None
+    check(settings)
+    return settings
 
 
 def run_command(main: Callable[[list[str]], int | None]) -> None:
@@ -60,36 +65,51 @@ def run_command(main: Callable[[list[str]], int | None]) -> None:
     sys.exit(status or 0)
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, or a UserError that says why the file is none."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"config file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"config file {path} is not readable YAML: {reason}") from None
-    if not isinstance(values, dict):
-        found = type(values).__name__
-        raise UserError(f"config file {path} must hold `key: value` lines, found a {found}")
-    return values
-
-
 def as_flags(values: dict[str, Any]) -> list[str]:
     """Configuration keys and values as the words of a command line."""
     flags = []
-    for key, value in values.items():
-        flag = "--" + str(key).replace("_", "-")
+    for key, value in flatten(values).items():
+        *sections, name = key.replace("_", "-").split(".")
         if isinstance(value, bool):  # flags without a value: --x and --no-x
-            flags.append(flag if value else flag.replace("--", "--no-", 1))
+            flags.append("--" + ".".join([*sections, name if value else f"no-{name}"]))
         elif isinstance(value, list | tuple):
-            flags += [flag, *map(str, value)]
-        else:
-            flags.append(f"{flag}={value}")  # one word: the value may begin with dashes
+            flags += ["--" + ".".join([*sections, name]), *map(str, value)]
+        else:  # one word: the value may begin with dashes
+            flags.append(f"--{'.'.join([*sections, name])}={value}")
     return flags
 
 
-def _config_path(argv: list[str]) -> str | None:
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: {"teacher": {"model": "doom"}} is {"teacher.model": "doom"}."""
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def read_options(words: Iterable[str], flag: str) -> dict[str, str]:
+    """The key=value words of a flag as a mapping; dashes in keys are underscores.
+
+    >>> read_options(["test-shade=random"], "--data-options")
+    {'test_shade': 'random'}
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise UserError(f"{flag} takes key=value, got {short(word)}")
+        if key in found:
+            raise UserError(f"{flag} names {key} twice: leave one of them out")
+        found[key] = value
+    return found
+
+
+def config_of(argv: Sequence[str]) -> str | None:
+    """What --config says among the words of a command line."""
     for i, word in enumerate(argv):
         if word == "--config" and i + 1 < len(argv):
             return argv[i + 1]
@@ -98,19 +118,36 @@ def _config_path(argv: list[str]) -> str | None:
     return None
 
 
-def _as_flags(values: dict[str, Any], args_type: type, source: str) -> list[str]:
-    fields = {field.name: field for field in dataclasses.fields(args_type)}
-    for key, value in values.items():
-        choose(f"key in {source}:", str(key), list(fields))
-        is_switch = isinstance(fields[key].default, bool)
+def _checked_flags(values: dict[str, Any], settings_type: type, source: str) -> list[str]:
+    """`as_flags`, once each value is seen to be of its field's kind."""
+    fields = dict(fields_of(settings_type))
+    flat = flatten(values)
+    for key, value in flat.items():
+        choose(f"key in {source}:", key, fields)
+        kinds = alternatives(fields[key])
+        is_switch = bool in kinds
         if is_switch != isinstance(value, bool):
             rule = "must be" if is_switch else "cannot be"
-            raise UserError(f"{key} in {source} {rule} true or false, got {value!r}")
-    return as_flags(values)
+            raise UserError(f"{key} in {source} {rule} true or false, got {short(value)}")
+        if isinstance(value, list):
+            if not any(get_origin(kind) in (tuple, list) for kind in kinds):
+                raise UserError(f"{key} in {source} must be one value, got {short(value)}")
+            refuse_odd_words(value, f"{key} in {source}")
+    return as_flags(flat)
+
+
+def refuse_odd_words(values: Sequence[Any], where: str) -> None:
+    """Refuse what a list of a flag's values cannot hold: lists, nothing, words like flags."""
+    for value in values:
+        if isinstance(value, list | dict | None):
+            raise UserError(f"{where} must list plain values, got {short(value)}")
+        if isinstance(value, str) and value.startswith("-"):
+            raise UserError(f"{where}: {short(value)} reads as a flag: a value begins otherwise")
 
 
 def _one_line(panel: str) -> str:
     """tyro's framed message without its frame, its help text and its line breaks."""
+    panel = re.sub(r"\x1b\[[0-9;]*m", "", panel)  # colours, on a terminal
     lines = [re.sub(r"[╭╮╰╯│─]+", " ", line).strip() for line in panel.splitlines()[1:]]
     lines = [line for line in lines if line]
     ends = ("Argument helptext", "For full helptext")

@@ -28,9 +28,10 @@ import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import load_yaml, parse
+from rl_attn.run.cli import parse
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.versions import versions
+from rl_attn.run.yaml import load_yaml
 
 Args = TypeVar("Args")
 

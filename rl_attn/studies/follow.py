@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import load_yaml
+from rl_attn.run.yaml import load_yaml
 from rl_attn.studies.plan import Job
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import load_yaml
+from rl_attn.run.yaml import load_yaml
 from rl_attn.studies.space import Search, read_search
 
 Flags = dict[str, Any]

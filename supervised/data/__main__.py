@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import parse, read_options, run_command
 from rl_attn.supervised.data import DataSet, load
 from rl_attn.supervised.data.sheet import contact_sheet
 
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn data")
     if args.sheet is not None and not args.sheet.absolute().parent.is_dir():
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
-    dataset = load(args.data, args.data_root, **as_options(args.options))
+    dataset = load(args.data, args.data_root, **read_options(args.options, "--options"))
     choose("split", args.split, list(dataset.splits))
     Console(file=sys.stdout).print(summary(dataset))
     if args.sheet is not None:
@@ -58,17 +58,6 @@ def main(argv: list[str]) -> int:
         picture.save(args.sheet, "PNG", optimize=True)
         print(f"wrote {args.sheet}")
     return 0
-
-
-def as_options(words: tuple[str, ...]) -> dict[str, str]:
-    """name=value words as a dict."""
-    options = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise UserError(f"option {word!r} must be written as name=value")
-        options[name.replace("-", "_")] = value
-    return options
 
 
 def summary(dataset: DataSet) -> Table:

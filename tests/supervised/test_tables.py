@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import load_yaml, parse
+from rl_attn.run.cli import parse
+from rl_attn.run.yaml import load_yaml
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command
 from rl_attn.supervised.comparison.table import heat_maps, read_table

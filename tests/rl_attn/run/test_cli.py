@@ -6,7 +6,8 @@ from typing import Literal
 import pytest
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import load_yaml, parse, run_command
+from rl_attn.run.cli import parse, read_options, run_command
+from rl_attn.run.yaml import load_yaml
 
 
 @dataclass
@@ -243,6 +244,42 @@ def test_load_yaml_gives_the_mapping(tmp_path):
     assert load_yaml(path) == {"a": 1, "b": ["x", "é"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("targets: ['--camal', '5']", "--camal reads as a flag"),
+        ("targets: [-h]", "-h reads as a flag"),
+        ("targets: [[a]]", "must list plain values"),
+        ("targets: [null]", "must list plain values"),
+        ("num_envs: [3]", "must be one value"),
+        ("num_envs: 999999999999999999999", "--num-envs must be at most"),
+        ("camal: 1e400", "finite"),
+    ],
+)
+def test_a_list_or_a_number_that_no_flag_takes_is_refused(config, text, words):
+    assert words in complaint("--config", config(text))
+
+
+def test_a_configuration_of_the_package_is_found_by_its_name():
+    with pytest.raises(UserError, match=r"did you mean camal_paper\?"):
+        read("--config", "camal_papr")
+    assert "key in" in complaint("--config", "camal_paper")  # read, but it is for another command
+
+
+# ---------------------------------------------------------------------- key=value
+
+
+def test_options_are_read_with_dashes_as_underscores():
+    expected = {"test_shade": "random", "size": "32", "path": "a=b", "none": ""}
+    assert read_options(["test-shade=random", "size=32", "path=a=b", "none="], "--o") == expected
+
+
+@pytest.mark.parametrize("words", [["a"], ["=1"], [" =1"], [""], ["a-b=1", "a_b=2"]])
+def test_options_that_are_no_pairs_are_refused(words):
+    with pytest.raises(UserError, match=r"^--o "):
+        read_options(words, "--o")
+
+
 # ---------------------------------------------------------------------- choose
 
 
@@ -319,7 +356,7 @@ def test_a_process_with_a_bad_flag_prints_one_line_without_a_traceback(tmp_path)
     script = tmp_path / "command.py"
     script.write_text(
         "from dataclasses import dataclass\n"
-        "from rl_attn.run.cli import parse, run_command\n"
+        "from rl_attn.run.cli import parse, read_options, run_command\n"
         "@dataclass\n"
         "class Args:\n"
         "    num_envs: int = 8\n"

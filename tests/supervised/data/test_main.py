@@ -6,7 +6,7 @@ from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
-from rl_attn.supervised.data.__main__ import as_options, main
+from rl_attn.supervised.data.__main__ import main
 from rl_attn.supervised.data.sheet import DIMMED, contact_sheet
 
 
@@ -34,7 +34,7 @@ def test_left_is_plain_and_right_is_dimmed():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["digits", "--options", "size"], "'size' must be written as name=value"),
+        (["digits", "--options", "size"], "--options takes key=value, got size"),
         (["digits", "--split", "tests"], r"unknown split 'tests' \(did you mean test\?\)"),
         (["digits", "--sheet", "/nowhere/x.png"], "its folder does not exist"),
         (["nothing"], "unknown data set 'nothing'"),
@@ -43,7 +43,3 @@ def test_left_is_plain_and_right_is_dimmed():
 def test_mistakes(argv, message):
     with pytest.raises(UserError, match=message):
         main(argv)
-
-
-def test_options_are_words():
-    assert as_options(("test-shade=random", "size=32")) == {"test_shade": "random", "size": "32"}
