@@ -7,16 +7,9 @@
 full speed, `doom.scenarios` the table of what there is.
 """
 
-import gymnasium
-
-from rl_attn.envs.doom.scenarios import SCENARIOS
+from rl_attn.envs.doom.scenarios import SCENARIOS, register_with_gymnasium
 
 __all__ = ["SCENARIOS"]
 
 for _name in SCENARIOS:
-    gymnasium.register(
-        id=f"rl_attn/{_name}-v0",
-        entry_point="rl_attn.envs.doom.env:DoomEnv",
-        vector_entry_point="rl_attn.envs.doom.vector:DoomVectorEnv",
-        kwargs={"scenario": _name},
-    )
+    register_with_gymnasium(_name)

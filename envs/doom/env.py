@@ -22,6 +22,7 @@ import numpy as np
 
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lane import draw_episode_seed
+from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.watchdog import Watchdog
@@ -33,12 +34,16 @@ Observation = dict[str, np.ndarray]
 TICS_PER_SECOND = 35
 
 
-def observation_space(game: Game) -> gymnasium.spaces.Dict:
-    """The frame and the mask of that game."""
-    return gymnasium.spaces.Dict(
-        frame=gymnasium.spaces.Box(0, 255, game.frame_shape, np.uint8),
-        mask=gymnasium.spaces.Box(0, 1, game.mask_shape, np.uint8),
-    )
+def observation_space(game: Game | Lanes) -> gymnasium.spaces.Dict:
+    """The frame, the mask and, where some were asked for, the game variables of that game."""
+    spaces = {
+        "frame": gymnasium.spaces.Box(0, 255, game.frame_shape, np.uint8),
+        "mask": gymnasium.spaces.Box(0, 1, game.mask_shape, np.uint8),
+    }
+    if game.scenario.variables:
+        shape = (len(game.scenario.variables),)
+        spaces["variables"] = gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)
+    return gymnasium.spaces.Dict(spaces)
 
 
 def check_options(options: dict[str, Any] | None, known: Sequence[str] = ()) -> None:
@@ -64,19 +69,22 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         actions: str | None = None,
         max_buttons: int | None = None,
         delta_values: Sequence[float] | None = None,
+        variables: Sequence[str] | None = None,
         render_mode: str | None = None,
         hang_timeout: float = 30.0,
     ) -> None:
         """resolution: (width, height) in pixels. frame_skip: tics (1/35 s) an action lasts.
 
         targets: object names or "category:NAME" in place of the scenario's own. actions,
-        max_buttons, delta_values: see `actions.py`. hang_timeout: seconds that one call to the game
-        may take before it is killed. ValueError for an unknown scenario, target or resolution.
+        max_buttons, delta_values: see `actions.py`. variables: ViZDoom's game variables, such as
+        HEALTH, to be observed as observation["variables"] (V,) float32. hang_timeout: seconds that
+        one call to the game may take before it is killed. ValueError for an unknown scenario,
+        target or resolution.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
-        buttons = {"max_buttons": max_buttons, "delta_values": delta_values}
-        resolved = resolve(scenario, targets, actions=actions, **buttons)
+        changes = {"max_buttons": max_buttons, "delta_values": delta_values}
+        resolved = resolve(scenario, targets, actions=actions, variables=variables, **changes)
         self._game = Game(resolved, resolution, rgb, frame_skip)
         self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
@@ -127,4 +135,7 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         self._game.close()
 
     def _observation(self) -> Observation:
-        return {"frame": self._frame.copy(), "mask": self._mask.copy()}
+        observation = {"frame": self._frame.copy(), "mask": self._mask.copy()}
+        if self._game.scenario.variables:
+            observation["variables"] = self._game.variables.copy()
+        return observation

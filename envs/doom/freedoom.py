@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import vizdoom
 
+from rl_attn.envs.doom import wad
+
 MAPS = tuple(f"MAP{number:02d}" for number in range(1, 33))
 
 #: The monsters that `summon` can place, with their radius in map units. Seeds of pictures count
@@ -28,7 +30,6 @@ MONSTERS = {
 }  # fmt: skip
 
 _WAD = Path(vizdoom.__file__).resolve().parent / "freedoom2.wad"
-_LUMP = np.dtype([("position", "<i4"), ("size", "<i4"), ("name", "S8")])
 _THING = np.dtype([(name, "<i2") for name in ("x", "y", "angle", "type", "flags")])
 
 
@@ -43,9 +44,9 @@ def places(level: str) -> np.ndarray:
     """
     if level not in MAPS:
         raise ValueError(f"Freedoom has no map {level!r}: choose from MAP01 to MAP32")
-    data = _WAD.read_bytes()
-    count, directory = np.frombuffer(data, "<i4", 2, offset=4)
-    lumps = np.frombuffer(data, _LUMP, count, offset=directory)
-    things = lumps[int(np.flatnonzero(lumps["name"] == level.encode())[0]) + 1]
-    found = np.frombuffer(data, _THING, things["size"] // _THING.itemsize, things["position"])
+    lumps = wad.directory(_WAD)
+    _, start, size = lumps[wad.maps([name for name, _, _ in lumps])[level] + 1]
+    with _WAD.open("rb") as file:
+        file.seek(start)
+        found = np.frombuffer(file.read(size), _THING)
     return np.unique(np.stack([found["x"], found["y"]], axis=1).astype(np.int64), axis=0)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,9 @@ import vizdoom
 
 from rl_attn.envs.doom.actions import Actions
 from rl_attn.envs.doom.processes import GameProcess
+from rl_attn.envs.doom.scenario_file import FOLDER, check_map, load
 from rl_attn.envs.doom.scenarios import Scenario
-
-_SCENARIO_FOLDER = Path(vizdoom.__file__).resolve().parent / "scenarios"
+from rl_attn.errors import choose
 
 # What ViZDoom raises when the process of a game has died.
 ENGINE_ERRORS = (
@@ -86,8 +85,11 @@ class Game:
         self.mask_shape = (height, width)
         self._settings = (scenario, size, rgb)
         self._doom = self._configured(*self._settings)
+        check_map(self._doom, FOLDER / scenario.config)
         self.actions = Actions(self._doom.get_available_buttons(), scenario)
+        self.variables = np.zeros(len(scenario.variables), np.float32)  # of the last frame
         self._is_target: dict[str, bool] = {}
+        self.seen: dict[str, str] = {}  # objects in the view so far: name -> category
         self._tics = 0
         # The last frame seen. ViZDoom hands out new arrays for each frame, so keeping is enough.
         self._screen = np.zeros(self.frame_shape, np.uint8)  # (H, W, C)
@@ -103,16 +105,20 @@ class Game:
     def _configured(
         scenario: Scenario, resolution: vizdoom.ScreenResolution, rgb: bool
     ) -> vizdoom.DoomGame:
-        doom = vizdoom.DoomGame()
-        doom.load_config(str(_SCENARIO_FOLDER / scenario.config))
+        doom = load(FOLDER / scenario.config)
         doom.set_screen_resolution(resolution)
         doom.set_screen_format(vizdoom.ScreenFormat.RGB24 if rgb else vizdoom.ScreenFormat.GRAY8)
         doom.set_labels_buffer_enabled(True)
-        doom.clear_available_game_variables()  # nobody reads them
+        known = vizdoom.GameVariable.__members__
+        doom.set_available_game_variables(
+            [known[choose("game variable", name, known)] for name in scenario.variables]
+        )
         doom.set_window_visible(False)
         doom.set_sound_enabled(False)
         doom.set_mode(vizdoom.Mode.PLAYER)
         doom.set_episode_timeout(0)
+        for nobody_reads in ("automap", "audio", "notifications", "depth"):
+            getattr(doom, f"set_{nobody_reads}_buffer_enabled")(False)
         return doom
 
     @property
@@ -276,6 +282,8 @@ class Game:
             return False
         self._screen = state.screen_buffer.reshape(self.frame_shape)
         self._labels = state.labels_buffer
+        if self.scenario.variables:
+            self.variables = np.asarray(state.game_variables, np.float32)
         # A label's value changes with every frame, so the targets' are looked up each time.
         self._objects = state.labels
         self._values = [label.value for label in self._objects if self._targets(label)]
@@ -285,6 +293,7 @@ class Game:
         name = label.object_name
         known = self._is_target.get(name)
         if known is None:
+            self.seen[name] = label.object_category
             known = self.scenario.is_target(name, label.object_category)
             self._is_target[name] = known
         return known

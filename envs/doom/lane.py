@@ -47,6 +47,7 @@ class Outcome:
     truncated: bool = False
     final_frame: np.ndarray | None = None  # (H, W, C), of a truncated episode
     final_mask: np.ndarray | None = None  # (H, W)
+    final_variables: np.ndarray | None = None  # (V,) float32
     episode: Episode | None = None
 
 
@@ -230,6 +231,7 @@ class Lane:
             outcome.final_frame = np.empty(self.game.frame_shape, np.uint8)
             outcome.final_mask = np.empty(self.game.mask_shape, np.uint8)
             self.game.draw(outcome.final_frame, outcome.final_mask)
+            outcome.final_variables = self.game.variables.copy()
         if self.autoreset is AutoresetMode.SAME_STEP:
             self._next(frame, mask, outcome)
         else:

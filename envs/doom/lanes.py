@@ -25,9 +25,10 @@ A game that dies or hangs ends its own episode as truncated and is restarted; al
 from __future__ import annotations
 
 import os
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ from rl_attn.envs.doom.scenarios import Scenario, resolve
 __all__ = ["Episode", "Lanes", "Step"]
 
 
+#: Steps of each lane after which a target that has never been in view is told of.
+UNSEEN_AFTER = 1000
+
+
 @dataclass
 class Step:
     """What one step of a group's n lanes brought, in the order of the lanes."""
@@ -52,6 +57,7 @@ class Step:
     # Of truncated episodes, by the lane's index within the group: what the agent saw last.
     final_frames: dict[int, np.ndarray] = field(default_factory=dict)  # (H, W, C) uint8
     final_masks: dict[int, np.ndarray] = field(default_factory=dict)  # (H, W) uint8
+    final_variables: dict[int, np.ndarray] = field(default_factory=dict)  # (V,) float32
     episodes: list[Episode] = field(default_factory=list)  # ended in this step
 
 
@@ -113,6 +119,7 @@ class Lanes:
             Lane(index, game, _seeds(index, num_lanes, seed, first_lane, episode_seeds), autoreset)
             for index, game in enumerate(games)
         ]
+        self._steps = 0
         self._start_threads(num_threads)
 
     def _start_threads(self, num_threads: int | None) -> None:
@@ -142,6 +149,11 @@ class Lanes:
     def active(self) -> np.ndarray:
         """(num_lanes,) bool: False for a lane that has played all of its episode_seeds."""
         return np.array([lane.active for lane in self._lanes])
+
+    @property
+    def variables(self) -> np.ndarray:
+        """(num_lanes, V) float32: the scenario's game variables, as of the current frames."""
+        return np.stack([lane.game.variables for lane in self._lanes])
 
     def group_slice(self, group: int) -> slice:
         """Which of the lanes make up that group."""
@@ -198,6 +210,7 @@ class Lanes:
         if not lanes.busy:
             raise RuntimeError(f"no step of group {group} is under way: call send() first")
         lanes.join(self.hang_timeout)
+        self._count_steps(len(lanes.lanes))
         return _gather(lanes.outcomes)
 
     def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
@@ -280,6 +293,21 @@ class Lanes:
                     f"not {array.dtype} of shape {array.shape}"
                 )
 
+    def _count_steps(self, count: int) -> None:
+        """Tell once of a target that has never been seen; those of the table are known to be."""
+        before, self._steps = self._steps, self._steps + count
+        if self.scenario.shown or not before < UNSEEN_AFTER * self.num_lanes <= self._steps:
+            return
+        seen = {name: kind for lane in self._lanes for name, kind in lane.game.seen.items()}
+        for target in self.scenario.targets:
+            rule = replace(self.scenario, targets=(target,))
+            if not any(rule.is_target(*found) for found in seen.items()):
+                warnings.warn(
+                    f"the target {target} was never in view in {self._steps} steps of "
+                    f"{self.scenario.name}: its masks are empty. In view were {sorted(seen)}",
+                    stacklevel=4,
+                )
+
     def _check_episodes(self, lanes: list[Lane]) -> None:
         for lane in lanes:
             if not lane.started:
@@ -319,6 +347,7 @@ def _gather(outcomes: list[Outcome]) -> Step:
         if outcome.final_frame is not None:
             step.final_frames[index] = outcome.final_frame
             step.final_masks[index] = outcome.final_mask
+            step.final_variables[index] = outcome.final_variables
         if outcome.episode is not None:
             step.episodes.append(outcome.episode)
     return step

@@ -153,12 +153,8 @@ class GameProcess:
         self.folder = home().new_folder()
 
     def configure(self, game: vizdoom.DoomGame) -> None:
-        """Point the game to our launcher, our folder, and the files of the installed package.
-
-        The last matters because ViZDoom prefers files of these names in the working directory.
-        """
+        """Point the game to our launcher and our folder."""
         game.set_vizdoom_path(str(home().launcher))
-        game.set_doom_game_path(str(_PACKAGE / "freedoom2.wad"))
         game.set_doom_config_path(str(self.folder / "vizdoom.ini"))
 
     @property

@@ -198,8 +198,6 @@ class Studio(Game):
     ) -> vizdoom.DoomGame:
         doom = Game._configured(scenario, resolution, rgb)
         doom.set_doom_map(scenario.name)
-        doom.set_automap_buffer_enabled(False)
-        doom.set_audio_buffer_enabled(False)
         for part in _HIDDEN:
             getattr(doom, f"set_render_{part}")(False)
         button, variable = vizdoom.Button, vizdoom.GameVariable

@@ -24,7 +24,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from rl_attn.envs.doom.env import TICS_PER_SECOND, check_options
+from rl_attn.envs.doom.env import TICS_PER_SECOND, check_options, observation_space
 from rl_attn.envs.doom.lanes import Lanes, Step
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
@@ -54,6 +54,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
         actions: str | None = None,
         max_buttons: int | None = None,
         delta_values: Sequence[float] | None = None,
+        variables: Sequence[str] | None = None,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
@@ -66,8 +67,8 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
-        buttons = {"max_buttons": max_buttons, "delta_values": delta_values}
-        resolved = resolve(scenario, targets, actions=actions, **buttons)
+        changes = {"max_buttons": max_buttons, "delta_values": delta_values}
+        resolved = resolve(scenario, targets, actions=actions, variables=variables, **changes)
         self._lanes = Lanes(
             _limited(resolved, max_episode_steps, frame_skip),
             num_envs,
@@ -87,10 +88,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
             "render_fps": TICS_PER_SECOND / frame_skip,
             "autoreset_mode": self._autoreset,
         }
-        self.single_observation_space = gymnasium.spaces.Dict(
-            frame=gymnasium.spaces.Box(0, 255, self._lanes.frame_shape, np.uint8),
-            mask=gymnasium.spaces.Box(0, 1, self._lanes.mask_shape, np.uint8),
-        )
+        self.single_observation_space = observation_space(self._lanes)
         self.single_action_space = self._lanes.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -118,6 +116,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
         only = None if not options else self._reset_mask(options["reset_mask"])
         observation = {key: array.copy() for key, array in self._observation.items()}
         self._lanes.reset(observation["frame"], observation["mask"], seeds=seed, only=only)
+        self._add_variables(observation)
         self._observation, self._begun = observation, True
         return observation, {"raw_reward": np.zeros(self.num_envs, np.float32)}
 
@@ -132,6 +131,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
             raise gymnasium.error.ResetNeeded("no episode has begun: call reset() before step()")
         observation = self._new_observation()
         step = self._lanes.step(actions, observation["frame"], observation["mask"])
+        self._add_variables(observation)
         infos: dict[str, Any] = {}
         for episode in step.episodes:
             final = {
@@ -178,10 +178,19 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
             "mask": np.empty((self.num_envs, *self._lanes.mask_shape), np.uint8),
         }
 
+    def _add_variables(self, observation: Observation) -> None:
+        if self._lanes.scenario.variables:
+            observation["variables"] = self._lanes.variables
+
     def _final_observation(self, step: Step, index: int) -> Observation:
         """What the agent saw last: a terminated game has no frame of its end."""
         if index in step.final_frames:
-            return {"frame": step.final_frames[index], "mask": step.final_masks[index]}
+            final = {
+                "frame": step.final_frames[index],
+                "mask": step.final_masks[index],
+                "variables": step.final_variables[index],
+            }
+            return {key: final[key] for key in self._observation}
         return {key: array[index].copy() for key, array in self._observation.items()}
 
 

@@ -40,8 +40,11 @@ def test_gymnasiums_own_check_passes(make, name, settings):
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_is_registered_and_has_its_actions(make, name):
+    basic = ["MOVE_LEFT", "MOVE_RIGHT", "ATTACK"]
+    alike = ("Basic", "SimplerBasic", "RocketBasic", "Learning", "BasicAudio", "BasicNotifications")
     expected = {
-        "Basic": ["MOVE_LEFT", "MOVE_RIGHT", "ATTACK"],
+        **dict.fromkeys(alike, basic),
+        "HealthGatheringSupreme": ["TURN_LEFT", "TURN_RIGHT", "MOVE_FORWARD"],
         "DefendLine": ["TURN_LEFT", "TURN_RIGHT", "ATTACK"],
         "DefendCenter": ["TURN_LEFT", "TURN_RIGHT", "ATTACK"],
         "TakeCover": ["MOVE_LEFT", "MOVE_RIGHT"],
@@ -52,10 +55,13 @@ def test_every_scenario_is_registered_and_has_its_actions(make, name):
         "HealthGathering": ["TURN_LEFT", "TURN_RIGHT", "MOVE_FORWARD"],
         "PredictPosition": ["TURN_LEFT", "TURN_RIGHT", "ATTACK"],
         "MyWayHome": ["TURN_LEFT", "TURN_RIGHT", "MOVE_FORWARD", "MOVE_LEFT", "MOVE_RIGHT"],
-    }[name]
+    }.get(name)
     env = make(name).unwrapped
-    assert env.action_names == ("NOOP", *expected)
-    assert env.action_space == gymnasium.spaces.Discrete(len(expected) + 1)
+    if expected is not None:
+        assert env.action_names == ("NOOP", *expected)
+    counts = {"Deathmatch": 1 + 17 + 3 * 2, "Freedoom1": 1 + 19, "Freedoom2": 1 + 19}
+    count = counts[name] if expected is None else len(expected) + 1
+    assert env.action_space == gymnasium.spaces.Discrete(count)
     assert env.observation_space["frame"].shape == (120, 160, 1)
     assert env.observation_space["mask"] == gymnasium.spaces.Box(0, 1, (120, 160), np.uint8)
 

@@ -78,10 +78,12 @@ def test_the_mask_is_on_exactly_for_targets(name, play):
         if terminated or truncated:
             episode_seed += 1
             game.start(episode_seed, frame, mask)
-    assert on > 0
-    if "ATTACK" in game.action_names:
+    if game.scenario.shown:
+        assert on > 0
+        assert seen <= set(game.scenario.shown)
+    if game.scenario.shown and "ATTACK" in game.action_names:
         assert "DoomPlayer" in seen  # there was a weapon to be left out
-        assert seen & {"BulletPuff", "Rocket"}
+        assert seen & {"BulletPuff", "Rocket", "CustomRocket"}
 
 
 def test_a_dead_monster_is_no_target_and_the_episode_terminates(play):

@@ -1,0 +1,148 @@
+"""A scenario file (.cfg, .wad) of one's own, checked before a game starts.
+
+    scenario = scenario_from("my.cfg", ["Medikit", "category:Monster"], max_buttons=2)
+    env = DoomEnv(scenario)                                  # or Lanes(scenario, 8), ...
+
+    register_scenario("Mine", "my.cfg", ["Medikit"])         # from now on a name like any other
+    gymnasium.make("rl_attn/Mine-v0")
+
+ViZDoom takes no notice of much that is wrong: it plays the first map of the main game for a WAD
+that is empty or lacks the map, ignores what it cannot read, and labels nothing for a misspelt
+target. Here each of these is a UserError that names it. Paths in a file are relative to it.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vizdoom
+
+from rl_attn.envs.doom import wad
+from rl_attn.envs.doom.scenarios import (
+    CATEGORY_PREFIX,
+    SCENARIOS,
+    Scenario,
+    register_with_gymnasium,
+    resolve,
+)
+from rl_attn.errors import UserError, choose
+
+PACKAGE = Path(vizdoom.__file__).resolve().parent
+FOLDER = PACKAGE / "scenarios"
+_MAIN_GAME = PACKAGE / "freedoom2.wad"
+
+_ACTOR = re.compile(rb'^\s*actor\s+"?([\w~]+)"?', re.IGNORECASE | re.MULTILINE)
+_LIST = re.compile(r"^\s*available_(\w+)\s*=\s*\{([^}]*)\}", re.IGNORECASE | re.MULTILINE)
+_KEY = re.compile(r"^\s*(\w+)\s*\+?=", re.MULTILINE)
+
+
+def scenario_from(
+    path: str | Path, targets: Sequence[str], name: str | None = None, **settings: Any
+) -> Scenario:
+    """The scenario of that .cfg file; UserError, in one line, for what is wrong in it.
+
+    Args:
+        targets: names of objects or "category:NAME", at least one.
+        name: by default that of the file.
+        settings: other fields of `Scenario`, such as max_buttons=2, and time_limit in tics in place
+            of the file's episode_timeout.
+    """
+    path = Path(path).resolve()
+    doom = load(path)
+    if not doom.get_available_buttons():
+        raise UserError(f"{path.name} has no buttons: list available_buttons in it")
+    check_map(doom, path)
+    settings.setdefault("time_limit", doom.get_episode_timeout() or None)
+    scenario = Scenario(name or path.stem, str(path), (), shown=(), **settings)
+    return resolve(scenario, targets or [])
+
+
+def register_scenario(
+    name: str, path: str | Path, targets: Sequence[str], **settings: Any
+) -> Scenario:
+    """`scenario_from`, known by that name from now on, also to gymnasium ("rl_attn/NAME-v0")."""
+    if name in SCENARIOS:
+        raise UserError(f"there is a scenario {name!r} already: take another name")
+    SCENARIOS[name] = scenario_from(path, targets, name, **settings)
+    register_with_gymnasium(name)
+    return SCENARIOS[name]
+
+
+def load(path: Path) -> vizdoom.DoomGame:
+    """A DoomGame, not started, with that file's settings; UserError for what it cannot read."""
+    doom = vizdoom.DoomGame()
+    if not path.is_file():
+        raise UserError(f"there is no scenario file {path}")
+    if not doom.load_config(str(path)):
+        _name_mistake(path)
+    doom.set_doom_game_path(str(_main_game(doom, path)))
+    return doom
+
+
+def _name_mistake(path: Path) -> None:
+    """Say which word of the file ViZDoom does not know."""
+    content = re.sub(r"#.*", "", path.read_text(errors="replace"))
+    kinds = {"buttons": vizdoom.Button, "game_variables": vizdoom.GameVariable}
+    for kind, words in _LIST.findall(content):
+        for word in words.split():
+            choose(f"word in available_{kind} of {path.name}:", word.upper(), _members(kinds[kind]))
+    settings = [name.removeprefix("set_") for name in dir(vizdoom.DoomGame) if "set_" in name[:4]]
+    for key in _KEY.findall(content):
+        choose(f"setting in {path.name}:", key.lower(), settings)
+    raise UserError(f"{path.name} has a value that ViZDoom cannot read: see its warning above")
+
+
+def _members(kind: Any) -> list[str]:
+    return list(kind.__members__)
+
+
+def _main_game(doom: vizdoom.DoomGame, path: Path) -> Path:
+    """The IWAD: the file's own, which may name one of the vizdoom package's, or Freedoom 2."""
+    wanted = doom.get_doom_game_path()
+    if not wanted:
+        return _MAIN_GAME
+    for place in (Path(wanted), path.parent / wanted, PACKAGE / Path(wanted).name):
+        if place.is_file():
+            return place.resolve()
+    raise UserError(f"{path.name} plays {wanted}, which is not there: mend its doom_game_path")
+
+
+def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
+    """UserError unless the map that the scenario plays is in its WAD."""
+    file, level = doom.get_doom_scenario_path(), doom.get_doom_map()
+    place = path.parent / file if file else Path(doom.get_doom_game_path())
+    if not place.is_file():
+        raise UserError(f"{path.name} plays {file}, which is not there: mend doom_scenario_path")
+    found = wad.maps([name for name, _, _ in wad.directory(place)])
+    if level.upper() not in found:
+        listed = ", ".join(found) or "none"
+        raise UserError(f"{place.name} has no map {level}: it has {listed}; mend doom_map")
+
+
+def known_targets(config: str) -> list[str]:
+    """All that can be a target in that scenario: objects of ViZDoom and of its WADs, categories."""
+    path = FOLDER / config
+    doom = load(path)
+    names = set(_objects_of_engine())
+    for file in (doom.get_doom_scenario_path(), doom.get_doom_game_path()):
+        if file and Path(file) not in (_MAIN_GAME, PACKAGE / "freedoom1.wad"):
+            names |= _objects(b"\n".join(data for _, data in wad.read(path.parent / file)))
+    names |= {f"Dead{name}" for name in names}
+    return sorted(names) + [CATEGORY_PREFIX + name for name in vizdoom.get_default_categories()]
+
+
+@cache
+def _objects_of_engine() -> frozenset[str]:
+    """Names that ViZDoom's own files define, those of the other games that it plays included."""
+    with zipfile.ZipFile(PACKAGE / "vizdoom.pk3") as archive:
+        files = [name for name in archive.namelist() if name.lower().startswith("actors/")]
+        return frozenset(_objects(b"\n".join(archive.read(name) for name in files)))
+
+
+def _objects(text: bytes) -> set[str]:
+    return {name.decode("ascii", "replace") for name in _ACTOR.findall(text)}
