@@ -85,7 +85,6 @@ class Game:
         self.mask_shape = (height, width)
         self._settings = (scenario, size, rgb)
         self._doom = self._configured(*self._settings)
-        check_map(self._doom, FOLDER / scenario.config)
         self.actions = Actions(self._doom.get_available_buttons(), scenario)
         self.variables = np.zeros(len(scenario.variables), np.float32)  # of the last frame
         self._is_target: dict[str, bool] = {}
@@ -106,6 +105,7 @@ class Game:
         scenario: Scenario, resolution: vizdoom.ScreenResolution, rgb: bool
     ) -> vizdoom.DoomGame:
         doom = load(FOLDER / scenario.config)
+        check_map(doom, FOLDER / scenario.config)
         doom.set_screen_resolution(resolution)
         doom.set_screen_format(vizdoom.ScreenFormat.RGB24 if rgb else vizdoom.ScreenFormat.GRAY8)
         doom.set_labels_buffer_enabled(True)

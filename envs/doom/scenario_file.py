@@ -113,12 +113,15 @@ def _main_game(doom: vizdoom.DoomGame, path: Path) -> Path:
 
 
 def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
-    """UserError unless the map that the scenario plays is in its WAD."""
+    """UserError unless the map that the scenario plays is in its WAD; the first one of Doom 1."""
     file, level = doom.get_doom_scenario_path(), doom.get_doom_map()
     place = path.parent / file if file else Path(doom.get_doom_game_path())
     if not place.is_file():
         raise UserError(f"{path.name} plays {file}, which is not there: mend doom_scenario_path")
     found = wad.maps([name for name, _, _ in wad.directory(place)])
+    if not file and level == "map01" and "E1M1" in found:  # ViZDoom's default is for Doom 2
+        level = "E1M1"
+        doom.set_doom_map(level)
     if level.upper() not in found:
         listed = ", ".join(found) or "none"
         raise UserError(f"{place.name} has no map {level}: it has {listed}; mend doom_map")

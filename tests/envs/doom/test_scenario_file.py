@@ -114,9 +114,9 @@ def test_a_target_that_no_file_defines_is_refused(files, targets, words):
 def test_an_empty_wad_is_refused_also_for_a_scenario_made_by_hand(files):
     config = files()
     (config.parent / "mine.wad").write_bytes(b"")
-    with pytest.raises(ValueError, match="mine.wad is not a WAD"):
+    with pytest.raises(ValueError, match=r"mine\.wad is not a WAD"):
         scenario_from(config, ["Poison"])
-    with pytest.raises(ValueError, match="mine.wad is not a WAD"):
+    with pytest.raises(ValueError, match=r"mine\.wad is not a WAD"):
         Game(Scenario("Mine", str(config), ("Poison",), 2100, ("Poison",)))
     with pytest.raises(ValueError, match="there is no scenario file"):
         scenario_from(config.parent / "other.cfg", ["Poison"])

@@ -49,7 +49,7 @@ def test_targets_can_be_replaced_and_the_table_stays():
         ("Pong", None, ["'Pong'", "choose from Basic, DefendLine"]),
         ("Basic", ["DoomImp"], ["Basic", "'DoomImp'", "Cacodemon", "category:Monster"]),
         ("Basic", ["category:Weapon"], ["'category:Weapon'", "category:Gore"]),
-        ("MyWayHome", ["greenarmor"], ["did you mean GreenArmor"]),
+        ("MyWayHome", ["GreenArmour"], ["did you mean GreenArmor"]),
         ("Basic", [], ["no targets", "Cacodemon"]),
     ],
 )
