@@ -1,8 +1,8 @@
 """Actor-critics and the rollout storage they learn from."""
 
+from rl_attn.agents.networks import NETWORKS, Network, Output
 from rl_attn.agents.networks.nature import (
     ActorCritic,
-    Output,
     Placement,
     Tap,
     cell_centres,
@@ -11,7 +11,9 @@ from rl_attn.agents.networks.nature import (
 from rl_attn.agents.rollout import RolloutStorage, gae
 
 __all__ = [
+    "NETWORKS",
     "ActorCritic",
+    "Network",
     "Output",
     "Placement",
     "RolloutStorage",

@@ -79,7 +79,7 @@ class OurTrainer(Training):
         return _count(self._trainer.agent)
 
     def close(self) -> None:
-        self._trainer.lanes.close()
+        self._trainer.envs.close()
 
 
 OurCamalTrainer = partial(OurTrainer, camal=1.0)

@@ -27,8 +27,7 @@ from rich.table import Table
 from rl_attn.errors import UserError
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
-from rl_attn.rl.settings import Args as Settings
-from rl_attn.rl.settings import validate
+from rl_attn.rl.settings import load_settings
 from rl_attn.rl.trainer import load_agent, make_agent
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run import runs
@@ -76,8 +75,7 @@ class Args:
 
 def load(run: Path, checkpoint: str, device: torch.device) -> Player:
     """The agent of a run; UserError if the folder, the checkpoint or the network is not right."""
-    settings = runs.load_args(run, Settings)
-    validate(settings)
+    settings = load_settings(run)
     file = {"latest": runs.latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
         checkpoint, Path(checkpoint)
     )

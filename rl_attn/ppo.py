@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ import torch
 from rl_attn.envs.doom.lane import Episode
 from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
+from rl_attn.rl.learn import TrainingError
 from rl_attn.rl.play import Player, evaluation_seeds, summarize
-from rl_attn.rl.settings import Args, validate
-from rl_attn.rl.trainer import Trainer, TrainingError
+from rl_attn.rl.settings import Args, args_type, load_settings, validate
+from rl_attn.rl.trainer import Trainer
 from rl_attn.rl.watch import attention_sample
 from rl_attn.run import runs
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.run.plugins import settled
 from rl_attn.run.progress import Progress, StopRequest, stop_requests
 
 
@@ -138,16 +140,22 @@ def prepare(args: Args, argv: list[str]) -> tuple[Args, Path]:
     """The run's settings, checked, and its folder."""
     if args.resume is None:
         validate(args)
-        method = f"camal{args.camal:g}" if args.camal else "vanilla"
-        name = f"{method}-s{args.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+        args = replace(args, imports=settled(args.imports))
+        name = f"{label_of(args)}-s{args.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
         return args, Path(args.run_dir or Path("runs") / args.env / name)
     others = [word for word in argv if word.startswith("--") and word.split("=")[0] != "--resume"]
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
     path = Path(args.resume)
-    args = runs.load_args(path, Args)
-    validate(args)
-    return args, path
+    return load_settings(path), path
+
+
+def label_of(args: Args) -> str:
+    """The method in the name of a run's folder: vanilla, camal0.1, prior1."""
+    weight = getattr(args, "camal", None)
+    if weight is None or weight == 0:
+        return "vanilla" if weight == 0 else args.method
+    return f"{args.method}{weight:g}"
 
 
 def last_state(path: Path, device: torch.device) -> dict[str, Any] | None:
@@ -174,12 +182,9 @@ def main(argv: list[str]) -> int:
 
 def start(argv: list[str], ranks: Ranks) -> int:
     """Everything before the games: settings, device, run folder, checkpoint."""
-    parsed = parse(Args, argv, "rl-attn ppo")
+    parsed = parse(args_type(argv), argv, "rl-attn ppo")
     args, path = ranks.once(lambda: prepare(parsed, argv))
     check_lanes(args.num_envs, ranks)
-    if args.masks == "teacher" and ranks.size > 1:
-        # Each rank would label another share of its frames, and weigh the loss by it.
-        raise UserError(f"--masks teacher works in one process, not in {ranks.size} ranks")
     device = pick_device(own_device(args.device, ranks))
     precision = pick_precision(args.precision, device)
     state = last_state(path, device) if parsed.resume else None

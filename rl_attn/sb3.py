@@ -12,7 +12,7 @@ Everything of `stable_baselines3.PPO` stays as it is: save, load, callbacks, `ev
 wrappers. Observations are dicts of `frame` and `mask` (`make_vec_env("rl_attn/Basic-v0")` gives
 them too); the mask never reaches the network.
 
-The loss is `rl.trainer.attention_loss`, on the forward that makes PPO's. PPO's `train` calls
+The loss is `rl.attention_loss`, on the forward that makes PPO's. PPO's `train` calls
 `policy.evaluate_actions` and derives its loss; here that call also computes CAMAL's, and ties its
 gradient to the values that it returns (`_AlongWith`), so that one backward pass serves both.
 
@@ -43,9 +43,9 @@ except ImportError:
 
 from rl_attn.agents import Output
 from rl_attn.attention import Cells, cells_of, grad_cam, iou, mask_weights, tap, upsample
+from rl_attn.rl.attention_loss import camal_terms, trained_attention
+from rl_attn.rl.entries import entry
 from rl_attn.rl.sb3_lanes import LanesVecEnv
-from rl_attn.rl.settings import Args
-from rl_attn.rl.trainer import attention_loss
 from rl_attn.rl.watch import attention_score
 
 __all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]
@@ -117,7 +117,7 @@ class CamalPPO(PPO):
                 a convolution, of which the last one is tapped, with the ReLU that follows it.
             env: its observations have `frame` and `mask`.
             camal: coefficient of the loss; 0 is PPO as it is, with the IoU in its log.
-            attention_target, empty_mask, second_order: as in `rl_attn.rl.settings.Args`.
+            attention_target, empty_mask, second_order: as `rl_attn.ppo` has them.
             arguments, settings: PPO's own.
         """
         if camal < 0:
@@ -197,15 +197,14 @@ class CamalPPO(PPO):
             handle.remove()
 
     def _attention_terms(self, output: Output, actions: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        """`attention_loss` of these masks (B, H, W), with its parts for the log."""
-        settings = Args(
-            attention_target=self.attention_target,
-            empty_mask=self.empty_mask,
-            second_order=self.second_order,
-        )
+        """CAMAL's loss on these masks (B, H, W), with its parts for the log."""
+        target, second_order = self.attention_target, self.second_order
+        how = {"second_order": second_order, "dead": "signed"}
+        attention = trained_attention(output, actions, target, **how)
         cells = tapped_cells(self._explained_extractor())
         weights = mask_weights(masks, tuple(output.features.shape[2:]), cells)
-        return attention_loss(output, actions, weights, settings)
+        _, logged = camal_terms(attention, weights, self.empty_mask)
+        return {name: entry(value).value for name, value in logged.items()}
 
     def _iou(self, output: Output, actions: Tensor, masks: Tensor) -> float:
         """Mean IoU over the samples with a target, before the update's first step."""

@@ -7,11 +7,13 @@ or an earlier one's, whose maps are finer.
 Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from rl_attn.agents.networks import NETWORKS, Network, Output
 
 Tap = Literal["conv1", "conv2", "conv3"]
 Placement = Literal["receptive-field", "stretched"]
@@ -20,25 +22,18 @@ Placement = Literal["receptive-field", "stretched"]
 _SHAPES = {"conv1": (8, 4), "conv2": (4, 2), "conv3": (3, 1)}
 
 
-class Output(NamedTuple):
-    logits: Tensor  # (B, actions) float32
-    value: Tensor  # (B,) float32
-    features: Tensor  # (B, K, h, w), the tapped convolution's activations
-    shift: Tensor | None = None  # (B, K), see `ActorCritic.forward`
-
-    def detach(self) -> "Output":
-        return Output(*(None if t is None else t.detach() for t in self))
-
-
-class ActorCritic(nn.Module):
+@NETWORKS.register("nature")
+class ActorCritic(Network):
     """`output = agent(frames)` with uint8 frames (B, S*C, H, W)."""
+
+    TAPS = tuple(_SHAPES)
 
     def __init__(
         self,
         in_channels: int,
         frame_size: tuple[int, int],
         num_actions: int,
-        tap: Tap = "conv3",
+        tap: Tap | Literal[""] = "",
         placement: Placement = "receptive-field",
     ):
         """
@@ -46,12 +41,12 @@ class ActorCritic(nn.Module):
             in_channels: S*C, stacked frames times channels a frame.
             frame_size: (H, W) in pixels; at least 36 x 36.
             num_actions: size of the discrete action space.
-            tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3.
+            tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3 (the
+                default).
             placement: where these maps' cells are taken to lie in the frame: "receptive-field",
                 at the centre of the pixels that a cell sees; "stretched", evenly over the frame.
         """
-        super().__init__()
-        self.tap = tap
+        super().__init__(in_channels, frame_size, tap)
         self.convolutions = nn.Sequential(
             _orthogonal(PixelConv2d(in_channels, 32, 8, stride=4)),
             nn.ReLU(inplace=True),
@@ -59,8 +54,8 @@ class ActorCritic(nn.Module):
             nn.ReLU(inplace=True),
             _orthogonal(nn.Conv2d(64, 64, 3, stride=1)),
         )
-        self.grid = feature_grid(frame_size, tap)  # (h, w)
-        self.cells = cell_centres(tap) if placement == "receptive-field" else None
+        self.grid = feature_grid(frame_size, self.tap)  # (h, w)
+        self.cells = cell_centres(self.tap) if placement == "receptive-field" else None
         h, w = feature_grid(frame_size)
         self.hidden = _orthogonal(nn.Linear(64 * h * w, 512))
         self.actor = _orthogonal(nn.Linear(512, num_actions), gain=0.01)
@@ -88,6 +83,19 @@ class ActorCritic(nn.Module):
         hidden = F.relu(hidden)
         logits, value = self.actor(hidden), self.critic(hidden)[:, 0]
         return Output(logits.float(), value.float(), features, zeros)
+
+    @classmethod
+    def check(cls, frame_size: tuple[int, int], tap: str, compiled: bool) -> None:
+        super().check(frame_size, tap, compiled)
+        feature_grid(frame_size)
+        if compiled and tap not in ("", "conv3"):
+            raise ValueError(
+                f"--compile goes with --tap conv3 alone, got {tap}: compiled convolutions behind "
+                "the tap cannot be differentiated twice"
+            )
+
+    def compile_layers(self) -> None:
+        self.convolutions.compile()
 
     def _features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The tapped activations, and the last convolution's, which are made from them."""

@@ -33,15 +33,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from rl_attn.errors import UserError
+from rl_attn.rl.entries import Entry, Log, entry
 
 T = TypeVar("T")
 
 #: The first rank evaluates while the others wait.
 TIMEOUT = timedelta(hours=2)
-
-#: Means over samples with a visible target, whose number is 1 - `EMPTY` of a mini-batch.
-OVER_VISIBLE = ("attention/alpha", "attention/beta")
-EMPTY = "attention/empty_masks"
 
 
 @dataclass(frozen=True)
@@ -113,22 +110,22 @@ class Ranks:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
-    def means(self, logged: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-        """Means over parts of a mini-batch as those over the whole."""
+    def merged(self, logged: Log, share: float) -> dict[str, Entry]:
+        """Entries of parts of a mini-batch as those of the whole, each as it says."""
+        entries = {name: entry(value) for name, value in logged.items()}
         if self.size == 1:
-            return logged
-        values = {name: value.detach().double() * share for name, value in logged.items()}
-        for name in OVER_VISIBLE:
-            if name in values:
-                values[name] = values[name] * (1 - logged[EMPTY].double())
-        table = torch.stack(list(values.values()))
-        dist.all_reduce(table)
-        summed = dict(zip(values, table, strict=True))
-        for name in OVER_VISIBLE:
-            if name in values:  # zero without a visible target, as on one rank
-                visible = 1 - summed[EMPTY]
-                summed[name] = torch.where(visible > 1e-9, summed[name] / visible, 0.0)
-        return {name: value.float() for name, value in summed.items()}
+            return entries
+        rows = []  # (value * weight, weight), both to be added up
+        for one in entries.values():
+            value = one.value.detach().double()
+            weight = torch.as_tensor(one.weight, device=value.device).double() * share
+            rows.append(torch.stack([value * (share > 0 if one.summed else weight), weight]))
+        totals = torch.stack(rows)
+        dist.all_reduce(totals)
+        return {
+            name: Entry(_quotient(total, one.summed).float(), summed=one.summed)
+            for (name, one), total in zip(entries.items(), totals, strict=True)
+        }
 
     # ------------------------------------------------------------------ agreeing
 
@@ -161,6 +158,12 @@ class Ranks:
         if outcome[1] is not None:
             raise UserError(outcome[1])
         return outcome[0]
+
+
+def _quotient(total: Tensor, summed: bool) -> Tensor:
+    """Of (value, weight): a sum as it is; a mean over no sample is zero, as on one rank."""
+    value, weight = total
+    return value if summed else torch.where(weight > 1e-9, value / weight, 0.0)
 
 
 #: One process that is a run by itself.

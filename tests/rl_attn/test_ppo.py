@@ -15,10 +15,12 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import rl_attn.rl.trainer
+import rl_attn.attention
+import rl_attn.rl.attention_loss
 from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import UserError
+from rl_attn.rl.collect import Collector
 from rl_attn.rl.trainer import Trainer
 from rl_attn.run import runs
 
@@ -85,8 +87,8 @@ def test_vanilla_never_computes_attention_in_an_update(tiny, tmp_path, monkeypat
     def refuse(*_, **__):
         raise AssertionError("Vanilla computed an attention map")
 
-    monkeypatch.setattr(rl_attn.rl.trainer, "grad_cam", refuse)
-    monkeypatch.setattr(rl_attn.rl.trainer, "mask_weights", refuse)
+    monkeypatch.setattr(rl_attn.rl.attention_loss, "grad_cam", refuse)
+    monkeypatch.setattr(rl_attn.attention, "mask_weights", refuse)
     run = tmp_path / "vanilla"
     args = [*tiny, "--camal", "0", "--total-timesteps", "32", "--run-dir", str(run)]
     assert ppo.main(args) == 0
@@ -142,7 +144,7 @@ def test_evaluation_during_training_is_logged_and_does_not_touch_training(tiny, 
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("where", ["_act", "update"])
+@pytest.mark.parametrize("where", [(Collector, "act"), (Trainer, "update")])
 def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, where, precision):
     """Broken off in a rollout or before an update, between two checkpoints."""
     args = [*tiny, "--precision", precision, "--num-steps", "8", "--total-timesteps", "80"]
@@ -150,7 +152,7 @@ def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert ppo.main([*args, "--run-dir", str(whole)]) == 0
 
-    original, calls = getattr(Trainer, where), {"_act": 8 * 3 + 5, "update": 3}[where]
+    original, calls = getattr(*where), {"act": 8 * 3 + 5, "update": 3}[where[1]]
 
     def interrupt(self, *rest):
         nonlocal calls
@@ -160,7 +162,7 @@ def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, 
         return original(self, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, where, interrupt)
+        patched.setattr(*where, interrupt)
         with pytest.raises(Interruption):
             ppo.main([*args, "--run-dir", str(broken)])
     assert runs.load_checkpoint(runs.latest_checkpoint(broken))["global_step"] == 32
@@ -232,7 +234,7 @@ def test_a_game_that_dies_or_hangs_costs_its_episode_only(tiny, tmp_path, monkey
         updates += 1
         if updates == 2:
             os.kill(games_of(os.getpid())[0].pid, number)
-        self.lanes.hang_timeout = 2.0
+        self.envs.hang_timeout = 2.0
         return original(self)
 
     monkeypatch.setattr(Trainer, "update", attack)

@@ -25,8 +25,8 @@ from rl_attn.agents import ActorCritic, cell_centres
 from rl_attn.attention import mask_weights
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.envs.doom.vector import DoomVectorEnv
-from rl_attn.rl.settings import Args
-from rl_attn.rl.trainer import attention_loss
+from rl_attn.rl.attention_loss import camal_terms, trained_attention
+from rl_attn.rl.entries import entry
 from rl_attn.sb3 import (
     CamalPPO,
     LanesVecEnv,
@@ -150,9 +150,11 @@ def test_the_loss_and_its_gradient_are_ours(attention_target, second_order, empt
     masks = current_masks(batch)
     terms = theirs._attention_terms(output, actions, masks)
     own = ours(batch["frame"].to(torch.uint8), shift=True)
-    expected = attention_loss(
-        own, actions, mask_weights(masks, ours.grid, ours.cells), Args(**options)
-    )
+    how = {"second_order": second_order, "dead": "signed"}
+    attention = trained_attention(own, actions, attention_target, **how)
+    weights = mask_weights(masks, ours.grid, ours.cells)
+    _, logged = camal_terms(attention, weights, empty_mask)
+    expected = {name: entry(value).value for name, value in logged.items()}
     assert terms.keys() == expected.keys()
     for name, value in expected.items():
         assert terms[name].item() == pytest.approx(value.item(), abs=1e-6), name

@@ -8,9 +8,11 @@ import torch
 from rl_attn import ppo
 from rl_attn.agents import RolloutStorage
 from rl_attn.errors import UserError
-from rl_attn.rl import prior
-from rl_attn.rl.prior import Prior, target_words
-from rl_attn.rl.settings import Args, validate
+from rl_attn.rl.distributed import ALONE, Ranks
+from rl_attn.rl.methods import Context, prior
+from rl_attn.rl.methods.prior import Prior, TeacherSettings, target_words
+from rl_attn.rl.settings import Args, args_type, validate
+from rl_attn.run.cli import parse
 from rl_attn.teachers import Taught
 
 
@@ -24,9 +26,12 @@ class Clock:
         return self.now
 
 
-def a_prior(clip_folder, **options):
-    args = Args(teacher_model=str(clip_folder), masks="teacher", **options)
-    return Prior(args, torch.device("cpu"))
+def a_prior(clip_folder, ranks=ALONE, **options):
+    method = Prior(teacher=TeacherSettings(model=str(clip_folder), **options))
+    cpu = torch.device("cpu")
+    method.context = Context(None, Args(), cpu, ranks, torch.Generator())
+    method.prepare()
+    return method
 
 
 def storage():
@@ -38,14 +43,14 @@ def storage():
 def test_labelling_stays_within_its_share_of_the_time(clip_folder, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(prior, "time", clock)
-    teaching = a_prior(clip_folder, teacher_budget=0.2)
+    teaching = a_prior(clip_folder, budget=0.2)
 
     def teach(images):
         clock.now += 0.1 * len(images)
         ones = torch.ones(len(images))
         return Taught(ones[:, None, None].expand(-1, 12, 16), ones)
 
-    teaching.teacher = teach
+    teaching.ask = teach
     numbers = []
     for _ in range(8):
         clock.now += 10.0  # the rollout and the update before
@@ -59,14 +64,14 @@ def test_labelling_stays_within_its_share_of_the_time(clip_folder, monkeypatch):
 
 
 def test_every_kth_frame_shows_the_newest_frame_to_the_teacher(clip_folder):
-    teaching, rollout, seen = a_prior(clip_folder, teacher_every=7), storage(), []
+    teaching, rollout, seen = a_prior(clip_folder, every=7), storage(), []
 
     def teach(images):
         seen.append(images)
         sure = torch.arange(len(images)) % 2  # every second frame is not trusted
         return Taught(torch.full((len(images), 12, 16), 0.6), sure.float())
 
-    teaching.teacher = teach
+    teaching.ask = teach
     masks, logged = teaching.masks(rollout)
     rows = list(range(0, 60, 7))
     newest = rollout.frames[3:23].flatten(0, 1)[rows].permute(0, 3, 1, 2)
@@ -83,8 +88,8 @@ def test_words_come_from_the_scenarios_targets():
 
 def test_a_run_with_a_teacher_logs_its_cost_and_the_true_iou(clip_folder, tiny, tmp_path):
     run = tmp_path / "run"
-    flags = ["--masks", "teacher", "--teacher-model", str(clip_folder), "--teacher-every", "4"]
-    flags += ["--teacher-confidence", "0", "--total-timesteps", "64", "--run-dir", str(run)]
+    flags = ["--method", "prior", "--teacher.model", str(clip_folder), "--teacher.every", "4"]
+    flags += ["--teacher.confidence", "0", "--total-timesteps", "64", "--run-dir", str(run)]
     assert ppo.main([*tiny, *flags]) == 0
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -95,8 +100,29 @@ def test_a_run_with_a_teacher_logs_its_cost_and_the_true_iou(clip_folder, tiny, 
         assert 0 < float(row["teacher/share_of_time"]) < 1
 
 
-def test_settings_that_cannot_work_are_refused():
-    with pytest.raises(UserError, match="--teacher-budget"):
-        validate(Args(teacher_budget=1.0))
+def settings(*flags):
+    return parse(args_type(flags), flags, "rl-attn ppo")
+
+
+def test_settings_that_cannot_work_are_refused(clip_folder):
     with pytest.raises(UserError, match="leave it at skip"):
-        validate(Args(masks="teacher", empty_mask="suppress"))
+        validate(settings("--method", "prior", "--empty-mask", "suppress"))
+    with pytest.raises(UserError, match="--masks teacher is called --method prior now"):
+        settings("--masks", "teacher")
+    with pytest.raises(UserError, match="not in 2 ranks"):
+        a_prior(clip_folder, ranks=Ranks(0, 2))
+
+
+def test_its_account_goes_on_after_a_resume(clip_folder, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(prior, "time", clock)
+    first, second = (a_prior(clip_folder) for _ in range(2))
+    clock.now, first.spent, first.labelled = 100.0, 5.0, 40
+    first._draw(60)
+    state = first.state_dict()
+    clock.now = 1000.0
+    second.load_state_dict(state)
+    assert (second.spent, second.labelled, second.started) == (5.0, 40, 900.0)
+    clock.now = 100.0
+    second.started = first.started
+    assert torch.equal(first._draw(60), second._draw(60))

@@ -1,0 +1,24 @@
+"""A mini-batch of a rollout: what PPO's loss and a method's take.
+
+Letters: B samples, M samples of the whole mini-batch (B of one rank, M of all).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """CleanRL's b_obs, b_actions, b_logprobs, ... at one mini-batch's indices."""
+
+    stacks: Tensor  # (B, S*C, H, W) uint8, as the environments gave them
+    masks: Tensor  # (B, H, W) uint8, of the newest frames
+    actions: Tensor  # (B,)
+    log_probs: Tensor  # (B,), of the policy that acted
+    values: Tensor  # (B,), likewise
+    advantages: Tensor  # (B,)
+    returns: Tensor  # (B,)
+    all_advantages: Tensor  # (M,), what advantages are normalised over
+    targets: Any = None  # of these samples, from the method's `rollout`

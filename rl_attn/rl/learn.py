@@ -1,0 +1,163 @@
+"""Learning: several passes of mini-batches over a rollout, each one step of Adam.
+
+The details are CleanRL's (https://github.com/vwxyzjn/cleanrl, ppo_atari.py), but for time limits,
+whose last frame's value is bootstrapped. The method adds a loss of its own to each mini-batch's.
+
+Letters: T steps, N environments, B samples of a mini-batch.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from rl_attn.agents import RolloutStorage, gae
+from rl_attn.rl.batch import Batch
+from rl_attn.rl.distributed import Ranks
+from rl_attn.rl.entries import Entry, values_of
+from rl_attn.rl.methods import Method
+from rl_attn.rl.ppo_loss import explained_variance, ppo_loss
+from rl_attn.rl.settings import PPOSettings
+
+
+class TrainingError(Exception):
+    """Training cannot go on; the message says where it broke."""
+
+
+class Learner:
+    """The agent, its optimizer and the method."""
+
+    def __init__(
+        self,
+        settings: PPOSettings,
+        agent: nn.Module,
+        module: nn.Module | None,
+        method: Method,
+        random: torch.Generator,
+        ranks: Ranks,
+        autocast: Callable[[], AbstractContextManager],
+    ):
+        """`module` has the method's own parameters."""
+        self.settings, self.agent, self.method = settings, agent, method
+        self.random, self.ranks, self.autocast = random, ranks, autocast
+        own = list(module.parameters()) if module is not None else []
+        self.parameters = [*agent.parameters(), *own]
+        self.optimizer = torch.optim.Adam(
+            self.parameters, lr=settings.learning_rate, eps=1e-5, fused=True
+        )
+
+    def learn(self, storage: RolloutStorage, update: int) -> dict[str, float]:
+        """The updates of one rollout; returns the means of what is logged.
+
+        Args:
+            update: which one of the run's, from 0.
+        """
+        settings, ranks = self.settings, self.ranks
+        self._anneal(update)
+        advantages, returns = self.advantages(storage)
+        actions, log_probs, values, advantages, returns = (
+            ranks.all_lanes(tensor).flatten()
+            for tensor in (storage.actions, storage.log_probs, storage.values, advantages, returns)
+        )  # (T*N,) each, of all ranks
+        rows = storage.rows(slice(0, settings.num_steps), slice(None)).flatten(0, 1)
+        rows, masks = rows.to(storage.device), storage.masks[:-1].flatten(0, 1)
+        targets, taught = self.method.rollout(storage)
+        steps: list[dict[str, Entry]] = []
+        for _ in range(settings.update_epochs):
+            b_inds = torch.randperm(len(values), generator=self.random, device=storage.device)
+            for mb_inds in b_inds.view(settings.num_minibatches, -1):
+                mine, local, share = ranks.own(mb_inds, settings.num_envs)
+                batch = Batch(
+                    stacks=storage.stacks(rows[local]),
+                    masks=masks[local],
+                    actions=actions[mine],
+                    log_probs=log_probs[mine],
+                    values=values[mine],
+                    advantages=advantages[mine],
+                    returns=returns[mine],
+                    all_advantages=advantages[mb_inds],
+                    targets=None if targets is None else targets[local],
+                )
+                steps.append(self._step(batch, share))
+            kl = steps[-1]["losses/approx_kl"].value
+            if settings.target_kl is not None and kl > settings.target_kl:
+                break
+        logged = self._means(steps, update) | taught
+        logged["losses/explained_variance"] = explained_variance(values, returns)
+        logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        return logged
+
+    def _step(self, batch: Batch, share: float = 1.0) -> dict[str, Entry]:
+        """One mini-batch, or this rank's share of it: losses, gradients, clipping, Adam."""
+        with self.autocast():
+            stacks = self.method.observe(batch.stacks, batch.masks, "learn")
+            output = self.agent(stacks, shift=self.method.attends)
+        loss, logged = ppo_loss(output, batch, self.settings)
+        extra, more = self.method.loss(self.agent, output, batch)
+        losses = [loss] if extra is None else [loss, extra]
+        if not self.settings.separate_clipping:
+            losses = [sum(losses)]
+        norms = self.gradients([share * part for part in losses])
+        self.optimizer.step()
+        merged = self.ranks.merged({**logged, **more}, share)
+        return merged | {"losses/grad_norm": Entry(torch.stack(norms).norm())}
+
+    def gradients(self, losses: list[Tensor]) -> list[Tensor]:
+        """Sum of the losses' gradients, each clipped by itself; returns their norms before."""
+        parameters, norms = self.parameters, []
+        kept: list[Tensor | None] = [None] * len(parameters)
+        for loss in losses:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward(retain_graph=loss is not losses[-1])
+            self.ranks.sum_gradients(parameters)
+            norms.append(nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
+            for i, (parameter, before) in enumerate(zip(parameters, kept, strict=True)):
+                if before is not None:
+                    parameter.grad = before if parameter.grad is None else parameter.grad + before
+                kept[i] = parameter.grad
+        return norms
+
+    @torch.no_grad()
+    def advantages(self, storage: RolloutStorage) -> tuple[Tensor, Tensor]:
+        """(T, N) advantages and returns; the value of a cut-off episode's last frame is added."""
+        settings = self.settings
+        rewards = torch.from_numpy(storage.rewards).to(storage.device, copy=True)
+        dones = torch.from_numpy(storage.dones).to(storage.device)
+        with self.autocast():
+            last = self.method.observe(
+                storage.observation(settings.num_steps), storage.masks[-1], "act"
+            )
+            next_value = self.agent(last).value
+            if storage.final_frames:
+                steps = [f.step for f in storage.final_frames]
+                lanes = [f.lane for f in storage.final_frames]
+                final = self.method.observe(
+                    storage.final_stacks(), storage.masks[steps, lanes], "act"
+                )
+                rewards[steps, lanes] += settings.gamma * self.agent(final).value
+        advantages = gae(
+            rewards, storage.values, dones, next_value, settings.gamma, settings.gae_lambda
+        )
+        return advantages, advantages + storage.values
+
+    def _anneal(self, update: int) -> None:
+        if self.settings.anneal_lr:
+            frac = 1.0 - update / self.settings.num_updates
+            self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * frac
+
+    def _means(self, steps: list[dict[str, Entry]], update: int) -> dict[str, float]:
+        """Means over the mini-batches, after a look for the first value that is not finite."""
+        names, table = values_of(steps)  # the update's one wait for the device
+        if not table.isfinite().all():
+            row, column = table.isfinite().logical_not().nonzero()[0].tolist()
+            raise TrainingError(
+                f"{names[column]} became {table[row, column]:g} at step "
+                f"{(update + 1) * self.settings.batch_size}, mini-batch {row + 1} of {len(steps)}: "
+                "the last checkpoint is from before; try a lower --learning-rate, a lower weight "
+                "of the method's loss (--camal), or --precision fp32"
+            )
+        return {
+            name: (table[:, i].sum() if steps[0][name].summed else table[:, i].mean()).item()
+            for i, name in enumerate(names)
+        }

@@ -1,0 +1,100 @@
+"""CAMAL: the critic's attention belongs into the mask of the targets, and nowhere else.
+
+It adds one term to PPO's loss (Hundal et al. 2026, section 3.3),
+
+    L = L_PPO + camal * mean(beta - alpha),
+
+where alpha and beta are the mean attention inside and outside the mask, and attention is the
+Grad-CAM of the critic's value V(s), or of the taken action's logit.
+
+Letters: T steps, N environments, B samples, h x w cells of the maps, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rl_attn.rl.methods import METHODS, Method
+from rl_attn.run.settings import NotNegative
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.attention import MaskWeights
+    from rl_attn.rl.batch import Batch
+    from rl_attn.rl.entries import Log
+
+
+@METHODS.register("camal")
+@dataclass
+class Camal(Method):
+    """Train a PPO agent with the CAMAL loss on its attention (Hundal et al. 2026)."""
+
+    camal: NotNegative[float] = 1.0
+    """coefficient of the CAMAL loss; 0 is Vanilla PPO"""
+    empty_mask: Literal["skip", "suppress"] = "skip"
+    """frames without a visible target: no CAMAL loss, or suppress all attention"""
+    second_order: bool = True
+    """let the CAMAL loss reach the layers above the feature maps"""
+    normalization: Literal["max", "minmax", "none"] = "max"
+    """how the CAMAL loss brings a map to [0, 1]: by its maximum, by both ends, or not at all;
+    evaluations always divide by the maximum"""
+    dead_maps: Literal["signed", "zero"] = "signed"
+    """what the CAMAL loss makes of a map without any positive evidence, as frames of negative value
+    have: it learns from the negative evidence, or from nothing, as the ReLU of the paper leaves it;
+    evaluations always show nothing"""
+    compare: Literal["map-up", "mask-down"] = "map-up"
+    """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
+    map's, the mask averaged over each cell"""
+
+    @property
+    def attends(self) -> bool:
+        return self.camal > 0
+
+    def masks(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
+        """Masks (T, N, H, W) of the rollout's frames, here the environment's own; what to log."""
+        return storage.masks[: storage.num_steps], {}
+
+    def rollout(self, storage: RolloutStorage) -> tuple[MaskWeights | None, dict[str, float]]:
+        """The masks as weights on the grid of the feature maps: the targets of `loss`."""
+        if not self.attends:
+            return None, {}
+        masks, logged = self.masks(storage)
+        return self.weights(masks), logged
+
+    def weights(self, masks: Tensor) -> MaskWeights:
+        """Masks (T, N, H, W) as weights (T*N, h, w), a few steps at a time."""
+        import torch
+
+        from rl_attn.attention import MaskWeights, mask_weights, pool_mask
+
+        grid, cells = self.context.agent.grid, self.context.agent.cells
+        parts = []
+        for some in (part.flatten(0, 1) for part in masks.split(16)):
+            if self.compare == "mask-down":
+                parts.append(mask_weights(pool_mask(some, grid, cells), grid))
+            else:
+                parts.append(mask_weights(some, grid, cells))
+        return MaskWeights(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+    def coefficient(self) -> float:
+        """What the mean of beta - alpha is multiplied by in this update."""
+        return self.camal
+
+    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
+        if not self.attends:
+            return None, {}
+        from rl_attn.rl.attention_loss import camal_terms, trained_attention
+
+        attention = trained_attention(
+            output,
+            batch.actions,
+            self.context.settings.attention_target,
+            normalization=self.normalization,
+            second_order=self.second_order,
+            dead=self.dead_maps,
+        )
+        loss, logged = camal_terms(attention, batch.targets, self.empty_mask)
+        return self.coefficient() * loss, logged

@@ -1,0 +1,93 @@
+"""The CAMAL loss on an actor-critic: what is logged, and what its options mean."""
+
+import pytest
+import torch
+
+from rl_attn.agents import ActorCritic, RolloutStorage
+from rl_attn.attention import grad_cam, mask_weights, pool_mask, upsample
+from rl_attn.rl.batch import Batch
+from rl_attn.rl.distributed import ALONE
+from rl_attn.rl.entries import entry
+from rl_attn.rl.methods import Context
+from rl_attn.rl.methods.camal import Camal
+from rl_attn.rl.settings import Args
+
+
+@pytest.fixture
+def agent():
+    torch.manual_seed(0)
+    return ActorCritic(4, (120, 160), 3)
+
+
+def method(agent, **options):
+    camal = Camal(**options)
+    camal.context = Context(agent, Args(), torch.device("cpu"), ALONE, torch.Generator())
+    return camal
+
+
+def random_stacks(number):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (number, 4, 120, 160), dtype=torch.uint8, generator=generator)
+
+
+def batch_of(stacks, weights):
+    actions, none = torch.zeros(len(stacks), dtype=torch.int64), torch.zeros(len(stacks))
+    return Batch(stacks, none, actions, none, none, none, none, none, targets=weights)
+
+
+def logged_by(camal, stacks, weights):
+    """Coefficient times the loss, and what is logged, as plain numbers."""
+    output = camal.context.agent(stacks, shift=True)
+    loss, log = camal.loss(camal.context.agent, output, batch_of(stacks, weights))
+    return loss.item(), {name: entry(value).value.item() for name, value in log.items()}
+
+
+def test_logged_alpha_and_beta_are_over_frames_with_a_target(agent):
+    stacks = random_stacks(3)
+    masks = torch.zeros(3, 120, 160)
+    masks[0, 40:60, 50:90] = masks[2, :30] = 1
+    weights = mask_weights(masks, agent.grid)
+    loss, logged = logged_by(method(agent, camal=0.5), stacks, weights)
+    _, seen = logged_by(method(agent), stacks[[0, 2]], weights[[0, 2]])
+    assert logged["attention/empty_masks"] == pytest.approx(1 / 3)
+    for name in ("attention/alpha", "attention/beta"):
+        assert logged[name] == pytest.approx(seen[name], abs=1e-5)
+    gap = logged["attention/beta"] - logged["attention/alpha"]
+    assert logged["attention/camal"] == pytest.approx(2 / 3 * gap, abs=1e-5)
+    assert loss == pytest.approx(0.5 * logged["attention/camal"])
+
+
+@pytest.mark.parametrize("normalization", ["max", "minmax", "none"])
+def test_the_loss_normalises_maps_as_told(agent, normalization):
+    stacks = random_stacks(3)
+    masks = torch.zeros(3, 120, 160)
+    masks[:, 40:80, 50:90] = 1
+    camal = method(agent, normalization=normalization)
+    _, logged = logged_by(camal, stacks, mask_weights(masks, agent.grid))
+    out = agent(stacks)
+    raw = grad_cam(out.value, out.features, normalization="none").detach()
+    low = raw.amin(dim=(1, 2), keepdim=True) if normalization == "minmax" else 0.0
+    top = 1.0 if normalization == "none" else (raw - low).amax(dim=(1, 2), keepdim=True)
+    upsampled = upsample((raw - low) / top, (120, 160))
+    alpha, beta = upsampled[masks > 0].mean(), upsampled[masks == 0].mean()
+    assert logged["attention/alpha"] == pytest.approx(alpha.item(), rel=1e-4)
+    assert logged["attention/beta"] == pytest.approx(beta.item(), rel=1e-4)
+
+
+def test_masks_are_compared_at_the_maps_grid_when_told(agent):
+    storage = RolloutStorage(16, 2, (120, 160, 1))
+    storage.masks[::2, 0, 30:50, 60:90] = 1
+    weights, _ = method(agent, compare="mask-down").rollout(storage)
+    pooled = pool_mask(storage.masks[:16].flatten(0, 1), agent.grid, agent.cells)
+    seen = pooled.sum(dim=(1, 2)) > 0
+    assert seen.sum() == 8 and torch.equal(weights.present, seen)
+    inside = pooled[seen] / pooled[seen].sum(dim=(1, 2), keepdim=True)
+    outside = (1 - pooled) / (1 - pooled).sum(dim=(1, 2), keepdim=True)
+    torch.testing.assert_close(weights.inside[seen], inside, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(weights.outside, outside, atol=1e-6, rtol=1e-4)
+
+
+def test_at_zero_it_is_vanilla(agent):
+    camal = method(agent, camal=0.0)
+    assert not camal.attends and camal.rollout(RolloutStorage(2, 1, (36, 36, 1))) == (None, {})
+    assert camal.loss(agent, agent(random_stacks(1)), None) == (None, {})
