@@ -8,45 +8,14 @@ A command's module is imported when it is run, so that one command does not pay 
 """
 
 import importlib
-from dataclasses import dataclass
 from importlib.metadata import version
-from types import ModuleType
 from typing import Annotated, Any, Union
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import run_command
+from rl_attn.run.commands import COMMANDS
 
 SHELLS = ("bash", "zsh", "tcsh")
-
-
-@dataclass(frozen=True)
-class Command:
-    """A module with `main(argv) -> status` and the dataclass `Args` that it parses."""
-
-    module: str
-    summary: str
-
-    def load(self) -> ModuleType:
-        return importlib.import_module(self.module)
-
-
-COMMANDS = {
-    "ppo": Command("rl_attn.ppo", "train a PPO agent that looks at its targets"),
-    "evaluate": Command("rl_attn.evaluate", "play a trained agent; measure its attention"),
-    "random-policy": Command("rl_attn.random_policy", "what random actions score in a game"),
-    "train": Command("rl_attn.supervised.train", "train a classifier that looks where masks say"),
-    "compare": Command("rl_attn.supervised.compare", "run a table of the papers and write it"),
-    "masks": Command("rl_attn.supervised.masks", "make masks for a data set from words"),
-    "prompt": Command("rl_attn.supervised.prompt", "steer a trained model by drawing, on a page"),
-    "data": Command("rl_attn.supervised.data.__main__", "look at a data set before training"),
-    "prepare": Command(
-        "rl_attn.supervised.data.prepare.__main__", "prepare a data set that was downloaded by hand"
-    ),
-    "teacher": Command("rl_attn.teachers.offline", "train the small CLIP that needs no network"),
-    "study": Command("rl_attn.study", "many runs of one command, here or on a cluster"),
-    "report": Command("rl_attn.report", "tables, figures and a page of a study"),
-    "regularizers": Command("rl_attn.regularizers", "which loss notices that attention is wrong"),
-}
 
 
 def listing() -> str:
@@ -72,7 +41,7 @@ def completion(argv: list[str]) -> None:
     import tyro
 
     kinds = [
-        Annotated[command.load().Args, tyro.conf.subcommand(name)]
+        Annotated[importlib.import_module(command.module).Args, tyro.conf.subcommand(name)]
         for name, command in COMMANDS.items()
     ]
     shell = choose("shell", argv[0], SHELLS)
@@ -90,7 +59,7 @@ def main(argv: list[str]) -> int:
             completion(shell)
         case [name, *flags]:
             command = COMMANDS[choose("command", name, [*COMMANDS, "completion"])]
-            return command.load().main(flags)
+            return importlib.import_module(command.module).main(flags)
     return 0
 
 

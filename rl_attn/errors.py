@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: Exit statuses of a command: for the user's mistake, and for a run whose numbers are no longer
+#: finite. Trying again would not mend either.
+USERS_MISTAKE, NOT_FINITE = FOR_GOOD = (2, 3)
+
 
 class UserError(ValueError):
     """Bad input: the message names the value, says what is wrong, and what to do."""

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from rl_attn.envs.doom.lane import Episode
-from rl_attn.errors import UserError
+from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.rl.learn import TrainingError
 from rl_attn.rl.play import Player, evaluation_seeds, summarize
@@ -224,7 +224,7 @@ def run(
         except TrainingError as error:
             if ranks.first:
                 print(f"error: {error}", file=sys.stderr)
-            return 1
+            return NOT_FINITE
     if stop:
         print(f"stopped at step {trainer.global_step:,}; continue with --resume {path}")
         return 128 + stop.signal

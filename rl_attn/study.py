@@ -23,10 +23,14 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from annotated_types import Interval
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.configs import find_config
 from rl_attn.run.progress import StopRequest, stop_requests
+from rl_attn.run.settings import NotNegative, PathText, Positive
+from rl_attn.studies.cell import refuse_foreign
 from rl_attn.studies.check import check_commands
 from rl_attn.studies.cluster import RayExecutor
 from rl_attn.studies.estimate import clock, seconds_left
@@ -50,33 +54,22 @@ from rl_attn.studies.search import SearchSource, examples
 class Args:
     """Run a study: many runs of one command, on this machine or on a cluster."""
 
-    study: Annotated[str, tyro.conf.Positional]
-    """the study file, for example configs/studies/camal_drl_cpu.yaml"""
-    out: str | None = None
+    study: Annotated[PathText, tyro.conf.Positional]
+    """the study's file, or the name of one of the package's, for example camal_drl_cpu"""
+    out: PathText | None = None
     """folder of the study (default: runs/studies/NAME)"""
-    workers: int | None = None
+    workers: Annotated[int, Interval(ge=1, le=4096)] | None = None
     """runs at once (default: 1 here, as many as fit on a Ray cluster)"""
     ray: str | None = None
     """run on a Ray cluster: auto, or its address (pip install 'rl-attn[cluster]')"""
-    gpus_per_run: float | None = None
+    gpus_per_run: NotNegative[float] | None = None
     """GPUs of a run, or a share of one (default: here all shared out; on Ray one if it has any)"""
-    cpus_per_run: float = 1
+    cpus_per_run: Positive[float] = 1
     """CPU cores that a run reserves on a Ray cluster; here the workers share all cores out"""
-    retries: int = 2
+    retries: Annotated[int, Interval(ge=0, le=1000)] = 2
     """how often a failed run is started again, from its checkpoint"""
     dry_run: bool = False
     """list the runs with their commands and how long they may take; start nothing"""
-
-
-def check(args: Args) -> None:
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"--workers must be 1 or more, got {args.workers}")
-    if args.retries < 0:
-        raise UserError(f"--retries must be 0 or more, got {args.retries}")
-    if args.gpus_per_run is not None and args.gpus_per_run < 0:
-        raise UserError(f"--gpus-per-run must be 0 or more, got {args.gpus_per_run}")
-    if args.cpus_per_run <= 0:
-        raise UserError(f"--cpus-per-run must be positive, got {args.cpus_per_run}")
 
 
 def executor(args: Args) -> LocalExecutor | RayExecutor:
@@ -142,9 +135,9 @@ def all_jobs(study: Study, out: Path) -> list[Job]:
 
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn study")
-    check(args)
-    study = read_study(Path(args.study))
-    out = Path(args.out or Path("runs/studies") / Path(args.study).stem).absolute()
+    file = find_config(args.study, "study")
+    study = read_study(file)
+    out = Path(args.out or Path("runs/studies") / file.stem).absolute()
     return start(study, out, args)
 
 
@@ -152,6 +145,7 @@ def start(study: Study, out: Path, args: Args) -> int:
     """Begin or continue a study in the folder `out`, or list its runs; returns the exit status."""
     jobs = all_jobs(study, out)
     refuse_changes(study, out)
+    refuse_foreign(jobs)
     if not (out / "study.yaml").exists():  # a study that was begun has been looked at
         check_commands(jobs)
     if args.dry_run:

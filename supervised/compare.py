@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from annotated_types import Interval
 
 from rl_attn import study
 from rl_attn.errors import UserError
 from rl_attn.reports.parts import Report
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.configs import find_config
+from rl_attn.run.settings import PathText
 from rl_attn.supervised.comparison.table import read_table
 
 #: Exit statuses of a study that has ended, whether or not all its runs are well.
@@ -34,26 +37,18 @@ ENDED = (0, 1)
 class Args(study.Args):
     """Run a table of the papers and write it: every data set, backbone, method and fold."""
 
-    study: Annotated[str, tyro.conf.Positional]
-    """the table's file, for example configs/tables/camal_monsters_cpu.yaml"""
-    out: str | None = None
+    study: Annotated[PathText, tyro.conf.Positional]
+    """the table's file, or the name of one of the package's, for example camal_monsters_cpu"""
+    out: PathText | None = None
     """folder of the table (default: runs/tables/NAME)"""
-    data_root: str | None = None
+    data_root: PathText | None = None
     """folder with the data sets that do not come with a package (default: as the file says)"""
     report_only: bool = False
     """run nothing: write the report of what is finished"""
     figures: bool = True
     """draw figures (off: tables alone, in seconds)"""
-    resamples: int = 50_000
+    resamples: Annotated[int, Interval(ge=1, le=10**7)] = 50_000
     """of each bootstrap, in tables of unpaired seeds"""
-
-
-def check(args: Args) -> None:
-    study.check(args)
-    if args.resamples < 1:
-        raise UserError(f"--resamples must be positive, got {args.resamples}")
-    if args.report_only and args.dry_run:
-        raise UserError("--report-only runs nothing and --dry-run writes nothing: leave one out")
 
 
 def write_report(folder: Path, args: Args) -> None:
@@ -74,8 +69,9 @@ def _summary(report: Report) -> str:
 
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn compare")
-    check(args)
-    file = Path(args.study)
+    if args.report_only and args.dry_run:
+        raise UserError("--report-only runs nothing and --dry-run writes nothing: leave one out")
+    file = find_config(args.study, "table")
     table = read_table(file, args.data_root)
     folder = Path(args.out or Path("runs/tables") / file.stem).absolute()
     if args.report_only:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_attn.errors import UserError
+from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.run import runs
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
@@ -213,7 +213,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
                 train(trainer, sample, before, log, progress, stop)
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return NOT_FINITE
     if trainer.global_step < trainer.end:
         print(f"stopped at step {trainer.global_step:,}; continue with --resume {path}")
         return 128 + stop.signal

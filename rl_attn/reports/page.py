@@ -5,12 +5,12 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rl_attn.reports.parts import Plate, Report
 from rl_attn.reports.study import Study
+from rl_attn.run.yaml import dump_yaml
 
 STATES = ("finished", "running", "failed", "pending", "pruned")
 
@@ -36,7 +36,7 @@ def render(study: Study, report: Report, out: Path) -> str:
         failed=[cell for cell in study.cells if cell.state == "failed"],
         unfinished=[cell for cell in study.cells if cell.state not in ("finished", "failed")],
         videos=videos(study, out),
-        declared=yaml.safe_dump(study.declared, sort_keys=False, allow_unicode=True),
+        declared=dump_yaml(study.declared),
         is_plate=lambda part: isinstance(part, Plate),
         svg=lambda plate: Markup(plate.picture.svg),  # drawn here, its texts escaped
     )

@@ -6,34 +6,10 @@ from typing import Any
 
 from rl_attn.statistics import Interval
 from rl_attn.studies.cell import tail
+from rl_attn.studies.report_section import Metric
 
 #: Lines of a failed cell's log that the report shows.
 LOG_LINES = 12
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number of an evaluation's summary, as the study file declares it."""
-
-    name: str
-    label: str
-    reference: str | None = None  # name of the reference that is 0 after normalisation
-    curve: str | None = None  # column of metrics.csv; None: found by name
-    better: str = "higher"  # or "lower", or "neither": shown, and not compared
-    otherwise: str | None = None  # the metric of runs that lack this one
-
-    @property
-    def slug(self) -> str:
-        """The name as a part of a file's: a summary's may hold a slash, test-shifted/accuracy."""
-        return self.name.replace("/", "-")
-
-    @property
-    def compared(self) -> bool:
-        return self.better != "neither"
-
-    @property
-    def sign(self) -> int:
-        return 1 if self.better == "higher" else -1
 
 
 @dataclass(frozen=True)
@@ -74,6 +50,7 @@ class Study:
     problems: list[str]
     paired: bool = False  # methods are compared run by run, by Wilcoxon's signed-rank test
     baselines: dict[str, str] = field(default_factory=dict)  # method -> its own, where it has one
+    heat_maps: tuple[str, ...] = ()  # metrics over a grid of two keys
 
     def of(self, task: str, method: str) -> list[Cell]:
         """Cells of a task and method, in the order of their runs."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_origin
 
 import tyro
 
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import USERS_MISTAKE, UserError, choose
 from rl_attn.run.configs import find_config
 from rl_attn.run.settings import alternatives, check, fields_of, short
 from rl_attn.run.yaml import load_yaml
@@ -58,7 +58,7 @@ def run_command(main: Callable[[list[str]], int | None]) -> None:
         status = 128 + signal.SIGPIPE
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        status = 2
+        status = USERS_MISTAKE
     except KeyboardInterrupt:  # where a command has no gentler answer, or was asked twice
         print("interrupted", file=sys.stderr)
         status = 128 + signal.SIGINT

@@ -24,14 +24,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.versions import versions
-from rl_attn.run.yaml import load_yaml
+from rl_attn.run.yaml import dump_yaml, load_yaml
 
 Args = TypeVar("Args")
 
@@ -50,11 +49,7 @@ def create(path: Path, args: Any) -> Path:
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"run folder {path} cannot be made: {error.strerror}") from None
-    values = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in dataclasses.asdict(args).items()
-    }
-    write_text(path / "config.yaml", yaml.safe_dump(values, sort_keys=False))
+    write_text(path / "config.yaml", dump_yaml(dataclasses.asdict(args)))
     write_text(path / "versions.json", json.dumps(versions(), indent=1))
     return path
 

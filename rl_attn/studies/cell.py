@@ -9,10 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl_attn.errors import USERS_MISTAKE, UserError
 from rl_attn.studies import _launch
 from rl_attn.studies.plan import Command, Job
 
@@ -56,6 +57,10 @@ def run_job(job: Job, share: Share, directory: Path) -> Outcome:
         directory: where the commands run, so that relative paths in flags mean the same anywhere.
     """
     job.folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        refuse_foreign([job])
+    except UserError as error:
+        return Outcome(USERS_MISTAKE, str(error))
     with job.log.open("a", encoding="utf-8") as log:
         for command in _commands(job):
             status = _run(job, command, share, directory, log.fileno())
@@ -81,9 +86,27 @@ def tail(file: Path, lines: int) -> list[str]:
         return content.read().decode(errors="replace").splitlines()[-lines:]
 
 
+def refuse_foreign(jobs: Iterable[Job]) -> None:
+    """UserError for a folder that a job would start afresh in and that no job has made.
+
+    What is there is removed before a start, and nothing that the project did not make ever is: the
+    lock file beside a folder marks it as a job's.
+    """
+    for job in jobs:
+        if not _can_resume(job) and os.path.lexists(job.folder) and not job.lock_file.is_file():
+            raise UserError(
+                f"{job.folder} was not made by this study, which would start a run there: move it "
+                "away, or choose another --out"
+            )
+
+
+def _can_resume(job: Job) -> bool:
+    return job.resume is not None and (job.folder / "config.yaml").is_file()
+
+
 def _commands(job: Job) -> Iterator[Command]:
     """What is left to do; a run without its configuration had not begun, and starts afresh."""
-    if job.resume is not None and (job.folder / "config.yaml").is_file():
+    if job.resume is not None and _can_resume(job):
         yield job.resume
     else:
         if job.folder.is_dir():

@@ -48,6 +48,8 @@ def check(command: Command) -> None:
             _check_flags(command.module, command.arguments)
     except UserError as error:
         raise UserError(f"{command.module}: {error} (in: {command})") from None
+    except SystemExit:
+        raise UserError(f"{command.module} prints its help and ends (in: {command})") from None
 
 
 @lru_cache

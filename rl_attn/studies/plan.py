@@ -8,12 +8,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rl_attn.errors import UserError
 from rl_attn.run.cli import as_flags
 from rl_attn.run.files import write_text
-from rl_attn.studies.schema import FREE, Flags, Reference, Step, Study
+from rl_attn.run.settings import short
+from rl_attn.run.yaml import dump_yaml
+from rl_attn.studies.schema import FREE, Flags, Reference, Step, Study, read_study
+
+#: So that names of files beside the folder, .NAME.lock, fit into 255 bytes.
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,25 @@ def slug(*values: object) -> str:
     return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", str(value)).strip("-") for value in values)
 
 
+def job_name(*labels: str) -> str:
+    """The slug of labels as the name of a job's folder; UserError for one that names no folder.
+
+    Labels come from the study file: `..` would be the folder above, and an empty one all of them.
+    """
+    name = slug(*labels)
+    for text in labels:
+        if not re.search(r"[A-Za-z0-9]", text):
+            raise UserError(f"{text!r} has no letter or digit for the name of a folder: add one")
+    if name.startswith("."):
+        raise UserError(f"the folder {short(name)} would be hidden: let {labels[0]!r} not begin so")
+    if len(name) > _LONGEST_NAME:
+        raise UserError(
+            f"the folder {short(name)} would be too long: at most {_LONGEST_NAME} characters, so "
+            "give its labels shorter names"
+        )
+    return name
+
+
 def cells(study: Study, out: Path, prefix: str = "", extra: Flags | None = None) -> list[Job]:
     """The jobs of the grid times the seeds, in the grid's order.
 
@@ -83,7 +105,7 @@ def cells(study: Study, out: Path, prefix: str = "", extra: Flags | None = None)
                 flags |= study.grid[key][name]
             flags |= extra or {}
             flags |= {"seed": number} if kind == "seed" else {"fold": number, "folds": len(numbers)}
-            name = slug(*([prefix] if prefix else []), *labels, f"{kind[0]}{number}")
+            name = job_name(*([prefix] if prefix else []), *labels, f"{kind[0]}{number}")
             shown = {key: str(value) for key, value in (extra or {}).items()}
             jobs.append(_cell(study, out, name, {**shown, **chosen, kind: str(number)}, flags))
     _refuse_twins(jobs)
@@ -115,7 +137,7 @@ def references(study: Study, out: Path) -> list[Job]:
 
 
 def _reference(study: Study, reference: Reference, labels: dict[str, str], out: Path) -> Job:
-    name = slug(reference.name, *labels.values())
+    name = job_name(reference.name, *labels.values())
     folder = out / "references" / name
     flags: Flags = {}
     for key, chosen in labels.items():
@@ -152,6 +174,7 @@ def _refuse_twins(jobs: Iterable[Job]) -> None:
     seen: dict[str, Job] = {}
     for job in jobs:
         twin = seen.setdefault(job.name.lower(), job)
+        twin = seen.setdefault(f"{job.name.lower()}.log", twin)  # beside its folder
         if twin is not job:
             raise UserError(
                 f"{job.labels} and {twin.labels} would share the folder {job.name}: "
@@ -164,7 +187,7 @@ def keep_study(study: Study, out: Path) -> None:
     file = out / "study.yaml"
     if file.exists():
         refuse_changes(study, out)
-    write_text(file, yaml.safe_dump(study.values, sort_keys=False, width=100))
+    write_text(file, dump_yaml(study.values))
 
 
 def refuse_changes(study: Study, out: Path) -> None:
@@ -172,22 +195,22 @@ def refuse_changes(study: Study, out: Path) -> None:
     file = out / "study.yaml"
     if not file.exists():
         return
-
-    def lines(values: Mapping[str, Any]) -> list[str]:
-        kept = {key: value for key, value in values.items() if key not in FREE}
-        if "search" in kept:  # a search may go on for longer
-            kept["search"] = {k: v for k, v in kept["search"].items() if k != "trials"}
-        return yaml.safe_dump(kept, sort_keys=False, default_flow_style=False).splitlines()
-
     try:
-        before = lines(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, AttributeError):
-        raise UserError(f"{file} is damaged: choose another --out") from None
-    # Through YAML once, as the stored one went: tuples and quotes shall make no difference.
-    now = lines(yaml.safe_load(yaml.safe_dump(study.values, sort_keys=False)))
+        before = _lines(read_study(file).values)
+    except UserError as error:
+        raise UserError(f"{file} is damaged, choose another --out: {error}") from None
+    now = _lines(study.values)
     if before != now:
         difference = difflib.unified_diff(before, now, str(file), "now", lineterm="", n=1)
         raise UserError(
             f"{out} holds another study: choose another --out, or go back to what it was\n"
             + "\n".join(difference)
         )
+
+
+def _lines(values: Mapping[str, Any]) -> list[str]:
+    """What of a study reaches its runs, as lines of YAML."""
+    kept = {key: value for key, value in values.items() if key not in FREE}
+    if "search" in kept:  # a search may go on for longer
+        kept["search"] = {k: v for k, v in kept["search"].items() if k != "trials"}
+    return dump_yaml(kept).splitlines()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
+from rl_attn.errors import FOR_GOOD
 from rl_attn.run.progress import StopRequest
 from rl_attn.studies.cell import Outcome, ask_to_stop
 from rl_attn.studies.plan import Job
@@ -14,9 +15,6 @@ from rl_attn.studies.record import Record
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_NOTES = 5.0
-
-#: Exit status of a command for the user's mistake: trying again would not mend it.
-USERS_MISTAKE = 2
 
 
 class Executor(Protocol):
@@ -127,7 +125,7 @@ class Scheduler:
             entry.state, entry.message = "pruned", "worse than the others at this point"
         elif stopping:
             entry.state, entry.message = "pending", "stopped with the study"
-        elif outcome.status != USERS_MISTAKE and self.tries[job.name] <= self.retries:
+        elif outcome.status not in FOR_GOOD and self.tries[job.name] <= self.retries:
             entry.state = "pending"
             self.again.append(job)
         else:

@@ -1,7 +1,8 @@
 """The study file: what it may say, read into a `Study`, or refused with the place and the remedy.
 
-command: rl_attn.ppo
-arguments: {total_timesteps: 100000}       # flags of every run; `config: FILE` is read in
+extends: camal_drl                         # another study that this one changes, see extends.py
+command: ppo                               # a short name (rl-attn --help) or a module
+arguments: {total_timesteps: 100000}       # flags of every run; `config: NAME` is read in
 grid:                                      # the product of all keys
   env: [Basic, DefendLine]                 # a flag's values
   method:                                  # or labels, each with its flags
@@ -15,12 +16,13 @@ references:                                # once for each value of the keys in 
                                            # it gets, but for those in `omit: [FLAG, ...]`
 search:                                    # draw values instead of listing them, see search.py
   {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
-report: {compare: method}                  # read by rl_attn.report, see reports/collect.py
+report: {compare: method}                  # what is compared, see report_section.py
 watch: [attention/iou]                     # columns of metrics.csv for the table on the screen
 steps: total_timesteps                     # the setting that says at which global_step it ends
                                            # (epochs: at which value of the column charts/epochs)
 """
 
+import math
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import flatten, refuse_odd_words
+from rl_attn.run.commands import module_of
+from rl_attn.run.configs import find_config
 from rl_attn.run.yaml import load_yaml
+from rl_attn.studies.extends import load_study
+from rl_attn.studies.report_section import ReportSection, read_report
 from rl_attn.studies.space import Search, read_search
 
 Flags = dict[str, Any]
@@ -41,6 +48,10 @@ KEYS = (
 FREE = ("report", "watch")
 #: Flags that the study itself gives.
 RESERVED = ("run_dir", "resume", "seed", "fold", "folds")
+#: Flags that print and end.
+_NO_RUN = ("help", "h", "version")
+#: More cells than anybody runs: a slip of the pen.
+_MOST_CELLS = 20_000
 
 
 @dataclass(frozen=True)
@@ -73,33 +84,41 @@ class Study:
     then: tuple[Step, ...]
     references: tuple[Reference, ...]
     search: Search | None
+    report: ReportSection
     watch: tuple[str, ...]
     steps: str
 
 
 def read_study(file: Path) -> Study:
-    """Read and check a study file; UserError with the place of the first mistake."""
-    values = load_yaml(file)
+    """Read and check a study file, report and all; UserError with the place of a mistake."""
+    values = load_study(file)
     for key in values:
         choose(f"key in {file}:", str(key), KEYS)
     if not isinstance(values.get("command"), str):
         raise UserError(f"{file} needs `command: MODULE`, for example `command: rl_attn.ppo`")
+    command = module_of(values["command"])
     arguments = _flags(values.get("arguments"), f"arguments in {file}")
     grid, written = _grid(values.get("grid"), file)
-    kept = {**values, "arguments": arguments, "grid": written}
+    runs = _runs(values, file)
+    _refuse_too_many(grid, runs, file)
+    then = tuple(_step(entry, f"then in {file}", ("run",)) for entry in _list(values, "then"))
+    references = tuple(_reference(e, grid, file) for e in _list(values, "references"))
     search = read_search(values["search"], str(file)) if "search" in values else None
     _refuse_reserved(arguments, grid, search, file)
+    report = _report(values, grid, references, file)
+    kept = {**values, "command": command, "arguments": arguments, "grid": written}
     return Study(
         values={key: kept[key] for key in KEYS if kept.get(key)},
-        command=values["command"],
+        command=command,
         arguments=arguments,
         grid=grid,
-        runs=_runs(values, file),
-        then=tuple(_step(entry, f"then in {file}", ("run",)) for entry in _list(values, "then")),
-        references=tuple(_reference(e, grid, file) for e in _list(values, "references")),
+        runs=runs,
+        then=then,
+        references=references,
         search=search,
-        watch=_watched(values),
-        steps=str(values.get("steps", "total_timesteps")),
+        report=report,
+        watch=_watched(values, report),
+        steps=_steps(values),
     )
 
 
@@ -114,17 +133,39 @@ def label(value: Any) -> str:
 
 
 def _flags(values: Any, where: str) -> Flags:
-    """Flags with their values; a `config` file among them is read in, under the others."""
+    """Flags with their values; a `config` among them is read in, under the others."""
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise UserError(f"{where} must map flags to values, got {values!r}")
-    flags = {str(key): value for key, value in values.items()}
-    for key, value in flags.items():
-        if isinstance(value, dict) or value is None:
-            raise UserError(f"{key} of {where} must be a value or a list of them, got {value!r}")
-    config = flags.pop("config", None)
-    return {**load_yaml(Path(config)), **flags} if config else flags
+    flags: Flags = {}
+    for key, value in flatten(values).items():
+        name = flag_name(key)
+        if name in flags:
+            raise UserError(f"{where} gives {name} twice, with dashes and underscores: {key}")
+        if name in _NO_RUN:
+            raise UserError(f"{key} of {where} prints something and ends: leave it out")
+        _refuse_odd(value, f"{key} of {where}")
+        flags[name] = value
+    if "config" not in flags:
+        return flags
+    config = flags.pop("config")
+    if not isinstance(config, str) or not config:
+        raise UserError(f"config of {where} must name a file, got {config!r}")
+    return {**_flags(load_yaml(find_config(config)), f"config {config} of {where}"), **flags}
+
+
+def flag_name(key: str) -> str:
+    """A flag as settings name it, however it is written: run-dir and --run_dir are run_dir."""
+    return key.strip().lstrip("-").replace("-", "_")
+
+
+def _refuse_odd(value: Any, where: str) -> None:
+    """Refuse what is no value of a flag, nor a list of them."""
+    if isinstance(value, dict) or value is None:
+        raise UserError(f"{where} must be a value or a list of them, got {value!r}")
+    if isinstance(value, list):
+        refuse_odd_words(value, where)
 
 
 def _grid(values: Any, file: Path) -> tuple[dict[str, dict[str, Flags]], dict[str, Any]]:
@@ -137,12 +178,16 @@ def _grid(values: Any, file: Path) -> tuple[dict[str, dict[str, Flags]], dict[st
         if not isinstance(entries, list | dict) or not entries:
             raise UserError(f"{where} must list values, or labels with their flags: {entries!r}")
         if isinstance(entries, list):
-            grid[str(key)] = {label(value): {str(key): value} for value in entries}
+            for value in entries:
+                _refuse_odd(value, where)
+            flag = flag_name(str(key))
+            grid[str(key)] = {label(value): {flag: value} for value in entries}
         else:
             grid[str(key)] = {
                 label(name): _flags(flags, f"{name} of {where}") for name, flags in entries.items()
             }
-        if len(grid[str(key)]) < len(entries):
+        again = isinstance(entries, list) and any(v in entries[:i] for i, v in enumerate(entries))
+        if again or len(grid[str(key)]) < len(entries):
             raise UserError(f"{where} names a value twice: {entries!r}")
     written = {
         key: grid[str(key)] if isinstance(entries, dict) else entries
@@ -154,7 +199,7 @@ def _grid(values: Any, file: Path) -> tuple[dict[str, dict[str, Flags]], dict[st
 def _runs(values: Mapping[str, Any], file: Path) -> tuple[str, list[int]]:
     if "folds" in values:
         folds = values["folds"]
-        if "seeds" in values or not isinstance(folds, int) or folds < 2:
+        if "seeds" in values or type(folds) is not int or not 2 <= folds <= _MOST_CELLS:
             raise UserError(f"{file} needs either `seeds: [1, 2]` or `folds: K` with K > 1")
         return "fold", list(range(folds))
     seeds = values.get("seeds", [1])
@@ -163,6 +208,34 @@ def _runs(values: Mapping[str, Any], file: Path) -> tuple[str, list[int]]:
     if len(set(seeds)) < len(seeds):
         raise UserError(f"seeds in {file} names one twice: {seeds}")
     return "seed", seeds
+
+
+def _refuse_too_many(grid: Mapping[str, Any], runs: tuple[str, list[int]], file: Path) -> None:
+    number = math.prod([len(runs[1]), *map(len, grid.values())])
+    if number > _MOST_CELLS:
+        raise UserError(
+            f"{file} asks for {number:,} runs: at most {_MOST_CELLS:,}; divide it into several"
+        )
+
+
+def _report(
+    values: Mapping[str, Any],
+    grid: Mapping[str, Any],
+    references: Iterable[Reference],
+    file: Path,
+) -> ReportSection:
+    names = [reference.name for reference in references]
+    try:
+        return read_report(values.get("report"), grid, names, "folds" in values)
+    except UserError as error:
+        raise UserError(f"{error} (in {file})") from None
+
+
+def _steps(values: Mapping[str, Any]) -> str:
+    steps = values.get("steps", "total_timesteps")
+    if not isinstance(steps, str):
+        raise UserError(f"steps must be the name of a setting, got {steps!r}")
+    return steps
 
 
 def _step(entry: Any, where: str, placeholders: tuple[str, ...]) -> Step:
@@ -174,15 +247,16 @@ def _reference(entry: Any, grid: Mapping[str, Any], file: Path) -> Reference:
     where = f"references in {file}"
     known = ("name", "per", "omit", "command", "positional", "arguments")
     values = _entry(entry, where, known, ("out",))
-    if not values.get("name"):
+    if not isinstance(values.get("name"), str | int) or not values["name"]:
         raise UserError(f"an entry of {where} needs a name: {entry!r}")
-    per = values.get("per", [])
+    per = [str(key) for key in _list(values, "per", "grid keys")]
     for key in per:
-        choose(f"grid key in per of {where}:", str(key), list(grid))
+        choose(f"grid key in per of {where}:", key, list(grid))
     given = {flag: None for key in per for flags in grid[key].values() for flag in flags}
     omit = _list(values, "omit", "flags")
+    omit = [flag_name(str(flag)) for flag in omit]
     for flag in omit:
-        choose(f"flag in omit of {where}:", str(flag), list(given))
+        choose(f"flag in omit of {where}:", flag, list(given))
     lists = {"per": tuple(per), "omit": tuple(omit)}
     return Reference(**{**values, **lists, "name": str(values["name"])})
 
@@ -198,19 +272,23 @@ def _entry(
     positional = entry.get("positional", [])
     if not isinstance(positional, list):
         raise UserError(f"positional of {where} must be a list, got {positional!r}")
+    refuse_odd_words(positional, f"positional of {where}")
     for text in _texts([*positional, *arguments.values()]):
         check_placeholders(text, where, placeholders)
-    return {**entry, "arguments": arguments, "positional": tuple(map(str, positional))}
+    words = {"arguments": arguments, "positional": tuple(map(str, positional))}
+    return {**entry, "command": module_of(entry["command"]), **words}
 
 
 def check_placeholders(text: str, where: str, known: tuple[str, ...]) -> None:
     """Refuse {names} in `text` that stand for nothing."""
     try:
-        found = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+        found = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
         raise UserError(f"{text!r} of {where}: {error}; write braces as {{{{ and }}}}") from None
-    for name in found:
-        choose(f"placeholder in {text!r} of {where}:", name, known)
+    for name, form, conversion in found:
+        choose(f"placeholder in {text!r} of {where}:", name or "", known)
+        if form or conversion:
+            raise UserError(f"{text!r} of {where}: write {{{name}}} without a format")
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
@@ -226,15 +304,12 @@ def _list(values: Mapping[str, Any], key: str, of: str = "commands") -> list[Any
     return entries
 
 
-def _watched(values: Mapping[str, Any]) -> tuple[str, ...]:
+def _watched(values: Mapping[str, Any], report: ReportSection) -> tuple[str, ...]:
     """Columns for the screen: as the file says, else those that the report's metrics name."""
     if "watch" in values:
+        refuse_odd_words(_list(values, "watch", "columns"), "watch")
         return tuple(map(str, _list(values, "watch", "columns")))
-    report = values.get("report") or {}
-    if not isinstance(report, dict):
-        raise UserError(f"report must map settings to values, found {report!r}")
-    metrics = report.get("metrics") or []
-    return tuple(str(metric.get("name")) for metric in metrics if isinstance(metric, dict))
+    return tuple(metric.name for metric in report.metrics)
 
 
 def _refuse_reserved(

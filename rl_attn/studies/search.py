@@ -19,10 +19,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from rl_attn.errors import UserError
 from rl_attn.run.files import write_text
+from rl_attn.run.yaml import dump_yaml
 from rl_attn.studies.plan import Job, cells
 from rl_attn.studies.record import Record, summary
 from rl_attn.studies.scheduler import Source
@@ -125,7 +124,7 @@ class SearchSource(Source):
         if not done:
             return "no trial has finished"
         best = self.memory.best_trial
-        flags = yaml.safe_dump({**self.study.arguments, **best.params}, sort_keys=False)
+        flags = dump_yaml({**self.study.arguments, **best.params})
         write_text(self.out / "best.yaml", flags)
         values = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
                            for k, v in best.params.items())  # fmt: skip

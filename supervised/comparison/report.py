@@ -12,7 +12,6 @@ from rl_attn.supervised.comparison.curves import curve_plates
 from rl_attn.supervised.comparison.examples import example_plates
 from rl_attn.supervised.comparison.heat_maps import heat_map_plates
 from rl_attn.supervised.comparison.overhead import overhead_table
-from rl_attn.supervised.comparison.table import heat_maps
 from rl_attn.supervised.comparison.variance import variance_plates
 
 
@@ -25,7 +24,7 @@ def compare(folder: Path, out: Path, figures: bool, how: Resampling) -> Report:
         figures: draw them; else tables alone, in seconds.
     """
     study = collect(folder)
-    grids = heat_map_plates(study, heat_maps(study.declared))
+    grids = heat_map_plates(study, list(study.heat_maps))
     attention = [*example_plates(study), *variance_plates(study), *curve_plates(study)]
     report = assemble(study, how, 0.0, attention)
     costs = Section("Overhead", [overhead_table(study)])

@@ -6,10 +6,9 @@ import pytest
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
-from rl_attn.run.yaml import load_yaml
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command
-from rl_attn.supervised.comparison.table import heat_maps, read_table
+from rl_attn.supervised.comparison.table import read_table
 from rl_attn.supervised.data import LOADERS, options_of
 from rl_attn.supervised.settings import args_type, method_of, options, validate
 
@@ -44,8 +43,7 @@ def words(flags: dict) -> list[str]:
 
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
 def test_cells_are_command_lines(file):
-    study = load_yaml(file)
-    assert study["command"] == "supervised.train"
+    study = read_table(file, None).values
     assert study["report"]["compare"] in study["grid"]
     assert ("seeds" in study) != ("folds" in study)
     for flags in cells(study):
@@ -67,7 +65,7 @@ def test_studies_know_the_flags_of_the_method_that_a_cell_names():
 @pytest.mark.parametrize("file", TABLES, ids=lambda file: file.stem)
 def test_grid_keys_set_flags_of_their_own(file):
     owners: dict[str, str] = {}
-    for key, entries in load_yaml(file)["grid"].items():
+    for key, entries in read_table(file, None).values["grid"].items():
         flags = {f for v in entries.values() for f in v} if isinstance(entries, dict) else {key}
         for flag in flags:
             assert owners.setdefault(flag, key) == key
@@ -83,8 +81,8 @@ def test_each_table_has_a_small_version():
 def test_each_table_can_be_compared(file):
     """Its report is understood; where faithfulness is measured it is also reported."""
     study = read_table(file, None)
-    assert study.values["report"]["metrics"] and study.steps == "epochs"
-    metrics = {metric["name"] for metric in study.values["report"]["metrics"]}
+    assert study.report.metrics and study.steps == "epochs"
+    metrics = {metric.name for metric in study.report.metrics}
     assert ("deletion_area" in metrics) == ("faithfulness" in study.arguments)
     if "grid" in file.stem:
-        assert heat_maps(study.values) == ["selection_score", "accuracy"]
+        assert study.report.heat_maps == ("selection_score", "accuracy")

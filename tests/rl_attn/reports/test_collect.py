@@ -114,16 +114,11 @@ def test_a_truncated_state_file_is_said(known):
 
 BAD = {
     "": "has no study.yaml",
-    "grid: [1, 2]": "must map keys to values",
-    "grid: {env: Basic}": "must list values",
-    "grid: {env: [A]}\nreport: {compare: method}": "no grid key",
-    "grid: {env: [A]}\nreport: {metrics: [{label: x}]}": "needs a name",
-    "grid: {env: [A]}\nreport: {metrics: [{name: x, colour: red}]}": "needs a name",
-    "grid: {env: [A]}\nreport: {metrics: [{name: x, better: red}]}": "lower or neither",
-    "grid: {env: [A]}\nseeds: [one]": "whole numbers",
-    "grid: {env: [A]}\nfolds: ten": "whole numbers",
-    "grid: {env: [A]}\nreferences: [random]": "needs a name",
-    "grid: {env: [A]}\nsearch: {trials: 3}": "is a search",
+    "command: x\ngrid: [1, 2]": "must map keys to values",
+    "command: x\ngrid: {env: Basic}": "must list values",
+    "command: x\ngrid: {env: [A]}\nseeds: [one]": "whole numbers",
+    "command: x\nsearch: {metric: iou, space: {lr: {choices: [1]}}}": "is a search",
+    "command: x\nreport: {compare: method}": "unknown grid key in report.compare",
     "- a": "must hold",
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rl_attn.errors import UserError
+from rl_attn.run.yaml import dump_yaml
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import cells, in_turns, keep_study, references
 from rl_attn.studies.schema import Study, read_study
@@ -101,6 +102,64 @@ def test_lists_booleans_and_configuration_files_among_the_flags(lab):
     assert study.values["arguments"]["total_timesteps"] == 7, "the file's values are not kept"
 
 
+def test_a_command_may_be_named_shortly(lab):
+    then = [{"command": "evaluate", "positional": ["{run}"]}]
+    for name in ("train", "supervised.train", "rl_attn.supervised.train"):
+        study = planned(lab, command=name, then=then)
+        assert study.command == study.values["command"] == "rl_attn.supervised.train"
+        assert study.then[0].command == "rl_attn.evaluate"
+
+
+def test_flags_may_be_written_with_dashes_and_in_sections(lab):
+    study = planned(lab, arguments={"total-timesteps": 3, "teacher": {"model": "a"}}, grid=None)
+    words = cells(study, OUT)[0].start.arguments
+    assert words[2:4] == ("--total-timesteps=3", "--teacher.model=a")
+
+
+# ---------------------------------------------------------------------- extends
+
+
+def write_yaml(file, **values):
+    file.write_text(dump_yaml(values))
+    return file
+
+
+def test_a_study_may_say_only_what_differs(tmp_path):
+    base = {
+        "command": "x",
+        "arguments": {"a": 1, "b": 2},
+        "grid": {"m": {"A": {}, "B": {"c": 1}}, "n": [1, 2]},
+        "seeds": [1, 2],
+    }
+    write_yaml(tmp_path / "base.yaml", **base)
+    changes = {"arguments": {"b": None, "c-d": 3}, "grid": {"m": {"A": None}}, "seeds": [5]}
+    found = read_study(write_yaml(tmp_path / "twin.yaml", extends="base", **changes))
+    assert found.values == {
+        "command": "x",
+        "arguments": {"a": 1, "c_d": 3},
+        "grid": {"m": {"B": {"c": 1}}, "n": [1, 2]},
+        "seeds": [5],
+    }
+    found = read_study(write_yaml(tmp_path / "more.yaml", extends="twin.yaml", seeds=[6]))
+    assert found.runs == ("seed", [6]) and found.arguments == {"a": 1, "c_d": 3}
+
+
+def test_what_is_extended_must_be_there_and_end(tmp_path):
+    file = tmp_path / "a.yaml"
+    for name, words in (
+        ("a", "circle"),
+        ("camal_dlr", "did you mean camal_drl"),
+        (3, "name a file"),
+    ):
+        with pytest.raises(UserError, match=words):
+            read_study(write_yaml(file, extends=name))
+
+
+def test_a_study_of_the_package_may_be_extended_by_its_name(tmp_path):
+    study = read_study(write_yaml(tmp_path / "a.yaml", extends="camal_drl", seeds=[9]))
+    assert study.runs == ("seed", [9]) and study.arguments["width"] == 320
+
+
 BAD = {
     "unknown key": ({"sedes": [1]}, ("'sedes'", "seeds")),
     "no command": ({"command": None}, ("command: MODULE",)),
@@ -118,6 +177,37 @@ BAD = {
     "then without command": ({"then": [{"positional": []}]}, ("then", "command: MODULE")),
     "a key of then": ({"then": [{"command": "x", "argument": {}}]}, ("'argument'", "arguments")),
     "a placeholder": ({"then": [{"command": "x", "positional": ["{rnu}"]}]}, ("'rnu'", "run")),
+    "a conversion": (
+        {"then": [{"command": "x", "positional": ["{run!x}"]}]},
+        ("without a format",),
+    ),
+    "a format": ({"then": [{"command": "x", "positional": ["{run:9}"]}]}, ("without a format",)),
+    "an attribute": ({"then": [{"command": "x", "positional": ["{run.a}"]}]}, ("'run.a'",)),
+    "no placeholder": ({"then": [{"command": "x", "positional": ["{}"]}]}, ("''", "run")),
+    "a reserved flag with a dash": ({"arguments": {"run-dir": "a"}}, ("run_dir", "--out")),
+    "a flag in two spellings": ({"arguments": {"a-b": 1, "a_b": 2}}, ("a_b twice",)),
+    "help": ({"arguments": {"help": True}}, ("prints something",)),
+    "help of then": ({"then": [{"command": "x", "arguments": {"-h": True}}]}, ("prints",)),
+    "a config of a number": ({"arguments": {"config": 3}}, ("config", "name a file")),
+    "a config of a list": ({"arguments": {"config": [3]}}, ("config", "name a file")),
+    "one number twice": ({"grid": {"gain": [1, 1.0]}}, ("twice",)),
+    "a list in a list": ({"arguments": {"words": [[1]]}}, ("plain values",)),
+    "a flag in a list": ({"arguments": {"words": ["--bold"]}}, ("reads as a flag",)),
+    "per of a number": ({"references": [{"name": "a", "command": "x", "per": 3}]}, ("per", "3")),
+    "a name of a list": ({"references": [{"name": [1], "command": "x"}]}, ("needs a name",)),
+    "a name like a log": (
+        {
+            "grid": None,
+            "references": [{"name": "a", "command": "x"}, {"name": "a.log", "command": "x"}],
+        },
+        ("a.log", "label"),
+    ),
+    "folds of yes": ({"seeds": None, "folds": True}, ("folds: K",)),
+    "a billion folds": ({"seeds": None, "folds": 10**9}, ("folds: K",)),
+    "too many cells": ({"grid": {"gain": list(range(10_001))}}, ("20,002 runs", "20,000")),
+    "a report of no key": ({"report": {"compare": "gian"}}, ("did you mean gain?", "quick.yaml")),
+    "steps of a number": ({"steps": 3}, ("steps", "3")),
+    "watch of a word": ({"watch": "iou"}, ("watch", "list")),
     "a brace": ({"then": [{"command": "x", "positional": ["{run"]}]}, ("{run", "{{")),
     "the wrong placeholder": (
         {"references": [{"name": "a", "command": "x", "arguments": {"o": "{run}"}}]},
@@ -161,7 +251,9 @@ BAD = {
 def test_a_wrong_file_is_refused_with_the_place(lab, what):
     changes, parts = BAD[what]
     with pytest.raises(UserError) as error:
-        cells(planned(lab, **changes), OUT)
+        study = planned(lab, **changes)
+        cells(study, OUT)
+        references(study, OUT)
     assert "\n" not in str(error.value)
     for part in parts:
         assert part in str(error.value)

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from rl_attn.errors import UserError
+from rl_attn.errors import NOT_FINITE, USERS_MISTAKE, UserError
 from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.live import View
 from rl_attn.studies.plan import cells
@@ -90,13 +90,51 @@ def test_what_follows_a_run_is_tried_again_without_the_run(lab):
     assert lab.starts() == [0, 20]
 
 
-def test_a_users_mistake_is_not_tried_again(lab):
-    lab.write(grid=None, seeds=[1])
-    (lab.out / "cells").mkdir(parents=True)
-    (lab.out / "cells" / "s1").write_text("in the way")
+@pytest.mark.parametrize("status", [USERS_MISTAKE, NOT_FINITE])
+def test_what_trying_again_would_not_mend_is_not_tried_again(lab, status):
+    grid = {"method": {"bad": {"fail_at": 3, "failures": 9, "fail_with": status}, "good": {}}}
+    lab.write(grid=grid, seeds=[1])
     assert lab.run() == 1
-    assert lab.states()["s1"]["attempts"] == 1
-    assert "exists already" in lab.states()["s1"]["message"]
+    assert lab.states()["bad-s1"]["attempts"] == 1 == len(lab.starts("bad-s1"))
+    assert lab.states()["good-s1"]["state"] == "finished"
+
+
+# ---------------------------------------------------------------------- nothing is lost
+
+
+@pytest.mark.parametrize("name", ["..", ".", "...", "/", "-", "é", ".hidden", "x" * 300])
+def test_names_that_are_no_folders_remove_nothing(lab, name):
+    reference = {"name": name, "command": "quick_evaluate", "arguments": {"out": "{out}"}}
+    precious = lab.out / "precious" / "notes.txt"
+    for place in (precious, lab.out / "references" / "mine.txt"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("mine")
+    for changes in ({"references": [reference]}, {"grid": {"m": {name: {}}}}):
+        lab.write(**changes)
+        with pytest.raises(UserError, match=r"folder"):
+            lab.run()
+    assert sorted(path.name for path in lab.out.rglob("*.txt")) == ["mine.txt", "notes.txt"]
+    assert not (lab.out / "study.yaml").exists()
+
+
+@pytest.mark.parametrize("name", ["cells/s1", "references/floor"])
+def test_a_folder_that_the_study_did_not_make_is_left_alone(lab, name):
+    reference = {"name": "floor", "command": "quick_evaluate", "positional": ["{out}"]}
+    lab.write(grid=None, seeds=[1], references=[reference])
+    mine = lab.out / name / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(UserError, match="was not made by this study"):
+        lab.run()
+    assert mine.read_text() == "mine" and not (lab.out / "study.yaml").exists()
+
+
+def test_what_a_killed_start_left_is_made_again(lab):
+    lab.write(grid=None, seeds=[1])
+    assert lab.run() == 0
+    (lab.out / "cells" / "s1" / "config.yaml").unlink()
+    assert lab.run() == 0
+    assert lab.starts("s1") == [0]
 
 
 # ---------------------------------------------------------------------- refused before a start

@@ -28,15 +28,12 @@ def write(file, **changes) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"command": "rl_attn.ppo"}, "is a study of rl_attn.ppo, not of supervised.train: run it"),
-        ({"report": {"compare": "backbone"}}, "'backbone', which is no grid key: choose from"),
-        ({"report": {"metrics": [{"label": "IoU"}]}}, "needs a name"),
-        ({"report": {"metrics": [{"name": "iou", "better": "more"}]}}, "neither, not more"),
-        ({"report": {"paired": "yes please"}}, "report.paired is true or false"),
-        ({"report": {"baselines": {"camel": "vanilla"}}}, r"'camel' \(did you mean camal\?\)"),
+        (
+            {"command": "rl_attn.ppo"},
+            "is a study of rl_attn.ppo, not of rl_attn.supervised.train: run it",
+        ),
+        ({"report": {"compare": "backbone"}}, r"key in report\.compare: 'backbone': choose from"),
         ({"report": {"heat_maps": ["iou"]}}, "needs a grid of two keys, and this one has 1"),
-        ({"report": {"heat_maps": "iou"}}, "lists names of metrics, found 'iou'"),
-        ({"report": ["iou"]}, "must map settings to values"),
     ],
 )
 def test_refused(file, changes, complaint):
@@ -59,8 +56,8 @@ def test_data_root_is_that_of_this_machine(file, tmp_path):
     [
         (["--report-only"], "holds no table: run it first"),
         (["--report-only", "--dry-run"], "leave one out"),
-        (["--resamples", "0"], "--resamples must be positive"),
-        (["--workers", "0"], "--workers must be 1 or more"),
+        (["--resamples", "0"], "--resamples must be from 1 to"),
+        (["--workers", "0"], "--workers must be from 1 to 4096"),
     ],
 )
 def test_flags_that_make_no_sense(file, tmp_path, flags, complaint):

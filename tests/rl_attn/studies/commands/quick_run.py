@@ -27,6 +27,7 @@ class Args:
     checkpoint_interval: int = 5
     fail_at: int = 0
     failures: int = 0
+    fail_with: int = 1
 
 
 def validate(args: Args) -> None:
@@ -94,7 +95,7 @@ def train(args: Args, run: Path, state: dict) -> int:
         starts = (run / "starts.txt").read_text().count("\n")
         if state["step"] == args.fail_at and starts <= args.failures:
             print(f"error: failing as told at {args.fail_at}", file=sys.stderr)
-            return 1
+            return args.fail_with
         if state["step"] % args.checkpoint_interval == 0:
             move(run / "checkpoint.json", json.dumps(state))
     move(run / "checkpoint.json", json.dumps(state))

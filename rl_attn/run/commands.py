@@ -1,0 +1,42 @@
+"""Every command by its short name, as `rl-attn NAME` and a study's `command: NAME` take it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A module with `main(argv) -> status` and the settings that it parses."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "ppo": Command("rl_attn.ppo", "train a PPO agent that looks at its targets"),
+    "evaluate": Command("rl_attn.evaluate", "play a trained agent; measure its attention"),
+    "random-policy": Command("rl_attn.random_policy", "what random actions score in a game"),
+    "train": Command("rl_attn.supervised.train", "train a classifier that looks where masks say"),
+    "compare": Command("rl_attn.supervised.compare", "run a table of the papers and write it"),
+    "masks": Command("rl_attn.supervised.masks", "make masks for a data set from words"),
+    "prompt": Command("rl_attn.supervised.prompt", "steer a trained model by drawing, on a page"),
+    "data": Command("rl_attn.supervised.data.__main__", "look at a data set before training"),
+    "prepare": Command(
+        "rl_attn.supervised.data.prepare.__main__", "prepare a data set that was downloaded by hand"
+    ),
+    "teacher": Command("rl_attn.teachers.offline", "train the small CLIP that needs no network"),
+    "study": Command("rl_attn.study", "many runs of one command, here or on a cluster"),
+    "report": Command("rl_attn.report", "tables, figures and a page of a study"),
+    "regularizers": Command("rl_attn.regularizers", "which loss notices that attention is wrong"),
+}
+
+
+def module_of(name: str) -> str:
+    """The module of a command that is named by its short name or by its module.
+
+    >>> module_of("train"), module_of("supervised.train"), module_of("my.command")
+    ('rl_attn.supervised.train', 'rl_attn.supervised.train', 'my.command')
+    """
+    if name in COMMANDS:
+        return COMMANDS[name].module
+    # The folder supervised/ at the top of a checkout is rl_attn/supervised/.
+    return f"rl_attn.{name}" if name.startswith("supervised.") else name
