@@ -47,7 +47,7 @@ class OurLanes(Stepping):
         self._frames = np.empty((args.num_envs, *self._lanes.frame_shape), np.uint8)
         self._masks = np.empty((args.num_envs, *self._lanes.mask_shape), np.uint8)
         self._lanes.reset(self._frames, self._masks, seeds=range(SEED, SEED + args.num_envs))
-        super().__init__(args, self._lanes.num_actions)
+        super().__init__(args, int(self._lanes.action_space.n))
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         return self._lanes.step(actions, self._frames, self._masks).rewards

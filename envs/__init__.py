@@ -1,10 +1,13 @@
-"""Doom as gymnasium environments whose observations also hold the mask of the targets.
+"""Environments whose observations are a frame and the mask of the targets in it.
 
     import rl_attn.envs, gymnasium
     env = gymnasium.make("rl_attn/DefendCenter-v0")
 
-`doom.env` is one environment, `doom.vector` many with gymnasium's interface, `doom.lanes` many at
-full speed, `doom.scenarios` the table of what there is.
+or, without the first import, `gymnasium.make("rl_attn.envs:rl_attn/DefendCenter-v0")`.
+
+`registry` finds an environment by name and starts many at once (`protocol.VectorEnv`): `doom` are
+ours, `gym` takes those of anybody. `doom.env` is one game, `doom.vector` many, with gymnasium's
+interface.
 """
 
 from rl_attn.envs.doom.scenarios import SCENARIOS, register_with_gymnasium

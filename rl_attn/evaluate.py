@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -205,7 +204,7 @@ def main(argv: list[str]) -> int:
     with ExitStack() as stack:
         looks = [sampler] if args.faithfulness else []
         if args.video:
-            fps = Fraction(35, player.settings.frame_skip)
+            fps = player.environment.fps
             looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))
         progress = stack.enter_context(_bar("playing", len(seeds)))
         episodes = player.play(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rl_attn.envs.doom.lane import Episode
+from rl_attn.envs.protocol import Episode
 from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.rl.learn import TrainingError

@@ -18,49 +18,34 @@ import torch
 
 from rl_attn.agents import cell_centres, feature_grid
 from rl_attn.attention import iou_ceiling
-from rl_attn.envs.doom.game import screen_resolution
-from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.envs.protocol import Episode
+from rl_attn.envs.registry import EnvSettings, find
 from rl_attn.errors import UserError
 from rl_attn.rl.play import Played, evaluation_seeds, summarize
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.files import write_text
+from rl_attn.run.settings import PathText, Positive
 
 #: What can be said of a policy that has no attention.
 NAMES = ("episode_return", "length", "iou_ceiling", "empty_masks")
 
 
-@dataclass
-class Args:
+@dataclass(kw_only=True)
+class Args(EnvSettings):
     """Play the evaluation's seeds with uniformly random actions."""
 
-    out: str
+    out: PathText
     """folder for evaluation.json"""
-    env: str = "DefendCenter"
-    """which game, see rl_attn.ppo"""
-    targets: tuple[str, ...] = ()
-    """what counts as a target; empty: the scenario's own"""
-    width: int = 160
-    """frame width in pixels, which the ceiling depends on"""
-    height: int = 120
-    """frame height in pixels"""
-    frame_skip: int = 4
-    """game tics an action is repeated for"""
-    episodes: int = 30
+    episodes: Positive[int] = 30
     """how many episodes"""
-    num_envs: int = 8
+    num_envs: Positive[int] = 8
     """games played at once; the result does not depend on it"""
 
 
 def validate(args: Args) -> None:
     """Refuse what cannot work, before any game starts."""
-    for name in ("width", "height", "frame_skip", "episodes", "num_envs"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be positive: {getattr(args, name)}")
     try:
-        resolve(args.env, args.targets or None)
-        screen_resolution((args.width, args.height))
-        feature_grid((args.height, args.width))
+        feature_grid(find(args).mask_shape)
     except ValueError as error:
         raise UserError(str(error)) from None
 
@@ -68,14 +53,7 @@ def validate(args: Args) -> None:
 def play(args: Args, seeds: Sequence[int]) -> list[Played]:
     """One episode for each seed, in the order of the seeds."""
     results = [Played(seed) for seed in seeds]
-    with Lanes(
-        args.env,
-        min(args.num_envs, len(seeds)),
-        resolution=(args.width, args.height),
-        frame_skip=args.frame_skip,
-        targets=args.targets or None,
-        episode_seeds=seeds,
-    ) as lanes:
+    with find(args).start(min(args.num_envs, len(seeds)), episode_seeds=seeds) as lanes:
         frames = np.zeros((lanes.num_lanes, *lanes.frame_shape), np.uint8)
         masks = np.zeros((lanes.num_lanes, *lanes.mask_shape), np.uint8)
         current: list[int | None] = list(range(lanes.num_lanes))  # which episode each lane plays
@@ -83,7 +61,9 @@ def play(args: Args, seeds: Sequence[int]) -> list[Played]:
         lanes.reset(frames, masks)
         while any(index is not None for index in current):
             _look(masks, current, results)
-            actions = [0 if i is None else random[i].integers(lanes.num_actions) for i in current]
+            actions = [
+                0 if i is None else random[i].integers(lanes.action_space.n) for i in current
+            ]
             for episode in lanes.step(np.array(actions), frames, masks).episodes:
                 index = current[episode.lane]
                 results[index] = _finished(results[index], episode)
@@ -102,7 +82,7 @@ def _look(masks: np.ndarray, current: Sequence[int | None], results: Sequence[Pl
             results[index].frames.append({"present": seen, "iou_ceiling": ceilings[lane]})
 
 
-def _finished(played: Played, episode: object) -> Played:
+def _finished(played: Played, episode: Episode) -> Played:
     ceilings = [frame["iou_ceiling"] for frame in played.frames if frame["present"]]
     return Played(
         played.seed,

@@ -110,7 +110,7 @@ def rendered_masks(args: Args, every: int = 8, steps: int = 20_000) -> Iterator[
         masks = np.empty((4, *lanes.mask_shape), np.uint8)
         lanes.reset(frames, masks)
         for step in range(steps):
-            lanes.step(random.integers(lanes.num_actions, size=4), frames, masks)
+            lanes.step(random.integers(lanes.action_space.n, size=4), frames, masks)
             if step % every == 0:
                 yield from torch.from_numpy(masks > 0).float()
 

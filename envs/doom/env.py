@@ -21,11 +21,11 @@ import gymnasium
 import numpy as np
 
 from rl_attn.envs.doom.game import Game
-from rl_attn.envs.doom.lane import draw_episode_seed
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.watchdog import Watchdog
+from rl_attn.envs.seeds import draw_episode_seed
 from rl_attn.errors import UserError
 
 Observation = dict[str, np.ndarray]

@@ -10,7 +10,7 @@ those, and `load_state_dict` replays them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,24 +18,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom.game import Game, GameFault
+from rl_attn.envs.protocol import Episode
+from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
 
 MAX_ATTEMPTS = 3  # in a row, to get an episode going
 
 
 class Abandoned(BaseException):
     """Ends a thread whose lane is another's by now. Not an Exception: nobody may catch it."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """An episode that has ended."""
-
-    lane: int
-    seed: int
-    episode_return: float  # sum of the raw rewards
-    length: int  # agent steps
-    fault: bool  # cut short because the engine died or hung
-    truncated: bool  # by the time limit or a fault, not by the game itself
 
 
 @dataclass
@@ -49,48 +39,6 @@ class Outcome:
     final_mask: np.ndarray | None = None  # (H, W)
     final_variables: np.ndarray | None = None  # (V,) float32
     episode: Episode | None = None
-
-
-class RandomSeeds:
-    """An endless stream of episode seeds."""
-
-    def __init__(self, sequence: np.random.SeedSequence) -> None:
-        self._generator = np.random.Generator(np.random.PCG64(sequence))
-
-    def next(self) -> int | None:
-        return draw_episode_seed(self._generator)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._generator.bit_generator.state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._generator.bit_generator.state = state
-
-
-class ListedSeeds:
-    """Given episode seeds, each once."""
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self._seeds = [int(seed) for seed in seeds]
-        self._played = 0
-
-    def next(self) -> int | None:
-        """The next seed; None when all have been played."""
-        if self._played == len(self._seeds):
-            return None
-        self._played += 1
-        return self._seeds[self._played - 1]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"played": self._played}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._played = int(state["played"])
-
-
-def draw_episode_seed(generator: np.random.Generator) -> int:
-    """A seed for one episode, as every environment here draws them."""
-    return int(generator.integers(2**31))
 
 
 class Lane:

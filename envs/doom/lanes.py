@@ -28,7 +28,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,29 +36,14 @@ from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom import processes
 from rl_attn.envs.doom.game import Game
-from rl_attn.envs.doom.lane import Episode, Lane, ListedSeeds, Outcome, RandomSeeds
+from rl_attn.envs.doom.lane import Lane, Outcome
 from rl_attn.envs.doom.lane_group import Group, close, threads_of
 from rl_attn.envs.doom.scenarios import Scenario, resolve
-
-__all__ = ["Episode", "Lanes", "Step"]
-
+from rl_attn.envs.protocol import Step
+from rl_attn.envs.seeds import RandomSeeds, lane_seeds
 
 #: Steps of each lane after which a target that has never been in view is told of.
 UNSEEN_AFTER = 1000
-
-
-@dataclass
-class Step:
-    """What one step of a group's n lanes brought, in the order of the lanes."""
-
-    rewards: np.ndarray  # (n,) float32, raw
-    terminated: np.ndarray  # (n,) bool
-    truncated: np.ndarray  # (n,) bool: by the time limit or a fault
-    # Of truncated episodes, by the lane's index within the group: what the agent saw last.
-    final_frames: dict[int, np.ndarray] = field(default_factory=dict)  # (H, W, C) uint8
-    final_masks: dict[int, np.ndarray] = field(default_factory=dict)  # (H, W) uint8
-    final_variables: dict[int, np.ndarray] = field(default_factory=dict)  # (V,) float32
-    episodes: list[Episode] = field(default_factory=list)  # ended in this step
 
 
 class Lanes:
@@ -115,9 +100,10 @@ class Lanes:
         self.action_space = games[0].actions.space
         self._actions = games[0].actions
         autoreset = AutoresetMode(autoreset)
+        streams = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
         self._lanes = [
-            Lane(index, game, _seeds(index, num_lanes, seed, first_lane, episode_seeds), autoreset)
-            for index, game in enumerate(games)
+            Lane(index, game, seeds, autoreset)
+            for index, (game, seeds) in enumerate(zip(games, streams, strict=True))
         ]
         self._steps = 0
         self._start_threads(num_threads)
@@ -134,11 +120,6 @@ class Lanes:
         self._finalizer = weakref.finalize(self, close, self._groups, os.getpid())
         for thread in threads_of(self._groups):
             thread.start()
-
-    @property
-    def num_actions(self) -> int:
-        """Of discrete actions; others have an `action_space` alone."""
-        return int(self.action_space.n)
 
     @property
     def faults(self) -> int:
@@ -326,14 +307,6 @@ def _num_cores() -> int:
 def _settings(name: str, frame_skip: int, game: Game) -> dict[str, Any]:
     """What two runs must share for the same seeds and actions to mean the same episode."""
     return {"scenario": name, "frame_skip": frame_skip, "frame_shape": list(game.frame_shape)}
-
-
-def _seeds(
-    index: int, num_lanes: int, seed: int, first_lane: int, episode_seeds: Sequence[int] | None
-) -> RandomSeeds | ListedSeeds:
-    if episode_seeds is not None:
-        return ListedSeeds(episode_seeds[index::num_lanes])
-    return RandomSeeds(np.random.SeedSequence(seed, spawn_key=(first_lane + index,)))
 
 
 def _gather(outcomes: list[Outcome]) -> Step:

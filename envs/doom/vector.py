@@ -25,9 +25,10 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from rl_attn.envs.doom.env import TICS_PER_SECOND, check_options, observation_space
-from rl_attn.envs.doom.lanes import Lanes, Step
+from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
+from rl_attn.envs.protocol import Step
 from rl_attn.errors import UserError
 
 Observation = dict[str, np.ndarray]

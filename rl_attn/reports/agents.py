@@ -113,7 +113,7 @@ def _rows(
     maps = {}
     for method, player in players.items():
         maps[method], _ = attention_maps(player.agent, stacks, player.settings.attention_target)
-    channels = 3 if first.settings.rgb else 1
+    channels = first.environment.frame_shape[2]
     rows = []
     for i, mask in enumerate(masks):
         frame = stacks[i, -channels:].permute(1, 2, 0).numpy()  # (H, W, C), the newest

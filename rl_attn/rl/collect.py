@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from rl_attn.agents import RolloutStorage
-from rl_attn.envs.doom.lane import Episode
-from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.rl.distributed import Ranks
 from rl_attn.rl.methods import Method
 from rl_attn.rl.settings import PPOSettings
@@ -26,7 +25,7 @@ class Collector:
     def __init__(
         self,
         settings: PPOSettings,
-        envs: Lanes,
+        envs: VectorEnv,
         storage: RolloutStorage,
         method: Method,
         random: torch.Generator,

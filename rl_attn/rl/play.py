@@ -14,7 +14,8 @@ from torch import Tensor
 
 from rl_attn.agents import ActorCritic, Output, RolloutStorage
 from rl_attn.attention import alpha_beta, iou, iou_ceiling, mask_weights, pointing_game
-from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.protocol import Episode, VectorEnv
+from rl_attn.envs.registry import Environment, find
 from rl_attn.rl.settings import Args
 from rl_attn.rl.watch import attention_maps
 from rl_attn.statistics import Interval, mean_interval
@@ -62,7 +63,7 @@ MEASURES = ("iou", "iou_ceiling", "pointing_game", "alpha", "beta", "dead_maps")
 
 def play(
     agent: ActorCritic,
-    lanes: Lanes,
+    lanes: VectorEnv,
     seeds: Sequence[int],
     *,
     greedy: bool = False,
@@ -164,7 +165,7 @@ def _choose(logits: Tensor, random: list[np.random.Generator | None], greedy: bo
     return scores.argmax(axis=1)
 
 
-def _finish(result: Played, episode: object) -> None:
+def _finish(result: Played, episode: Episode) -> None:
     result.episode_return, result.length = episode.episode_return, episode.length
     result.fault = episode.fault
     seen = [frame for frame in result.frames if frame["present"]]
@@ -188,23 +189,18 @@ def summarize(episodes: Sequence[Played]) -> dict[str, Interval]:
 
 @dataclass
 class Player:
-    """An agent and the settings of the games that it was trained for."""
+    """An agent and the settings of the environment that it was trained for."""
 
     agent: ActorCritic
     settings: Args
 
-    def lanes(self, num_lanes: int, seeds: Sequence[int]) -> Lanes:
+    @property
+    def environment(self) -> Environment:
+        return find(self.settings)
+
+    def lanes(self, num_lanes: int, seeds: Sequence[int]) -> VectorEnv:
         """Lanes that play these episodes and then go idle."""
-        s = self.settings
-        return Lanes(
-            s.env,
-            min(num_lanes, len(seeds)),
-            resolution=(s.width, s.height),
-            rgb=s.rgb,
-            frame_skip=s.frame_skip,
-            targets=s.targets or None,
-            episode_seeds=seeds,
-        )
+        return self.environment.start(min(num_lanes, len(seeds)), episode_seeds=seeds)
 
     def play(self, num_lanes: int, seeds: Sequence[int], **how: Any) -> list[Played]:
         """`play` in lanes made for it, and ended after it."""

@@ -17,7 +17,8 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_attn.envs.doom.env import TICS_PER_SECOND
-from rl_attn.envs.doom.lanes import Lanes, Step
+from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.protocol import Step
 
 Observation = dict[str, np.ndarray]
 

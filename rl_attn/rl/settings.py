@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import tyro
 from annotated_types import Interval
 
+from rl_attn.envs.registry import EnvSettings
 from rl_attn.errors import UserError
 from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run import plugins
@@ -26,30 +27,15 @@ from rl_attn.run.settings import (
     Positive,
     Seed,
     Share,
-    Side,
     Threads,
     check,
 )
 
 
 @dataclass
-class EnvironmentSettings:
+class EnvironmentSettings(EnvSettings):
     """What is played, and what the agent sees of it."""
 
-    env: str = "DefendCenter"
-    """Basic, DefendLine, DefendCenter, TakeCover, DeadlyCorridor, HealthGathering,
-    PredictPosition or MyWayHome"""
-    targets: tuple[str, ...] = ()
-    """what to attend to: object names (DoomImpBall) or categories (category:Monster);
-    empty: the scenario's own"""
-    width: Side = 160
-    """frame width in pixels"""
-    height: Side = 120
-    """frame height in pixels"""
-    rgb: bool = False
-    """colour frames instead of gray ones"""
-    frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4
-    """game tics an action is repeated for"""
     frame_stack: Annotated[int, Interval(ge=1, le=64)] = 4
     """frames the network sees, the current one included"""
 
@@ -238,12 +224,10 @@ def validate(args: Args) -> None:
 def _validate_agent(args: Args) -> None:
     """What only torch and the environments can tell."""
     from rl_attn.agents.networks import NETWORKS
-    from rl_attn.envs.doom.game import screen_resolution
-    from rl_attn.envs.doom.scenarios import resolve
+    from rl_attn.envs.registry import find
 
     try:
-        resolve(args.env, args.targets or None)
-        screen_resolution((args.width, args.height))
-        NETWORKS.find(args.network).check((args.height, args.width), args.tap, args.compile)
+        size = find(args).mask_shape
+        NETWORKS.find(args.network).check(size, args.tap, args.compile)
     except ValueError as error:
         raise UserError(str(error)) from None

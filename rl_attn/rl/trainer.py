@@ -12,10 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from rl_attn.agents import NETWORKS, RolloutStorage
-from rl_attn.envs.doom.game import Game
-from rl_attn.envs.doom.lane import Episode
-from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.scenarios import resolve
+from rl_attn.envs.protocol import Episode
+from rl_attn.envs.registry import find
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
@@ -42,13 +40,8 @@ class Trainer:
         if self.module is not None:
             self.module.to(device)
         num_envs = args.num_envs // ranks.size
-        self.envs = Lanes(
-            args.env,
+        self.envs = find(args).start(
             num_envs,
-            resolution=(args.width, args.height),
-            rgb=args.rgb,
-            frame_skip=args.frame_skip,
-            targets=args.targets or None,
             seed=args.seed,
             first_lane=ranks.rank * num_envs,
             num_groups=2 if device.type == "cuda" and num_envs % 2 == 0 else 1,
@@ -146,11 +139,12 @@ class Trainer:
 
 
 def make_agent(args: Args) -> nn.Module:
-    """The network for these frames and this scenario's actions; starts no game."""
-    actions = Game(resolve(args.env)).num_actions
-    channels = args.frame_stack * (3 if args.rgb else 1)
+    """The network for this environment's frames and actions; starts no game."""
+    environment = find(args)
+    height, width, channels = environment.frame_shape
     kind = NETWORKS.find(args.network)
-    agent = kind(channels, (args.height, args.width), actions, args.tap)
+    actions = int(environment.action_space.n)
+    agent = kind(args.frame_stack * channels, (height, width), actions, args.tap)
     if args.placement == "stretched":
         agent.cells = None
     return agent

@@ -17,7 +17,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, index: int = 0, fps: Fraction = Fraction(35, 4), scale: int = 3):
-        """`fps`: frames shown a second; 35 tics a second over the frame skip is real time."""
+        """`fps`: frames shown a second; an environment's own `fps` is real time."""
         self.path, self.index, self.fps, self.scale = path, index, fps, scale
         self._scratch = path.with_name(f".{path.name}")
         self._file: av.container.OutputContainer | None = None

@@ -84,7 +84,7 @@ def of_scenario(name: str, frames: int, seed: int) -> Iterator[tuple[Tensor, Sce
             if over:
                 game.start(int(random.integers(2**31)), frame, mask)
             if number % _HELD == 0:
-                action = int(random.integers(game.num_actions))
+                action = int(random.integers(game.actions.space.n))
             _, terminated, truncated = game.step(action, frame, mask)
             over = terminated or truncated
             if number % 2 == 0:  # the next frame looks much like this one

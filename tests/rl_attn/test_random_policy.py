@@ -35,7 +35,7 @@ def test_actions_are_uniform_draws_of_each_episodes_own_generator(played):
         episodes, empty = [], []
         while not episodes:
             empty.append(not masks.any())
-            action = random.integers(lanes.num_actions)
+            action = random.integers(lanes.action_space.n)
             episodes = lanes.step(np.array([action]), frames, masks).episodes
     assert played[1].episode_return == episodes[0].episode_return
     assert played[1].length == episodes[0].length == len(empty)

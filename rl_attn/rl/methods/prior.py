@@ -168,16 +168,10 @@ class Prior(Camal):
 
 def target_words(settings: Args) -> tuple[str, ...]:
     """("category:Monster",) on DefendCenter -> ("demon", "marine")."""
-    from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, resolve
+    from rl_attn.envs.registry import find
     from rl_attn.teachers.doom_prompts import doom_words
 
-    scenario = resolve(settings.env, settings.targets or None)
-    names = []
-    for target in scenario.targets:
-        category = target.removeprefix(CATEGORY_PREFIX)
-        same = [name for name in scenario.shown if CATEGORIES[name] == category]
-        names += same if category != target else [target]
-    words = doom_words(dict.fromkeys(names))
+    words = doom_words(find(settings).objects)
     if not words:
         raise UserError(f"{settings.env} shows none of its targets: give --teacher.words")
     return words

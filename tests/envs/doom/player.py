@@ -26,7 +26,7 @@ class Player:
         self.lanes.reset(self.frames, self.masks)
 
     def step(self, action=None):
-        actions = self.rng.integers(self.lanes.num_actions, size=self.lanes.num_lanes)
+        actions = self.rng.integers(self.lanes.action_space.n, size=self.lanes.num_lanes)
         if action is not None:
             actions[:] = action
         return self.lanes.step(actions, self.frames, self.masks)

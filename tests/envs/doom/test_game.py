@@ -74,7 +74,7 @@ def test_the_mask_is_on_exactly_for_targets(name, play):
         assert not mask[state.labels_buffer <= 1].any()
         seen |= {label.object_name for label in state.labels}
         on += mask.any()
-        _, terminated, truncated = game.step(int(rng.integers(game.num_actions)), frame, mask)
+        _, terminated, truncated = game.step(int(rng.integers(game.actions.space.n)), frame, mask)
         if terminated or truncated:
             episode_seed += 1
             game.start(episode_seed, frame, mask)

@@ -11,7 +11,7 @@ from player import Player, record
 from rl_attn.envs.doom import lane as lane_module
 from rl_attn.envs.doom import lane_group
 from rl_attn.envs.doom.game import GameFault
-from rl_attn.envs.doom.lanes import Episode
+from rl_attn.envs.protocol import Episode
 
 
 def disturbed(disturb, **settings):

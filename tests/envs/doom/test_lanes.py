@@ -9,7 +9,7 @@ from rl_attn.envs.doom.lanes import Lanes
 def test_what_lanes_tell_about_themselves():
     with Player("DefendCenter", num_lanes=4, num_groups=2, rgb=True) as player:
         lanes = player.lanes
-        assert (lanes.num_lanes, lanes.num_actions) == (4, 4)
+        assert (lanes.num_lanes, lanes.action_space.n) == (4, 4)
         assert lanes.frame_shape == (120, 160, 3)
         assert lanes.mask_shape == (120, 160)
         assert lanes.action_names == ("NOOP", "TURN_LEFT", "TURN_RIGHT", "ATTACK")

@@ -1,0 +1,48 @@
+"""Doom's scenarios as environments of `rl_attn.envs.registry`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import partial
+
+from rl_attn.envs.doom.env import TICS_PER_SECOND
+from rl_attn.envs.doom.game import Game
+from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, Scenario, resolve
+from rl_attn.envs.registry import Environment, EnvSettings
+from rl_attn.errors import UserError
+
+
+def doom_environment(settings: EnvSettings) -> Environment:
+    """The scenario of these settings; starts no game."""
+    shape = {
+        "resolution": (settings.width, settings.height),
+        "rgb": settings.rgb,
+        "frame_skip": settings.frame_skip,
+    }
+    try:
+        scenario = resolve(settings.env, settings.targets or None)
+        game = Game(scenario, **shape)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return Environment(
+        name=settings.env,
+        frame_shape=game.frame_shape,
+        mask_shape=game.mask_shape,
+        action_space=game.actions.space,
+        action_names=game.action_names,
+        fps=Fraction(TICS_PER_SECOND, settings.frame_skip),
+        replays=True,
+        objects=_objects(scenario),
+        start=partial(Lanes, settings.env, targets=settings.targets or None, **shape),
+    )
+
+
+def _objects(scenario: Scenario) -> tuple[str, ...]:
+    """Names of the targets; of a category, those that the scenario shows."""
+    names: list[str] = []
+    for target in scenario.targets:
+        category = target.removeprefix(CATEGORY_PREFIX)
+        same = [name for name in scenario.shown if CATEGORIES[name] == category]
+        names += same if category != target else [target]
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,268 @@
+"""Any gymnasium environment whose observation has a frame and a mask, many at once.
+
+    environment = gym_environment(EnvSettings(env="my_package:Game-v0"))
+    with environment.start(num_lanes=8, seed=1) as lanes:      # a protocol.VectorEnv
+        ...
+
+Environments step in processes of their own, with shared memory (gymnasium's AsyncVectorEnv), or in
+this one. One that fails ends its own episode as truncated and is made anew; the rest goes on.
+
+A run is resumed by playing each lane's episode again, from its seed and actions. Whether that gives
+the same frames and masks is tried before a run begins, and checked again when it is resumed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import lru_cache, partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+
+from rl_attn.envs.gym_lane import Ended, GymLane
+from rl_attn.envs.observations import Reader, reader_of
+from rl_attn.envs.protocol import Step
+from rl_attn.envs.registry import Environment, EnvSettings
+from rl_attn.envs.seeds import lane_seeds
+from rl_attn.errors import UserError
+
+#: Seconds that one step of an environment may take.
+HANG_TIMEOUT = 120.0
+
+#: Steps of random play in which a mask must have been set once; and how many are played twice.
+_MASK_STEPS, _REPLAYED = 1000, 40
+
+
+def gym_environment(settings: EnvSettings) -> Environment:
+    """The environment that gymnasium makes of `settings.env`, after a look at how it plays."""
+    default = EnvSettings()
+    for field in ("targets", "width", "height", "rgb", "frame_skip"):
+        if getattr(settings, field) != getattr(default, field):
+            flag = field.replace("_", "-")
+            raise UserError(f"--{flag} is for Doom: leave it out, or wrap {settings.env} yourself")
+    environment, start = _look(settings.env, settings.frame_key, settings.mask_key)
+    return environment(start=partial(start, processes=settings.env_processes))
+
+
+@lru_cache
+def _look(name: str, frame_key: str, mask_key: str) -> tuple[Callable[..., Environment], Any]:
+    """All but the processes of an `Environment`."""
+    env = make(name)
+    reader = reader_of(env, name, frame_key, mask_key)
+    try:
+        replays = _replays(env, name, reader)
+        _see_a_mask(env, reader)
+        env.close()
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{name} fails when it is played: {type(error).__name__}: {reason}"
+        ) from error
+    described = partial(
+        Environment,
+        name=name,
+        frame_shape=reader.frame_shape,
+        mask_shape=reader.mask_shape,
+        action_space=env.action_space,
+        action_names=(),
+        fps=Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000),
+        replays=replays,
+        objects=(),
+    )
+    return described, partial(GymLanes, reader, replays)
+
+
+def make(name: str) -> gymnasium.Env:
+    """`gymnasium.make`, of modules in this folder too; a UserError if it cannot be."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return gymnasium.make(name, disable_env_checker=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--env {name} cannot be made: {type(error).__name__}: {reason}") from None
+
+
+def _replays(env: gymnasium.Env, name: str, reader: Reader) -> bool:
+    """Whether the same seed and actions give the same again, in a new environment."""
+    fresh = make(name)
+    try:
+        _play(env, reader, seed=1, steps=_REPLAYED)  # an episode before must leave no trace
+        first, again = (_play(e, reader, seed=2, steps=_REPLAYED) for e in (env, fresh))
+    finally:
+        fresh.close()
+    return len(first) == len(again) and all(
+        a[0] == b[0] and all(map(np.array_equal, a[1:], b[1:]))
+        for a, b in zip(first, again, strict=True)
+    )
+
+
+def _play(env: gymnasium.Env, reader: Reader, seed: int, steps: int) -> list[tuple[Any, ...]]:
+    """(reward, frame, mask) of an episode of random actions, at most so many steps."""
+    env.action_space.seed(seed)
+    observation, _ = env.reset(seed=seed)
+    played = [(0.0, *map(np.copy, reader(observation)))]
+    while len(played) <= steps:
+        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        played.append((float(reward), *map(np.copy, reader(observation))))
+        if terminated or truncated:
+            break
+    return played
+
+
+def _see_a_mask(env: gymnasium.Env, reader: Reader) -> None:
+    """Refuse an environment whose mask is never set."""
+    steps = seed = 0
+    while steps < _MASK_STEPS:
+        played = _play(env, reader, seed, min(50, _MASK_STEPS - steps))
+        if any(mask.any() for _, _, mask in played):
+            return
+        steps, seed = steps + len(played), seed + 1
+    raise UserError(
+        f"{reader.name}: observation[{reader.mask_key!r}] is empty in {steps} steps of random "
+        "play: set it where the targets are, or name another with --mask-key"
+    )
+
+
+class GymLanes:
+    """`protocol.VectorEnv` of a gymnasium environment. See the head of this file."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        replays: bool,
+        num_lanes: int,
+        *,
+        seed: int = 0,
+        first_lane: int = 0,
+        episode_seeds: Sequence[int] | None = None,
+        num_groups: int = 1,
+        processes: bool = True,
+    ) -> None:
+        """Starts the environments. Seeds are as in `lane_seeds`.
+
+        Raises ValueError for counts that do not fit together.
+        """
+        if num_lanes < 1 or num_groups < 1 or num_lanes % num_groups:
+            raise ValueError(f"{num_lanes} lanes cannot be divided into {num_groups} equal groups")
+        self.reader, self.replays = reader, replays
+        self.num_lanes, self.num_groups = num_lanes, num_groups
+        self.frame_shape, self.mask_shape = reader.frame_shape, reader.mask_shape
+        seeds = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
+        lanes = [
+            partial(GymLane, partial(make, reader.name), reader, i, s) for i, s in enumerate(seeds)
+        ]
+        kind = AsyncVectorEnv if processes and num_lanes > 1 else SyncVectorEnv
+        self._groups = [kind(lanes[self.group_slice(g)], copy=False) for g in range(num_groups)]
+        self.action_space = self._groups[0].single_action_space
+        self._sent: list[Any] = [None] * num_groups
+
+    @property
+    def faults(self) -> int:
+        return sum(self._call("lane_faults"))
+
+    @property
+    def active(self) -> np.ndarray:
+        return np.array(self._call("lane_active"))
+
+    def group_slice(self, group: int) -> slice:
+        size = self.num_lanes // self.num_groups
+        return slice(group * size, (group + 1) * size)
+
+    def reset(
+        self, frames: np.ndarray, masks: np.ndarray, seeds: Sequence[int] | None = None
+    ) -> None:
+        for group, envs in enumerate(self._groups):
+            lanes = self.group_slice(group)
+            given = None if seeds is None else [int(seed) for seed in seeds[lanes]]
+            observation, _ = envs.reset(seed=given)
+            frames[lanes], masks[lanes] = observation["frame"], observation["mask"]
+
+    def send(
+        self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray, group: int = 0
+    ) -> None:
+        if self._sent[group] is not None:
+            raise RuntimeError(f"a step of group {group} is under way: call wait() first")
+        self._sent[group] = (actions, frames, masks)
+        if isinstance(self._groups[group], AsyncVectorEnv):
+            self._groups[group].step_async(actions)
+
+    def wait(self, group: int = 0) -> Step:
+        if self._sent[group] is None:
+            raise RuntimeError(f"no step of group {group} is under way: call send() first")
+        (actions, frames, masks), self._sent[group] = self._sent[group], None
+        envs = self._groups[group]
+        if isinstance(envs, AsyncVectorEnv):
+            observation, rewards, *_, infos = envs.step_wait(timeout=HANG_TIMEOUT)
+        else:
+            observation, rewards, *_, infos = envs.step(actions)
+        frames[...], masks[...] = observation["frame"], observation["mask"]
+        return _gather(rewards, infos.get("ended", ()), self.group_slice(group).start)
+
+    def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
+        if self.num_groups != 1:
+            raise RuntimeError(f"with {self.num_groups} groups use send() and wait()")
+        self.send(actions, frames, masks)
+        return self.wait()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"settings": self._settings(), "lanes": self._call("lane_state")}
+
+    def load_state_dict(self, state: dict[str, Any], frames: np.ndarray, masks: np.ndarray) -> None:
+        if not self.replays:
+            raise UserError(f"{self.reader.name} {CANNOT_RESUME}")
+        if len(state["lanes"]) != self.num_lanes or state["settings"] != self._settings():
+            raise ValueError(
+                f"this state is of {len(state['lanes'])} lanes with {state['settings']}, "
+                f"not of {self.num_lanes} with {self._settings()}"
+            )
+        for lane, seen in enumerate(self._call("lane_resume", state["lanes"])):
+            if isinstance(seen, str):
+                raise UserError(seen)
+            frames[lane], masks[lane] = seen["frame"], seen["mask"]
+
+    def close(self) -> None:
+        for envs in self._groups:
+            if not envs.closed:
+                envs.close(timeout=5.0) if isinstance(envs, AsyncVectorEnv) else envs.close()
+
+    def __enter__(self) -> GymLanes:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _call(self, name: str, *arguments: Any) -> list[Any]:
+        return [answer for envs in self._groups for answer in envs.call(name, *arguments)]
+
+    def _settings(self) -> dict[str, Any]:
+        """What two runs must share for the same seeds and actions to mean the same episode."""
+        return {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
+
+
+#: Said when a run begins, and when somebody tries to resume it.
+CANNOT_RESUME = (
+    "does not play the same episode again from the same seed and actions, so that a run of it "
+    "cannot be resumed: draw all its random numbers from self.np_random, and reset everything"
+)
+
+
+def _gather(rewards: np.ndarray, ended: Sequence[Ended | None], first: int) -> Step:
+    """What the lanes told as one Step; `first` is the group's first lane."""
+    nobody = np.zeros(len(rewards), bool)
+    step = Step(rewards.astype(np.float32), nobody.copy(), nobody.copy())
+    for end in filter(None, ended):
+        index = end.episode.lane - first
+        step.episodes.append(end.episode)
+        step.truncated[index] = end.episode.truncated
+        step.terminated[index] = not end.episode.truncated
+        if end.episode.truncated:
+            step.final_frames[index], step.final_masks[index] = end.final_frame, end.final_mask
+    return step

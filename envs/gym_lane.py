@@ -1,0 +1,198 @@
+"""One lane of a gymnasium environment: one episode after the other, each of a seed of its own.
+
+It runs where the environment does, which may be a process of its own, and is itself a gymnasium
+environment: the one that gymnasium's vector environments step. An episode's end and the next one's
+beginning happen inside one `step`, and what ended is told in `info["ended"]`, never by the flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from rl_attn.envs.observations import Reader
+from rl_attn.envs.protocol import Episode
+from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
+from rl_attn.errors import UserError
+
+MAX_FAULTS = 3  # in a row, until the environment counts as broken
+
+Observation = dict[str, np.ndarray]
+
+
+@dataclass
+class Ended:
+    """An episode's end, as it crosses from one process to another."""
+
+    episode: Episode
+    final_frame: np.ndarray | None = None  # (H, W, C), of a truncated episode
+    final_mask: np.ndarray | None = None  # (H, W)
+
+
+class GymLane(gymnasium.Env[Observation, Any]):
+    """See the head of this file."""
+
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env],
+        reader: Reader,
+        index: int,
+        seeds: RandomSeeds | ListedSeeds,
+    ) -> None:
+        """index: of the lane among all."""
+        if multiprocessing.parent_process() is not None:
+            _leave_signals_to_the_parent()
+        self._make, self._reader, self._index, self._seeds = make, reader, index, seeds
+        self._env = make()
+        self.action_space = self._env.action_space
+        self.observation_space = gymnasium.spaces.Dict(
+            frame=gymnasium.spaces.Box(0, 255, reader.frame_shape, np.uint8),
+            mask=gymnasium.spaces.Box(0, 1, reader.mask_shape, np.uint8),
+        )
+        self._nothing = {
+            key: np.zeros(space.shape, np.uint8) for key, space in self.observation_space.items()
+        }
+        self._seen = self._nothing  # the current observation
+        self._seed: int | None = None  # of the current episode; None: no seed is left
+        self._actions: list[Any] = []
+        self._return = 0.0
+        self._faults = 0
+        self._faults_in_a_row = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin the next episode; with `seed`, the first one of another stream of seeds."""
+        if seed is not None:
+            if isinstance(self._seeds, ListedSeeds):
+                raise ValueError("these lanes play given episode_seeds: they cannot be reseeded")
+            self._seeds = RandomSeeds(np.random.SeedSequence(seed))
+        self._next()
+        return self._seen, {}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Play one action. If it ends the episode, the observation is the next one's first."""
+        if self._seed is None:
+            return self._nothing, 0.0, False, False, {}
+        try:
+            reward, terminated, truncated = self._play(action)
+        except UserError:
+            raise
+        except Exception as error:
+            self._count_fault(error)
+            self._actions.append(action)
+            return self._seen_after_end(True, True), 0.0, False, False, self._ended
+        self._faults_in_a_row = 0
+        if not (terminated or truncated):
+            return self._seen, reward, False, False, {}
+        seen = self._seen_after_end(truncated and not terminated, False)
+        return seen, reward, False, False, self._ended
+
+    def close(self) -> None:
+        self._env.close()
+
+    # ------------------------------------------------------------------ called from the other side
+
+    def lane_state(self) -> dict[str, Any]:
+        """All that continues this lane exactly, in plain values."""
+        return {
+            "seeds": self._seeds.state_dict(),
+            "seed": self._seed,
+            "actions": [np.asarray(action).tolist() for action in self._actions],
+            "return": self._return,
+            "faults": self._faults,
+            "seen": _digest(self._seen),
+        }
+
+    def lane_resume(self, states: list[dict[str, Any]]) -> str | Observation:
+        """Play its state's episode again; the current observation, or what is wrong."""
+        state = states[self._index]
+        self._seeds.load_state_dict(state["seeds"])
+        self._faults = state["faults"]
+        self._seed = state["seed"]
+        if self._seed is None:
+            return self._nothing
+        self._begin()
+        for action in state["actions"]:
+            self._play(np.asarray(action, self.action_space.dtype)[()])
+        if self._return != state["return"] or _digest(self._seen) != state["seen"]:
+            return (
+                f"{self._reader.name} does not play the same episode again: seed {self._seed} and "
+                f"the same {len(state['actions'])} actions led to another frame, mask or return"
+            )
+        return self._seen
+
+    def lane_active(self) -> bool:
+        return self._seed is not None
+
+    def lane_faults(self) -> int:
+        return self._faults
+
+    # ------------------------------------------------------------------ episodes
+
+    def _play(self, action: Any) -> tuple[float, bool, bool]:
+        observation, reward, terminated, truncated, _ = self._env.step(action)
+        self._see(observation)
+        self._actions.append(action)
+        self._return += float(reward)
+        return float(reward), bool(terminated), bool(truncated)
+
+    def _seen_after_end(self, truncated: bool, fault: bool) -> Observation:
+        """Note in `_ended` what has ended, and begin the next episode."""
+        length = len(self._actions)
+        episode = Episode(self._index, self._seed, self._return, length, fault, truncated)
+        last = (self._seen["frame"], self._seen["mask"]) if truncated else ()
+        self._ended = {"ended": Ended(episode, *last)}
+        self._next()
+        return self._seen
+
+    def _next(self) -> None:
+        self._seed = self._seeds.next()
+        while self._seed is not None:
+            try:
+                return self._begin()
+            except UserError:
+                raise
+            except Exception as error:
+                self._count_fault(error)
+        self._seen = self._nothing
+
+    def _begin(self) -> None:
+        self._actions, self._return = [], 0.0
+        observation, _ = self._env.reset(seed=self._seed)
+        self._see(observation)
+
+    def _see(self, observation: Any) -> None:
+        frame, mask = self._reader(observation)
+        self._seen = {"frame": frame.copy(), "mask": mask.copy()}
+
+    def _count_fault(self, error: Exception) -> None:
+        """Make another environment in place of one that failed, unless it always does."""
+        self._faults += 1
+        self._faults_in_a_row += 1
+        if self._faults_in_a_row == MAX_FAULTS:
+            raise RuntimeError(
+                f"{self._reader.name} failed {MAX_FAULTS} times in a row; the last time: {error!r}"
+            ) from error
+        gymnasium.logger.warn(f"{self._reader.name} failed and is made anew: {error!r}")
+        self._env.close()
+        self._env = self._make()
+
+
+def _digest(observation: Observation) -> str:
+    """The same for the same frame and mask."""
+    both = observation["frame"].tobytes() + observation["mask"].tobytes()
+    return hashlib.sha256(both).hexdigest()
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C reaches the whole group of processes, of which the parent ends the others itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

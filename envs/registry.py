@@ -1,0 +1,86 @@
+"""From a name to an environment: what it is like, and many of it at once.
+
+    environment = find(EnvSettings(env="DefendCenter"))
+    environment.frame_shape, environment.action_space     # no game has been started
+    with environment.start(num_lanes=8, seed=1) as lanes:  # a protocol.VectorEnv
+        ...
+
+Names are those of our Doom scenarios, and `module:Id-v0`: the module is imported, and then the
+environment of that id made by gymnasium. The module may be left out where --import has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Interval
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from rl_attn.envs.protocol import VectorEnv
+
+
+@dataclass
+class EnvSettings:
+    """Which environment; commands inherit these flags."""
+
+    env: str = "DefendCenter"
+    """Basic, DefendLine, DefendCenter, TakeCover, DeadlyCorridor, HealthGathering,
+    PredictPosition, MyWayHome, or module:Id-v0 for an environment of gymnasium's"""
+    targets: tuple[str, ...] = ()
+    """what to attend to: object names (DoomImpBall) or categories (category:Monster);
+    empty: the scenario's own"""
+    width: Annotated[int, Interval(ge=1, le=8192)] = 160
+    """frame width in pixels (of Doom)"""
+    height: Annotated[int, Interval(ge=1, le=8192)] = 120
+    """frame height in pixels (of Doom)"""
+    rgb: bool = False
+    """colour frames instead of gray ones (of Doom)"""
+    frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4
+    """game tics an action is repeated for (of Doom)"""
+    frame_key: str = "frame"
+    """what an observation calls its frame (of gymnasium's environments)"""
+    mask_key: str = "mask"
+    """what an observation calls the mask of the targets (of gymnasium's environments)"""
+    env_processes: bool = True
+    """step each environment in a process of its own (of gymnasium's environments)"""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What is known of an environment before it starts, and how to start it."""
+
+    name: str
+    frame_shape: tuple[int, int, int]  # (H, W, C), C = 1 or 3
+    mask_shape: tuple[int, int]  # (H, W)
+    action_space: gymnasium.Space  # of one environment
+    action_names: tuple[str, ...]  # of a Discrete space; empty where nobody knows
+    fps: Fraction  # steps a second in real time, for videos
+    replays: bool  # the same seed and actions give the same episode, so that runs can be resumed
+    objects: tuple[str, ...]  # names of what the mask shows; empty where nobody knows
+    #: start(num_lanes, *, seed=0, first_lane=0, episode_seeds=None, num_groups=1), of `lane_seeds`.
+    start: Callable[..., VectorEnv]
+
+
+def find(settings: EnvSettings) -> Environment:
+    """The environment of that name; UserError, in one line, for what cannot be played."""
+    if is_gymnasium_id(settings.env):
+        from rl_attn.envs.gym import gym_environment
+
+        return gym_environment(settings)
+    from rl_attn.envs.doom.environment import doom_environment
+
+    return doom_environment(settings)
+
+
+def is_gymnasium_id(name: str) -> bool:
+    """Whether it is `module:Id-v0`, or an id that is registered already."""
+    if ":" in name:
+        return True
+    import gymnasium
+
+    return name in gymnasium.registry

@@ -1,0 +1,65 @@
+"""Streams of episode seeds: a lane plays the episode of one seed after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class RandomSeeds:
+    """An endless stream of episode seeds."""
+
+    def __init__(self, sequence: np.random.SeedSequence) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(sequence))
+
+    def next(self) -> int | None:
+        return draw_episode_seed(self._generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._generator.bit_generator.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._generator.bit_generator.state = state
+
+
+class ListedSeeds:
+    """Given episode seeds, each once."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._seeds = [int(seed) for seed in seeds]
+        self._played = 0
+
+    def next(self) -> int | None:
+        """The next seed; None when all have been played."""
+        if self._played == len(self._seeds):
+            return None
+        self._played += 1
+        return self._seeds[self._played - 1]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"played": self._played}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._played = int(state["played"])
+
+
+def draw_episode_seed(generator: np.random.Generator) -> int:
+    """A seed for one episode, as every environment here draws them."""
+    return int(generator.integers(2**31))
+
+
+def lane_seeds(
+    num_lanes: int, seed: int = 0, first_lane: int = 0, episode_seeds: Sequence[int] | None = None
+) -> list[RandomSeeds] | list[ListedSeeds]:
+    """The streams of `num_lanes` lanes.
+
+    seed: of all streams, one a lane. first_lane: number of the first lane where several processes
+    share the lanes of one seed. episode_seeds: these instead, lane i the i-th, the
+    (i + num_lanes)-th, ...
+    """
+    if episode_seeds is not None:
+        return [ListedSeeds(episode_seeds[index::num_lanes]) for index in range(num_lanes)]
+    numbers = range(first_lane, first_lane + num_lanes)
+    return [RandomSeeds(np.random.SeedSequence(seed, spawn_key=(n,))) for n in numbers]
