@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     masks: Tensor | None  # (B, H, W) float32 in [0, 1]; None also where targets were made at once
     target: Any  # what the method makes of the masks, see `Method.target`
     index: Tensor  # (B,) of the split
+    known: Tensor | None = None  # (B, H, W) bool, False = unknown, see `Split`; None: all known
 
 
 class Draws(NamedTuple):
@@ -85,14 +86,18 @@ class Batches:
     ):
         """make_masks: (images, labels) -> (B, H, W) in [0, 1], for a split without masks."""
         self.split, self.view, self.make_masks = split, view, make_masks
-        self.make_target: Callable[[Tensor], Any] | None = None
+        self.make_target: Callable[[Tensor, Tensor | None], Any] | None = None
         self.targets: Any = None  # of the whole split, where they can be made once
 
-    def give_target(self, make: Callable[[Tensor], Any], once: bool) -> None:
-        """Have batches carry make(masks): made now for the whole split, or for each batch."""
+    def give_target(self, make: Callable[[Tensor, Tensor | None], Any], once: bool) -> None:
+        """Have batches carry make(masks, known), made `once` for the whole split or batch by
+        batch."""
         self.make_target = make
-        if once and self.split.masks is not None:
-            parts = [make(part.float() / 255) for part in self.split.masks.split(4096)]
+        split = self.split
+        if once and split.masks is not None:
+            masks = split.masks.split(4096)
+            known = [None] * len(masks) if split.known is None else split.known.split(4096)
+            parts = [make(m.float() / 255, k) for m, k in zip(masks, known, strict=True)]
             columns = zip(*parts, strict=True) if isinstance(parts[0], tuple) else [parts]
             joined = [torch.cat(column) for column in columns]
             self.targets = type(parts[0])(*joined) if isinstance(parts[0], tuple) else joined[0]
@@ -109,21 +114,30 @@ class Batches:
         """
         index = index.to(self.split.images.device)
         masks = self._masks(index) if self.targets is None else None
+        known = self._known(index) if self.targets is None else None
         images = self.split.images[index]
         if self.view.crop is not None:
-            images, masks = cropped(images, masks, self.view.crop, crops)
+            whole = images
+            images, masks = cropped(whole, masks, self.view.crop, crops)
+            known = None if known is None else cropped(whole, known, self.view.crop, crops)[1]
         if flips is not None:
             chosen = flips.to(images.device)
             images = torch.where(chosen[:, None, None, None], images.flip(-1), images)
-            masks = (
-                None if masks is None else torch.where(chosen[:, None, None], masks.flip(-1), masks)
-            )
+            masks, known = _flipped(masks, chosen), _flipped(known, chosen)
         masks = None if masks is None else masks.float() / 255
         if self.targets is not None:
             target = self.targets[index]
         else:
-            target = self.make_target(masks) if self.make_target and masks is not None else None
-        return Batch(self.view.pictures(images), self.split.labels[index], masks, target, index)
+            made = self.make_target and masks is not None
+            target = self.make_target(masks, known) if made else None
+        labels = self.split.labels[index]
+        return Batch(self.view.pictures(images), labels, masks, target, index, known)
+
+    def _known(self, index: Tensor) -> Tensor | None:
+        """bool (B, H, W); a model that makes masks knows all."""
+        if self.make_masks is not None or self.split.known is None:
+            return None
+        return self.split.known[index]
 
     def _masks(self, index: Tensor) -> Tensor | None:
         """uint8 (B, H, W): those of the split, or made now."""
@@ -136,6 +150,11 @@ class Batches:
         """All pictures as they stand; each batch `copies` times in a row, for as many networks."""
         for index in torch.arange(len(self.split)).split(max(1, size // copies)):
             yield self.take(index.repeat(copies))
+
+
+def _flipped(values: Tensor | None, chosen: Tensor) -> Tensor | None:
+    """Those of (B, H, W) that are chosen (B,), mirrored."""
+    return None if values is None else torch.where(chosen[:, None, None], values.flip(-1), values)
 
 
 def cropped(
@@ -161,20 +180,24 @@ def cropped(
     return images, masks
 
 
-def resized(dataset: DataSet, size: int, crop: Crop) -> tuple[DataSet, tuple[int, int] | None]:
-    """The set at the size asked for, and the window that is cut out of it.
+def stored_side(size: int, crop: Crop) -> int:
+    """The side at which pictures are kept so that `size` can be cut out of them.
 
-    CAMAL resizes to 256 and crops 224: a crop of `size` is cut from pictures of 8/7 of it. 0 keeps
-    the pictures' size.
+    CAMAL resizes to 256 and crops 224: a crop of `size` is cut from pictures of 8/7 of it.
     """
+    if size < 0:
+        raise UserError(f"--size must be positive, or 0 for the data's own, got {size}")
+    return size if crop == "none" else round(size * 256 / 224)
+
+
+def resized(dataset: DataSet, size: int, crop: Crop) -> tuple[DataSet, tuple[int, int] | None]:
+    """The set at the size asked for, and the window that is cut out of it; nothing is done to a set
+    that was loaded at its `stored_side`. 0 keeps the pictures' size."""
     if size == 0 and crop == "none":
         return dataset, None
     side = size or min(dataset.size)
-    if side < 0:
-        raise UserError(f"--size must be positive, or 0 for the data's own, got {size}")
-    if crop == "none":
-        return _at(dataset, side), None
-    return _at(dataset, round(side * 256 / 224)), (side, side)
+    window = None if crop == "none" else (side, side)
+    return _at(dataset, stored_side(side, crop)), window
 
 
 def _at(dataset: DataSet, side: int) -> DataSet:

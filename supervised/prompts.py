@@ -34,10 +34,12 @@ def encode(prompts: Tensor) -> Tensor:
     return masks
 
 
-def decode(masks: Tensor) -> Tensor:
-    """Masks in [0, 1] as int8 {-1, 0, 1}."""
+def decode(masks: Tensor, known: Tensor | None = None) -> Tensor:
+    """Masks in [0, 1] as int8 {-1, 0, 1}; what is not known (bool) is undecided."""
     prompts = torch.full(masks.shape, UNDECIDED, dtype=torch.int8, device=masks.device)
     prompts[masks > 0.75], prompts[masks < 0.25] = INDISPENSABLE, PRECLUDED
+    if known is not None:
+        prompts[~known] = UNDECIDED
     return prompts
 
 

@@ -18,6 +18,7 @@ from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Th
 from rl_attn.run.yaml import load_yaml
 from rl_attn.supervised.batches import Crop
 from rl_attn.supervised.data import LOADERS
+from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.methods import Method, method_class
 
 #: The value of --masks for which a vision-language model makes them while training goes on.
@@ -75,6 +76,9 @@ class Args:
     """of the division into folds"""
     size: Annotated[int, Interval(ge=0, le=8192)] = 0
     """side of the pictures in pixels (0: the data's own)"""
+    fit: Fit = "letterbox"
+    """how pictures from files that are not square become so: whole with black beside them, their
+    middle cropped, or stretched"""
     crop: Crop = "none"
     """cut that size out of pictures 8/7 as large (CAMAL: 224 of 256): in the centre, or at random
     in training"""

@@ -13,10 +13,19 @@ from rl_attn.attention import TapError, TapWarning, check_tap
 from rl_attn.errors import UserError, choose
 from rl_attn.run.device import pick_precision
 from rl_attn.supervised import backbones
-from rl_attn.supervised.batches import Batch, Batches, View, resized
-from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, fold, load
+from rl_attn.supervised.batches import Batch, Batches, View, resized, stored_side
+from rl_attn.supervised.data import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    DataSet,
+    Split,
+    fold,
+    load,
+    options_of,
+)
+from rl_attn.supervised.data.found import found
 from rl_attn.supervised.data.replaced import with_masks
-from rl_attn.supervised.data.resize import resize
+from rl_attn.supervised.data.resize import resize_masks
 from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.methods import Method
@@ -44,7 +53,8 @@ class Read(NamedTuple):
 
 def read_data(args: Args) -> Read:
     """The data set, or its fold; UserError for what is not there or does not fit."""
-    own = load(args.data, Path(args.data_root), **options(args))
+    own = load(args.data, Path(args.data_root), **placed(args))
+    print(found(own), flush=True)
     taught = own
     if args.masks not in (None, TEACHER):  # before the folds deal the pictures anew
         required = ("train", args.select_on) if args.fold is None else own.pool
@@ -54,6 +64,27 @@ def read_data(args: Args) -> Read:
         read = Read(*(fold(dataset, args.fold, args.folds, args.fold_seed) for dataset in read))
     choose("--select-on split", args.select_on, list(read.own.splits))
     return Read(*(fewer(dataset, args.train_pictures, args.seed) for dataset in read))
+
+
+def placed(args: Args) -> dict[str, str]:
+    """--data-options; of a set that reads image files also --size and --fit, so that each image is
+    resized once, from its file. UserError: two sizes, or a crop of no size."""
+    given, known = options(args), options_of(args.data)
+    if "fit" not in known:
+        if args.fit != "letterbox":
+            raise UserError(f"--fit {args.fit}: {args.data} has square pictures, leave it out")
+        return given
+    if args.crop != "none" and not args.size:
+        raise UserError(f"--crop {args.crop} cuts --size out of larger pictures: say which --size")
+    if args.size:
+        side = str(stored_side(args.size, args.crop))
+        if given.setdefault("size", side) != side:
+            raise UserError(
+                f"--data-options size={given['size']} and --size {args.size}"
+                f"{'' if args.crop == 'none' else f' --crop {args.crop}'} (read at {side}) are two "
+                "sizes: leave the option out"
+            )
+    return {"fit": args.fit, **given}
 
 
 def fewer(dataset: DataSet, number: int, seed: int) -> DataSet:
@@ -91,11 +122,15 @@ def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -
         masks = None
         if maker is None:
             masks = training_masks(args, method, name, read.taught.splits[name])
+        known = None
         if masks is not None:
-            masks = resize(masks, sized.size[0]) if masks.shape[1:] != sized.size else masks
-            masks = masks.to(device)
+            known = read.taught.splits[name].known
+            if masks.shape[1:] != sized.size:
+                masks, known = resize_masks(masks, known, sized.size[0])
+            masks, known = masks.to(device), None if known is None else known.to(device)
         own = splits[name].split
-        trained[name] = Batches(Split(own.images, own.labels, masks, own.groups), view, maker)
+        split = Split(own.images, own.labels, masks, own.groups, known=known)
+        trained[name] = Batches(split, view, maker)
     train, validation = trained["train"], trained[args.select_on]
     return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
 
@@ -168,7 +203,7 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
     if type(method).target is not Method.target:
         still = args.crop == "none" and not args.flip
         for batches in (data.train, data.validation):
-            batches.give_target(lambda masks: method.target(masks, grid), once=still)
+            batches.give_target(lambda masks, known: method.target(masks, grid, known), still)
     extra = method.module(data.size, grid)
     extra = torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
     method.data_root = Path(args.data_root)

@@ -21,6 +21,7 @@ from rich.table import Table
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, read_options, run_command
 from rl_attn.supervised.data import DataSet, load
+from rl_attn.supervised.data.found import found
 from rl_attn.supervised.data.sheet import contact_sheet
 
 
@@ -50,6 +51,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
     dataset = load(args.data, args.data_root, **read_options(args.options, "--options"))
     choose("split", args.split, list(dataset.splits))
+    print(found(dataset))
     Console(file=sys.stdout).print(summary(dataset))
     if args.sheet is not None:
         picture = Image.fromarray(contact_sheet(dataset, args.split, args.columns))

@@ -21,10 +21,13 @@ from typing import Literal
 
 import torch
 
+from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.deal import dealt
 from rl_attn.supervised.data.duplicates import clusters, representatives
-from rl_attn.supervised.data.pictures import Picture, is_picture, read_pictures
+from rl_attn.supervised.data.fit import Fit
+from rl_attn.supervised.data.images import is_picture
+from rl_attn.supervised.data.pictures import Picture, read_pictures
 
 CLASSES = ("normal", "benign", "malignant")
 FOLDERS = ("busi_256", "busi", "BUSI", "Dataset_BUSI_with_GT", ".")
@@ -34,6 +37,7 @@ def busi(
     root: Path | None = None,
     *,
     size: int = 128,
+    fit: Fit = "letterbox",
     duplicates: Literal["drop", "keep"] = "drop",
     seed: int = 0,
 ) -> DataSet:
@@ -48,10 +52,11 @@ def busi(
             "Get Dataset_BUSI_with_GT (Al-Dhabyani et al. 2020) and unpack it there",
         )
     pictures = [p for label, name in enumerate(CLASSES) for p in _class(folder / name, label)]
-    images, masks = read_pictures(pictures, size)
-    everything = Split(images, torch.tensor([p.label for p in pictures]), masks)
+    images, masks, _ = read_pictures(pictures, size, fit, MaskReader(MaskOptions("soft")))
+    everything, notes = Split(images, torch.tensor([p.label for p in pictures]), masks), ()
     if duplicates == "drop":
         everything = everything[representatives(clusters(images), everything.labels)]
+        notes = (f"left out {len(pictures) - len(everything)} duplicates",)
     return DataSet(
         name="busi",
         classes=CLASSES,
@@ -59,6 +64,7 @@ def busi(
         mask_meaning="the lesions; empty for normal pictures",
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
+        notes=notes,
     )
 
 

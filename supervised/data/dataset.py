@@ -5,6 +5,13 @@ set or the method. What is to be ignored is the rest of the picture; a set that 
 a known distractor (the patch of DecoyMNIST) offers that as another `mask` option, inverted to the
 same convention. `mask_meaning` says in words what the masks of a loaded set mark.
 
+An annotation has three answers. `Split.masks` (uint8, 255 matters, 0 does not, soft in between) and
+`Split.known` (bool; None: known everywhere) carry them: where `known` is False nobody said
+anything, the mask's value there is 0 and means nothing, and losses and metrics count such pixels
+neither way. An image without a mask file is unknown everywhere (`Split.annotated`), which is not
+the same as an empty mask, which says that nothing in the image matters. Batches carry both alike,
+masks as float in [0, 1]. A split whose `masks` is None has no annotations at all.
+
 Letters in shapes: N pictures, C channels (1 or 3), H, W pixels.
 """
 
@@ -32,6 +39,7 @@ class Split:
     masks: Tensor | None = None  # uint8 (N, H, W), 255 = where attention belongs, soft in between
     groups: Tensor | None = None  # int64 (N,), for the accuracy of the worst group
     subjects: Tensor | None = None  # int64 (N,), whose pictures: `fold` keeps them together
+    known: Tensor | None = None  # bool (N, H, W), False = unknown, the mask is 0; None: all known
 
     def __post_init__(self) -> None:
         images, n = self.images, len(self.images)
@@ -47,6 +55,14 @@ class Split:
                 f"masks must be uint8 {(n, *images.shape[2:])} for these images, got "
                 f"{masks.dtype} {tuple(masks.shape)}"
             )
+        known = self.known
+        if known is not None and (
+            masks is None or known.shape != masks.shape or known.dtype != torch.bool
+        ):
+            raise ValueError(
+                f"known must be bool and of the masks' shape, got {known.dtype} "
+                f"{tuple(known.shape)}"
+            )
         for name in ("labels", "groups", "subjects"):
             values = getattr(self, name)
             if values is not None and (values.shape != (n,) or values.dtype != torch.int64):
@@ -54,6 +70,15 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def annotated(self) -> Tensor:
+        """(N,) bool: images of which something is known; all False without masks."""
+        if self.known is not None:
+            return self.known.flatten(1).any(1)
+        return torch.full(
+            (len(self),), self.masks is not None, dtype=torch.bool, device=self.labels.device
+        )
 
     def __getitem__(self, index: Tensor | slice) -> Split:
         """The samples of a tensor of indices (or of bools), or of a slice."""
@@ -63,7 +88,7 @@ class Split:
         return Split(*(None if field is None else field.to(device) for field in self._fields()))
 
     def _fields(self) -> tuple[Tensor | None, ...]:
-        return self.images, self.labels, self.masks, self.groups, self.subjects
+        return self.images, self.labels, self.masks, self.groups, self.subjects, self.known
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,7 @@ class DataSet:
     pool: tuple[str, ...] = ("train", "validation", "test")
     views: tuple[str, ...] = ()  # splits with other versions of pictures that are in the pool
     group_names: tuple[str, ...] = ()  # what the numbers in `groups` stand for
+    notes: tuple[str, ...] = ()  # of loading: what was left out and why, see `found`
 
     @property
     def channels(self) -> int:
@@ -105,8 +131,18 @@ class DataSet:
 
 def concatenated(splits: Iterable[Split]) -> Split:
     """The samples of several splits, one after the other."""
+    splits = list(splits)
+    if any(split.known is not None for split in splits):
+        splits = [_all_known(split) for split in splits]
     columns = zip(*(split._fields() for split in splits), strict=True)
     return Split(*(None if column[0] is None else torch.cat(column) for column in columns))
+
+
+def _all_known(split: Split) -> Split:
+    """The split with `known` written out."""
+    if split.known is not None or split.masks is None:
+        return split
+    return replace(split, known=torch.ones_like(split.masks, dtype=torch.bool))
 
 
 def check(dataset: DataSet) -> DataSet:

@@ -1,33 +1,82 @@
-"""`masked-folder`: pictures and masks of your own.
+"""`masked-folder`: images and masks of your own.
 
     root/images/<class>/<name>.png  with  root/masks/<class>/<name>.png
 or  root/<class>/<name>.png         with  root/<class>/<name>_mask.png
 
-(`--data-root` is the root.) Masks are white where attention belongs, black elsewhere, and as large
-as their pictures; grey is in between, and 0 with 1 is read as black with white. A picture may be
-without a mask file if `allow_missing` is set; its mask is then empty.
+(`--data-root` is the root.) A mask is as large as its image, as viewers show both; how it is meant
+is declared by `mask_kind` and its kin, see `annotations`; what image files leave open by
+`image_range` and `alpha`, see `images`. An image may be without a mask file if `allow_missing` is
+set; it is then unknown everywhere. `size` 0 keeps the images' own size; else `fit` says how they
+are brought to it, see `fit`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import torch
 
 from rl_attn.errors import UserError
+from rl_attn.supervised.data.annotations import MaskKind, MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.deal import dealt
-from rl_attn.supervised.data.pictures import Picture, is_picture, read_pictures
+from rl_attn.supervised.data.fit import Fit
+from rl_attn.supervised.data.images import Alpha, ImageOptions, Problem, is_picture, named, report
+from rl_attn.supervised.data.pictures import Picture, read_pictures
 
 
 def masked_folder(
-    root: Path | None = None, *, size: int = 128, allow_missing: bool = False, seed: int = 0
+    root: Path | None = None,
+    *,
+    size: int = 0,
+    fit: Fit = "letterbox",
+    allow_missing: bool = False,
+    mask_kind: MaskKind = "ask",
+    mask_label: str = "",
+    mask_unknown: str = "",
+    mask_colour: str = "",
+    mask_background: str = "",
+    mask_range: str = "",
+    image_range: str = "",
+    alpha: Alpha = "ask",
+    seed: int = 0,
 ) -> DataSet:
     """Load the folder; its splits (70, 15, 15 %, stratified) depend on `seed`."""
     if root is None:
         raise UserError("masked-folder needs the folder with your pictures: name it as data root")
+    masks = MaskReader(
+        MaskOptions.of(
+            mask_kind, mask_label, mask_unknown, mask_colour, mask_background, mask_range
+        )
+    )
+    try:
+        pictures, classes, notes = _scanned(root, allow_missing)
+    except OSError as error:
+        raise UserError(f"{named(root)} cannot be read ({error.strerror})") from None
+    pixels = read_pictures(pictures, size, fit, masks, ImageOptions.of(image_range, alpha))
+    labels = torch.tensor([picture.label for picture in pictures])
+    everything = Split(pixels.images, labels, pixels.masks, known=pixels.known)
+    return DataSet(
+        name="masked-folder",
+        classes=tuple(classes),
+        splits=dealt(everything, classes, seed),
+        mask_meaning="what your masks mark",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        notes=notes,
+    )
+
+
+def _scanned(root: Path, allow_missing: bool) -> tuple[list[Picture], list[str], tuple[str, ...]]:
+    """The samples, the classes' names, and what was left out.
+
+    UserError: no classes, two files that would be one sample's image or mask.
+    """
     images = root / "images" if (root / "images").is_dir() else root
-    classes = _classes(images)
+    folders = sorted(p for p in images.iterdir() if p.is_dir()) if images.is_dir() else []
+    hidden = [p.name for p in folders if p.name.startswith((".", "__"))]
+    classes = [p.name for p in folders if p.name not in hidden and any(map(_is_image, p.iterdir()))]
     if not classes:
         raise missing(
             "masked-folder",
@@ -35,47 +84,69 @@ def masked_folder(
             "Put pictures into a folder a class, and masks beside them (x_mask.png) or into "
             f"{root}/masks/<class>",
         )
-    pictures = [
-        Picture(path, _mask(path, images, root, allow_missing), label)
-        for label, name in enumerate(classes)
-        for path in sorted((images / name).iterdir())
-        if _is_image(path)
-    ]
-    pixels, masks = read_pictures(pictures, size)
-    labels = torch.tensor([picture.label for picture in pictures])
-    return DataSet(
-        name="masked-folder",
-        classes=tuple(classes),
-        splits=dealt(Split(pixels, labels, masks), classes, seed),
-        mask_meaning="what your masks mark in white",
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    )
+    pictures, problems, unread, spare = [], [], Counter(), 0
+    for label, name in enumerate(classes):
+        files = sorted((images / name).iterdir())
+        masks, left = _masks(root, images, name)
+        unread.update(left)
+        unread.update(p.suffix or p.name for p in files if not is_picture(p))
+        taken: dict[str, Path] = {}
+        for path in filter(_is_image, files):
+            found = masks.pop(path.stem, [])
+            place = _mask_place(root, images, name, path.stem)
+            if path.stem in taken:
+                problems.append(Problem(f"and {taken[path.stem].name} are one name", path))
+            if len(found) > 1:
+                others = ", ".join(named(p.name) for p in found[1:])
+                problems.append(Problem(f"and {others} are masks of one image", found[0]))
+            if not found and not allow_missing:
+                found = [place]
+            taken[path.stem] = path
+            pictures.append(Picture(path, tuple(found), label))
+        spare += sum(map(len, masks.values()))
+    report(problems)
+    others = [p.name for p in folders if p.name not in (*classes, *hidden, "masks")]
+    return pictures, classes, _notes(hidden, others, unread, spare)
+
+
+def _notes(
+    hidden: list[str], others: list[str], unread: Counter[str], spare: int
+) -> tuple[str, ...]:
+    """What was left out and why."""
+    notes = []
+    if hidden:
+        notes.append(f"left out hidden folders {', '.join(map(named, hidden))}")
+    if others:
+        notes.append(f"left out folders without images {', '.join(map(named, others))}")
+    if unread:
+        kinds = ", ".join(f"{count} {named(ending)}" for ending, count in sorted(unread.items()))
+        notes.append(f"left out files that are not read ({kinds})")
+    if spare:
+        notes.append(f"left out {spare} masks without an image")
+    return tuple(notes)
 
 
 def _is_image(path: Path) -> bool:
     return is_picture(path) and not path.stem.endswith("_mask")
 
 
-def _classes(images: Path) -> list[str]:
-    if not images.is_dir():
-        return []
-    folders = (path for path in sorted(images.iterdir()) if path.is_dir())
-    return [f.name for f in folders if any(_is_image(path) for path in f.iterdir())]
+def _masks(root: Path, images: Path, name: str) -> tuple[dict[str, list[Path]], list[str]]:
+    """The mask files of a class by their image's name; endings in the masks' own folder that are
+    not read."""
+    beside = images == root
+    place = images / name if beside else root / "masks" / name
+    files = sorted(place.iterdir()) if place.is_dir() else []
+    found: dict[str, list[Path]] = {}
+    for path in filter(is_picture, files):
+        if not beside or path.stem.endswith("_mask"):
+            stem = path.stem.removesuffix("_mask") if beside else path.stem
+            found.setdefault(stem, []).append(path)
+    unread = [] if beside else [p.suffix or p.name for p in files if not is_picture(p)]
+    return found, unread
 
 
-def _mask(image: Path, images: Path, root: Path, allow_missing: bool) -> tuple[Path, ...]:
-    """The mask file of a picture; one that should be there if there is none."""
+def _mask_place(root: Path, images: Path, name: str, stem: str) -> Path:
+    """Where the mask of an image should be."""
     if images == root:
-        place, stem = image.parent, f"{image.stem}_mask"
-    else:
-        place, stem = root / "masks" / image.parent.name, image.stem
-    found = sorted(p for p in place.glob(f"{_literal(stem)}.*") if is_picture(p))
-    if found:
-        return (found[0],)
-    return () if allow_missing else (place / f"{stem}.png",)
-
-
-def _literal(name: str) -> str:
-    """A file name as a pattern that matches it alone."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+        return images / name / f"{stem}_mask.png"
+    return root / "masks" / name / f"{stem}.png"

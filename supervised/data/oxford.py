@@ -6,8 +6,8 @@ classification over a large number of classes, ICVGIP 2008. Read or downloaded b
 leaves out, come from the set's own page.
 
 Pets: the official trainval part is divided into train and validation, test is the official one. A
-trimap is 1 on the pet, 2 on the background, 3 on its border: the mask is the pet, with its border
-(`border=True`, which is fur, whiskers and ears) or without.
+trimap is 1 on the pet, 2 on the background, 3 on its border, which is fur, whiskers and ears: the
+mask is the pet, and `border` says what its border is.
 Flowers: the official parts. Their segmentations paint the background blue, (0, 0, 254); the mask is
 the rest.
 """
@@ -15,16 +15,17 @@ the rest.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 from urllib.error import URLError
 
-import numpy as np
 import torch
-from PIL import Image
 from torchvision.datasets import Flowers102, OxfordIIITPet
 from torchvision.datasets.utils import download_and_extract_archive
 
+from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.deal import stratified_indices
+from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.data.pictures import Picture, read_pictures
 
 SEGMENTATIONS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102segmentations.tgz"
@@ -35,7 +36,8 @@ def oxford_pets(
     root: Path | None = None,
     *,
     size: int = 256,
-    border: bool = True,
+    fit: Fit = "letterbox",
+    border: Literal["pet", "background", "unknown"] = "pet",
     validation: float = 0.15,
     seed: int = 0,
 ) -> DataSet:
@@ -43,11 +45,13 @@ def oxford_pets(
     root = Path("data") if root is None else root
     folder = root / "oxford-iiit-pet"
     parts = [_official(OxfordIIITPet, root, folder, part) for part in ("trainval", "test")]
-    pet = (1, 3) if border else (1,)
-
-    def decode(trimap: Image.Image) -> Image.Image:
-        return Image.fromarray(np.isin(np.asarray(trimap), pet).astype(np.uint8) * 255)
-
+    masks = MaskReader(
+        MaskOptions(
+            "label",
+            label=(1, 3) if border == "pet" else (1,),
+            unknown=(3,) if border == "unknown" else (),
+        )
+    )
     learned, test = (
         _split(
             [
@@ -55,17 +59,18 @@ def oxford_pets(
                 for path, label in zip(part._images, part._labels, strict=True)
             ],
             size,
-            decode,
+            fit,
+            masks,
         )
         for part in parts
     )
     train, held_out = stratified_indices(learned.labels, validation, seed)
     splits = {"train": learned[train], "validation": learned[held_out], "test": test}
-    meaning = "the pet" + (" with its border" if border else " without its border")
+    meaning = f"the pet; its border is {border}"
     return _set("oxford-pets", tuple(parts[0].classes), splits, meaning)
 
 
-def oxford_flowers(root: Path | None = None, *, size: int = 256) -> DataSet:
+def oxford_flowers(root: Path | None = None, *, size: int = 256, fit: Fit = "letterbox") -> DataSet:
     """Load the flowers, 1,020 to train, 1,020 to validate and 6,149 to test."""
     root = Path("data") if root is None else root
     folder = root / "flowers-102"
@@ -83,20 +88,12 @@ def oxford_flowers(root: Path | None = None, *, size: int = 256) -> DataSet:
                 for path, label in zip(part._image_files, part._labels, strict=True)
             ],
             size,
-            not_blue,
+            fit,
+            MaskReader(MaskOptions("painted", background=_BLUE)),
         )
         for name, part in parts.items()
     }
     return _set("oxford-flowers", tuple(map(str, parts["train"].classes)), splits, "the flower")
-
-
-def not_blue(segmentation: Image.Image) -> Image.Image:
-    """The mask of a flower: 255 wherever its segmentation is not the blue of the background.
-
-    The files are JPEGs, so blue is a neighbourhood of it.
-    """
-    distance = np.abs(np.asarray(segmentation.convert("RGB"), np.int16) - _BLUE).max(-1)
-    return Image.fromarray((distance > 48).astype(np.uint8) * 255)
 
 
 def _official(
@@ -127,9 +124,10 @@ def _download_segmentations(folder: Path) -> None:
         ) from None
 
 
-def _split(pictures: list[Picture], size: int, decode) -> Split:
-    images, masks = read_pictures(pictures, size, decode)
-    return Split(images, torch.tensor([picture.label for picture in pictures]), masks)
+def _split(pictures: list[Picture], size: int, fit: Fit, masks: MaskReader) -> Split:
+    pixels = read_pictures(pictures, size, fit, masks)
+    labels = torch.tensor([picture.label for picture in pictures])
+    return Split(pixels.images, labels, pixels.masks, known=pixels.known)
 
 
 def _set(

@@ -1,104 +1,158 @@
-"""Pictures and masks from files, checked before anything is trained.
+"""Images and their masks from files, checked and brought to one size before anything is trained.
 
 Everything that is wrong is collected and told at once: a missing file, one that cannot be read, a
-mask of another size than its picture. Pictures are stretched to one square size, as CAMAL's
-pipeline does, by Pillow's antialiased bilinear filter; masks go through the same filter.
+mask of another size than its image. Each image is resized once, from the file (`fit`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from rl_attn.errors import UserError
+from rl_attn.supervised.data.annotations import Annotation, MaskReader
+from rl_attn.supervised.data.fit import Fit, fitted, fitted_annotation
+from rl_attn.supervised.data.images import (
+    ImageOptions,
+    Problem,
+    as_rgb,
+    named,
+    open_picture,
+    report,
+)
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_SHOWN = 20  # files that one message names
+#: Pixels of a side above which images are not kept at their own size without being asked.
+LARGEST = 1024
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Where one sample is: several masks are united, none means an empty mask."""
+    """Where one sample is: several masks are united, none means that nobody annotated it."""
 
     image: Path
     masks: tuple[Path, ...]
     label: int
 
 
-def is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+class Pixels(NamedTuple):
+    """What was read; see `Split` for the meaning of masks and known."""
 
-
-def white(mask: Image.Image) -> Image.Image:
-    """A mask as 8-bit grey; one that holds 0 and 1 only is spread to 0 and 255."""
-    grey = mask.convert("L")
-    return grey.point(lambda v: 255 * v) if grey.getextrema()[1] == 1 else grey
+    images: Tensor  # uint8 (N, 3, H, W)
+    masks: Tensor  # uint8 (N, H, W)
+    known: Tensor | None  # bool (N, H, W); None: everywhere
 
 
 def read_pictures(
-    pictures: Sequence[Picture], size: int, decode: Callable[[Image.Image], Image.Image] = white
-) -> tuple[Tensor, Tensor]:
-    """uint8 images (N, 3, size, size) and masks (N, size, size).
+    pictures: Sequence[Picture],
+    size: int,
+    fit: Fit = "letterbox",
+    masks: MaskReader | None = None,
+    images: ImageOptions | None = None,
+) -> Pixels:
+    """Read them all at `size` pixels a side; 0: at their own size, which must be the same for all.
 
-    `decode` turns a mask file into grey levels, 255 where attention belongs. UserError names
-    every file with something wrong.
+    UserError names every file with something wrong, in one line.
     """
-    images = np.empty((len(pictures), size, size, 3), np.uint8)
-    masks = np.zeros((len(pictures), size, size), np.uint8)
-    problems = []
+    if size < 0:
+        raise UserError(f"size is {size}: it must be positive, or 0 for the images' own")
+    reader, options = masks or MaskReader(), images or ImageOptions()
+    problems, sizes, stored = [], {}, _Stored(len(pictures), (size, size))
     for i, picture in enumerate(pictures):
         try:
-            image, mask = _read(picture, decode)
+            image, annotation = _read(picture, reader, options)
         except Problem as problem:
-            problems.append(str(problem))
+            problems.append(problem)
             continue
-        images[i] = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        if mask is not None:
-            masks[i] = mask.resize((size, size), Image.Resampling.BILINEAR)
-    report(problems)
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(masks)
+        sizes.setdefault(image.size, picture.image)
+        if problems or (not size and _refused(sizes)):
+            continue  # the rest is read to name what else is wrong
+        if size:
+            image, annotation = fitted(image, size, fit), fitted_annotation(annotation, size, fit)
+        stored.put(i, np.asarray(image), annotation)
+    report([*problems, *reader.problems()])
+    if not size and _refused(sizes):
+        (least, first), (most, last) = min(sizes.items()), max(sizes.items())
+        raise UserError(
+            f"images are {least[0]}x{least[1]} ({named(first.name)}) to {most[0]}x{most[1]} "
+            f"({named(last.name)}): choose the side to train at by --size, --data-options size=224"
+        )
+    return stored.pixels()
 
 
-def report(problems: Sequence[str]) -> None:
-    """Raise one UserError for all of them; nothing if there are none."""
-    if problems:
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise UserError(f"{count} with pictures: {'; '.join(problems[:_SHOWN])}{more}")
+def _refused(sizes: dict[tuple[int, int], Path]) -> bool:
+    """Whether images cannot stay at their own sizes."""
+    return len(sizes) > 1 or max(next(iter(sizes))) > LARGEST
 
 
-class Problem(Exception):
-    """What is wrong with one file; collected, see `report`."""
+class _Stored:
+    """Images and masks of one size, in arrays that are made with the first of them."""
 
+    def __init__(self, number: int, shape: tuple[int, int]):
+        self.number, self.known = number, None
+        self._make(shape if all(shape) else (1, 1))
+        self.empty = True
 
-def open_picture(path: Path) -> Image.Image:
-    """The decoded file, or a Problem."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError:
-        raise Problem(f"{path} is missing") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise Problem(f"{path} cannot be read ({' '.join(str(error).split())})") from None
+    def _make(self, shape: tuple[int, int]) -> None:
+        self.images = np.empty((self.number, *shape, 3), np.uint8)
+        self.masks = np.empty((self.number, *shape), np.uint8)
+
+    def put(self, i: int, image: np.ndarray, annotation: Annotation) -> None:
+        if self.empty and image.shape[:2] != self.masks.shape[1:]:
+            self._make(image.shape[:2])
+        self.empty = False
+        self.images[i], self.masks[i] = image, annotation.values
+        if annotation.known is not None:
+            if self.known is None:
+                self.known = np.ones(self.masks.shape, bool)
+            self.known[i] = annotation.known
+
+    def pixels(self) -> Pixels:
+        images = torch.from_numpy(self.images).permute(0, 3, 1, 2).contiguous()
+        known = None if self.known is None else torch.from_numpy(self.known)
+        return Pixels(images, torch.from_numpy(self.masks), known)
 
 
 def _read(
-    picture: Picture, decode: Callable[[Image.Image], Image.Image]
-) -> tuple[Image.Image, Image.Image | None]:
-    image, union = open_picture(picture.image), None
+    picture: Picture, reader: MaskReader, options: ImageOptions
+) -> tuple[Image.Image, Annotation]:
+    opened = open_picture(picture.image)
+    image = _said_of(picture.image, as_rgb, opened, options)
+    union: Annotation | None = None
     for path in picture.masks:
-        mask = decode(open_picture(path))
+        mask = open_picture(path)
         if mask.size != image.size:
             raise Problem(
-                f"{path} is {mask.width}x{mask.height}, its picture {picture.image.name} "
-                f"{image.width}x{image.height}"
+                f"is {mask.width}x{mask.height}, its picture {picture.image.name} "
+                f"{image.width}x{image.height}, as viewers show it",
+                path,
             )
-        union = mask if union is None else ImageChops.lighter(union, mask)
+        annotation = _said_of(path, reader, mask)
+        union = annotation if union is None else _united(union, annotation)
+    if union is None:
+        shape = (image.height, image.width)
+        union = Annotation(np.zeros(shape, np.uint8), np.zeros(shape, bool))
     return image, union
+
+
+def _said_of(path: Path, function, *arguments):
+    """The function's answer; its Problem gets the file's name."""
+    try:
+        return function(*arguments)
+    except Problem as problem:
+        raise Problem(problem.reason, path) from None
+
+
+def _united(a: Annotation, b: Annotation) -> Annotation:
+    """What either says matters; known where one says so, or where both know."""
+    values = np.maximum(a.values, b.values)
+    if a.known is None and b.known is None:
+        return Annotation(values)
+    known = [np.ones(values.shape, bool) if m.known is None else m.known for m in (a, b)]
+    return Annotation(values, (known[0] & known[1]) | (values > 127))

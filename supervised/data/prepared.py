@@ -12,17 +12,19 @@ patient whose class is full is left out. The paper does not say whether it did s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
 
 from rl_attn.errors import UserError
+from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
-from rl_attn.supervised.data.pictures import Picture, read_pictures, white
+from rl_attn.supervised.data.fit import Fit
+from rl_attn.supervised.data.pictures import Picture, read_pictures
 from rl_attn.supervised.data.prepare.samples import SPLITS, TABLE, Sample, read_table
 
 ORIGINALS = {
@@ -38,6 +40,7 @@ def lidc(
     root: Path | None = None,
     *,
     size: int = 224,
+    fit: Fit = "letterbox",
     train: int = 100,
     validation: int = 1200,
     test: int = 1200,
@@ -45,13 +48,14 @@ def lidc(
 ) -> DataSet:
     """Patches of lung CT with a nodule, or beside one."""
     sizes = {"train": train, "validation": validation, "test": test}
-    return _load("lidc", root, size, sizes, seed, "the nodule; empty beside one")
+    return _load("lidc", root, (size, fit), sizes, seed, "the nodule; empty beside one")
 
 
 def pancreas(
     root: Path | None = None,
     *,
     size: int = 224,
+    fit: Fit = "letterbox",
     train: int = 30,
     validation: int = 30,
     test: int = 0,
@@ -59,66 +63,78 @@ def pancreas(
 ) -> DataSet:
     """Slices of abdominal CT through a pancreas, healthy or with a tumour."""
     sizes = {"train": train, "validation": validation, "test": test}
-    return _load(
-        "pancreas", root, size, sizes, seed, "the pancreas; of ill ones the tumour, if prepared so"
-    )
+    meaning = "the pancreas; of ill ones the tumour, if prepared so"
+    return _load("pancreas", root, (size, fit), sizes, seed, meaning)
 
 
 def gender(
     root: Path | None = None,
     *,
     size: int = 224,
-    mask: Literal["factual", "prompt"] = "factual",
+    fit: Fit = "letterbox",
+    mask: Literal["prompt", "factual"] = "prompt",
     train: int = 100,
     annotated: bool = True,
     seed: int = 0,
 ) -> DataSet:
     """Photographs of one man or one woman, from MS COCO.
 
-    `mask`: what people marked as factual, all else black; or the prompt, black only where it is
-    counterfactual and grey where undecided. `annotated`: train on annotated pictures alone.
+    `mask`: the prompt as published, factual matters, counterfactual does not, the rest is unknown;
+    or "factual", where the rest of an annotated picture does not matter either. `annotated`: train
+    on annotated pictures alone.
     """
-    return _res("gender", root, size, mask, train, annotated, seed)
+    return _res("gender", root, (size, fit), mask, train, annotated, seed)
 
 
 def scene(
     root: Path | None = None,
     *,
     size: int = 224,
-    mask: Literal["factual", "prompt"] = "factual",
+    fit: Fit = "letterbox",
+    mask: Literal["prompt", "factual"] = "prompt",
     train: int = 100,
     annotated: bool = True,
     seed: int = 0,
 ) -> DataSet:
     """Natural or urban places, from Places365; options as those of `gender`."""
-    return _res("scene", root, size, mask, train, annotated, seed)
+    return _res("scene", root, (size, fit), mask, train, annotated, seed)
 
 
 def _res(
-    name: str, root: Path | None, size: int, mask: str, train: int, annotated: bool, seed: int
+    name: str,
+    root: Path | None,
+    size: tuple[int, Fit],
+    mask: str,
+    train: int,
+    annotated: bool,
+    seed: int,
 ) -> DataSet:
     sizes = {"train": train, "validation": 0, "test": 0}
     meaning = {
-        "factual": "what people marked as factual; empty where nobody did",
-        "prompt": "prompts: white factual, black counterfactual, grey undecided",
+        "prompt": "what people marked as factual, against the counterfactual; the rest is unknown",
+        "factual": "what people marked as factual; unknown where nobody did",
     }[mask]
-    decode = factual if mask == "factual" else white
-    return _load(name, root, size, sizes, seed, meaning, decode, annotated)
+    dataset = _load(name, root, size, sizes, seed, meaning, MaskOptions("trimap"), annotated)
+    if mask == "prompt":
+        return dataset
+    return replace(dataset, splits={k: factual(part) for k, part in dataset.splits.items()})
 
 
-def factual(prompt: Image.Image) -> Image.Image:
-    """The white of a prompt alone."""
-    return prompt.convert("L").point(lambda level: 255 if level > 191 else 0)
+def factual(split: Split) -> Split:
+    """What is not factual in an annotated picture does not matter."""
+    if split.known is None:
+        return split
+    return replace(split, known=split.annotated[:, None, None].expand_as(split.known).clone())
 
 
 def _load(
     name: str,
     root: Path | None,
-    size: int,
+    size: tuple[int, Fit],
     sizes: Mapping[str, int],
     seed: int,
     mask_meaning: str,
-    decode: Callable[[Image.Image], Image.Image] = white,
+    masks: MaskOptions | None = None,
     annotated: bool = False,
 ) -> DataSet:
     root = Path("data") if root is None else root
@@ -138,10 +154,10 @@ def _load(
     splits = {}
     for split, rows in deal(name, samples, classes, sizes, seed).items():
         pictures = [_picture(folder, samples[i], classes) for i in rows]
-        images, masks = read_pictures(pictures, size, decode)
+        pixels = read_pictures(pictures, *size, MaskReader(masks or MaskOptions("binary")))
         labels = torch.tensor([picture.label for picture in pictures], dtype=torch.int64)
         whose = torch.tensor([subjects[samples[i].subject] for i in rows], dtype=torch.int64)
-        splits[split] = Split(images, labels, masks, subjects=whose)
+        splits[split] = Split(pixels.images, labels, pixels.masks, None, whose, pixels.known)
     return DataSet(name, classes, splits, mask_meaning, IMAGENET_MEAN, IMAGENET_STD)
 
 

@@ -27,7 +27,21 @@ def resize(images: Tensor, size: int, mode: str = "bilinear") -> Tensor:
     )
 
 
+def resize_masks(masks: Tensor, known: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:
+    """uint8 and bool (N, H, W) as (N, size, size); a pixel is known where at least half of what it
+    is made of is, and has the value of that part."""
+    masks = resize(masks, size)
+    if known is None or known.shape[1:] == (size, size):
+        return masks, known
+    share = resize(known.to(torch.uint8) * 255, size).float()
+    known = share > 127
+    mean = (masks.float() * 255 / share.clamp_min(1)).clamp_max(255)
+    return mean.round().byte() * known, known
+
+
 def resize_split(split: Split, size: int) -> Split:
-    """Pictures and masks alike."""
-    masks = None if split.masks is None else resize(split.masks, size)
-    return replace(split, images=resize(split.images, size), masks=masks)
+    """Pictures, masks and what is known of them alike."""
+    masks, known = split.masks, split.known
+    if masks is not None:
+        masks, known = resize_masks(masks, known, size)
+    return replace(split, images=resize(split.images, size), masks=masks, known=known)

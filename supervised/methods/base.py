@@ -59,12 +59,15 @@ class Method:
         """The masks (N, H, W) uint8 to train with; controls put others in their place."""
         return masks
 
-    def target(self, masks: Tensor, grid: tuple[int, int] | None) -> Any:
+    def target(
+        self, masks: Tensor, grid: tuple[int, int] | None, known: Tensor | None = None
+    ) -> Any:
         """What `batch.target` is made of masks (N, H, W) in [0, 1]: to be indexed by samples.
 
         Called once for the whole set where pictures are not augmented, whose batches then carry no
         masks, else for every batch.
         grid: (h, w) of the feature maps.
+        known: (N, H, W) bool, False where nobody said anything; None: all is known.
         """
         return None
 

@@ -29,7 +29,9 @@ class Camal(GradCamMethod):
     empty_mask: Literal["skip", "suppress"] = "skip"
     """pictures whose mask is empty: no CAMAL loss, or suppress all attention"""
 
-    def target(self, masks: Tensor, grid: tuple[int, int]) -> MaskWeights:
+    def target(
+        self, masks: Tensor, grid: tuple[int, int], known: Tensor | None = None
+    ) -> MaskWeights:
         return mask_weights(masks, grid)
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:

@@ -122,7 +122,7 @@ class LearningToLook(TwoPhases):
             on = torch.cat([dilate(part.float(), 1) for part in on.split(4096)])
         return on.to(torch.uint8) * 255
 
-    def target(self, masks: Tensor, grid: tuple[int, int]) -> Tensor:
+    def target(self, masks: Tensor, grid: tuple[int, int], known: Tensor | None = None) -> Tensor:
         """As coded: what is on at all becomes fully so, and each cell takes its nearest pixel."""
         return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
 

@@ -132,8 +132,10 @@ class Vapl(Method):
             masks[order[self.prompted_pictures :].to(masks.device)] = GREY
         return masks
 
-    def target(self, masks: Tensor, grid: tuple[int, int] | None) -> Tensor:
-        return decode(masks)
+    def target(
+        self, masks: Tensor, grid: tuple[int, int] | None, known: Tensor | None = None
+    ) -> Tensor:
+        return decode(masks, known)
 
     # ------------------------------------------------------------------ models
 

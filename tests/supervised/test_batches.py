@@ -77,7 +77,7 @@ def test_targets_are_the_same_made_once_or_for_each_batch():
     split = split_of(5, 8)
     batches = [Batches(split, View(None, 3, torch.zeros(3), torch.ones(3))) for _ in range(2)]
     for some, once in zip(batches, (True, False), strict=True):
-        some.give_target(lambda masks: mask_weights(masks, (2, 2)), once)
+        some.give_target(lambda masks, known: mask_weights(masks, (2, 2)), once)
     index = torch.tensor([3, 0])
     for a, b in zip(batches[0].take(index).target, batches[1].take(index).target, strict=True):
         torch.testing.assert_close(a, b)
@@ -87,7 +87,7 @@ def test_targets_made_at_once_stand_in_the_masks_place():
     batches = Batches(split_of(4, 6), View(None, 3, torch.zeros(3), torch.ones(3)))
     index = torch.tensor([2, 0])
     masks = batches.take(index).masks
-    batches.give_target(lambda masks: masks.mean((1, 2)), once=True)
+    batches.give_target(lambda masks, known: masks.mean((1, 2)), once=True)
     batch = batches.take(index)
     assert batch.masks is None
     torch.testing.assert_close(batch.target, masks.mean((1, 2)))

@@ -29,7 +29,7 @@ from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import missing
-from rl_attn.supervised.data.pictures import Problem, open_picture, report
+from rl_attn.supervised.data.images import Problem, open_picture, report
 from rl_attn.supervised.data.prepare.samples import Drawn, Sample
 from rl_attn.supervised.prompts import GREY
 
@@ -61,7 +61,7 @@ def res(name: str, source: Path) -> Iterator[Drawn]:
         try:
             size = open_picture(path).size
         except Problem as problem:
-            problems.append(str(problem))
+            problems.append(problem)
             continue
         prompt = marks.get(path.stem)
         image = f"{split}_{path.name}"  # a name may recur in another split

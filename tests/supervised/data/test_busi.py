@@ -55,7 +55,7 @@ def test_duplicates_are_dropped_or_kept(original):
 
 
 def test_masks_are_united_and_empty_for_normal(original):
-    data = load("busi", original, size=32, duplicates="keep")
+    data = load("busi", original, size=32, duplicates="keep", fit="stretch")
     part = [split for split in data.splits.values()]
     labels = torch.cat([p.labels for p in part])
     masks = torch.cat([p.masks for p in part])

@@ -9,6 +9,7 @@ from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
+from rl_attn.supervised.data.found import found
 
 
 def make(root: Path, beside: bool, counts: dict[str, int], mask_size: int = 12) -> Path:
@@ -42,7 +43,7 @@ def test_both_layouts(tmp_path, beside):
 
 def test_masks_that_do_not_fit_are_all_named(tmp_path):
     make(tmp_path, False, {"cat": 4, "dog": 4}, mask_size=6)
-    with pytest.raises(UserError, match=r"^8 problems .*0\.png is 6x6, its picture 0\.png 12x12"):
+    with pytest.raises(UserError, match=r"^8 problems .*0\.png: each is 6x6, its picture 0\.png 12x12"):
         load("masked-folder", tmp_path)
 
 
@@ -52,7 +53,12 @@ def test_missing_masks_are_named_or_allowed(tmp_path):
     with pytest.raises(UserError, match=r"1 problem .*dog/2_mask\.png is missing"):
         load("masked-folder", tmp_path)
     data = load("masked-folder", tmp_path, allow_missing="true")
-    assert sum((part.masks.flatten(1).amax(1) == 0).sum() for part in data.splits.values()) == 1
+    assert sum(int((~part.annotated).sum()) for part in data.splits.values()) == 1
+    for part in data.splits.values():  # unknown everywhere, which is not "nothing matters"
+        if part.known is not None:
+            assert (part.known.flatten(1).any(1) == part.known.flatten(1).all(1)).all()
+            assert not part.masks[~part.annotated].any()
+    assert "12.5% of the images not annotated" in found(data)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,7 @@ def teacher(tmp_path) -> Path:
 def test_masks_from_elsewhere(teacher):
     own, data = load("digits"), load("digits", masks=str(teacher))
     assert (data.splits["train"].masks == 51).all()
-    assert data.splits["validation"].masks[:, 3, 3].tolist() == [0, 255, *range(2, 144)]
+    assert data.splits["validation"].masks[:, 3, 3].tolist() == [*range(144)]
     assert torch.equal(data.splits["test"].masks, own.splits["test"].masks)
     assert str(teacher) in data.mask_meaning
 
@@ -102,6 +108,6 @@ def test_masks_from_elsewhere_that_do_not_fit(teacher):
     message = str(error.value)
     assert "(3, 28, 28), the pictures (1293, 28, 28)" in message
     assert "lacks 1 of 144 masks, first 000007" in message
-    assert "numbers from 0 to 1" in message
+    assert "numbers from 0 to 1" in message and "from 1.5 to 1.5" in message
     with pytest.raises(UserError, match=r"2 problems .*neither .*train\.npy nor a folder"):
         load("digits", masks=teacher / "nowhere")

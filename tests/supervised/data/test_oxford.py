@@ -45,7 +45,7 @@ def pets(tmp_path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("border", "columns"), [(True, 3), (False, 2)])
+@pytest.mark.parametrize(("border", "columns"), [("pet", 3), ("background", 2), ("unknown", 2)])
 def test_trimaps_become_masks(pets, offline, border, columns):
     data = load("oxford-pets", pets, size=4, border=border, validation=0.2)
     assert data.classes == ("Abyssinian", "Pug")
@@ -53,6 +53,9 @@ def test_trimaps_become_masks(pets, offline, border, columns):
     for part in data.splits.values():
         on = part.masks == 255
         assert on[:, :, :columns].all() and not on[:, :, columns:].any()
+        unknown = torch.zeros_like(on) if part.known is None else ~part.known
+        assert unknown[:, :, 2].all() == (border == "unknown")
+        assert not unknown[:, :, :2].any() and not unknown[:, :, 3:].any()
         assert torch.equal(part.labels, (part.images[:, 0, 0, 0] > 75).long())
 
 

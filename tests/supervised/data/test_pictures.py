@@ -16,17 +16,17 @@ def save(path: Path, array: np.ndarray) -> Path:
     return path
 
 
-def test_masks_are_united_and_zero_one_is_spread(tmp_path):
+def test_masks_are_united_and_none_is_unknown(tmp_path):
     image = save(tmp_path / "x.png", np.full((4, 4, 3), 7))
     left, top = np.zeros((4, 4)), np.zeros((4, 4))
-    left[:, 0], top[0] = 1, 255
+    left[:, 0], top[0] = 1, 1
     masks = (save(tmp_path / "a.png", left), save(tmp_path / "b.png", top))
-    images, united = read_pictures([Picture(image, masks, 0), Picture(image, (), 0)], 4)
+    images, united, known = read_pictures([Picture(image, masks, 0), Picture(image, (), 0)], 4)
     assert images.shape == (2, 3, 4, 4) and (images == 7).all()
     expected = np.zeros((4, 4))
     expected[0], expected[:, 0] = 255, 255
-    assert np.array_equal(united[0].numpy(), expected)
-    assert not united[1].any()
+    assert np.array_equal(united[0].numpy(), expected) and known[0].all()
+    assert not united[1].any() and not known[1].any()
 
 
 def test_everything_that_is_wrong_is_named_at_once(tmp_path):
@@ -45,8 +45,8 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path):
             8,
         )
     message = str(error.value)
-    assert message.startswith("4 problems with pictures: ")
+    assert message.startswith("4 problems with images: ")
     assert "small_mask.png is 4x3, its picture good.png 4x6" in message
     assert "broken.png cannot be read" in message
-    assert "gone.png is missing" in message and "no_mask.png is missing" in message
+    assert "gone.png" in message and "no_mask.png: each is missing" in message
     assert "\n" not in message

@@ -67,7 +67,7 @@ def test_prompts_have_three_levels(original):
 def test_published_splits_and_annotated_training_pictures(original, capsys):
     prepared(original)
     assert "wrote 9 men, 9 women to" in capsys.readouterr().out
-    data = load("gender", original.parent, size=8, train=2)
+    data = load("gender", original.parent, size=8, train=2, fit="stretch", mask="factual")
     assert data.classes == ("men", "women")
     assert {name: len(part) for name, part in data.splits.items()} == {
         "train": 2, "validation": 6, "test": 6,
@@ -78,9 +78,13 @@ def test_published_splits_and_annotated_training_pictures(original, capsys):
     train = data.splits["train"]
     assert (train.masks[train.labels == 1][0, :3] == 255).all()
     assert not train.masks[:, 5:].any()
-    prompts = load("gender", original.parent, size=8, train=2, mask="prompt").splits
-    assert (prompts["test"].masks == 128).all()
-    assert not data.splits["test"].masks.any()
+    assert train.annotated.all() and not data.splits["test"].annotated.any()
+    assert (train.known == train.annotated[:, None, None]).all()
+    prompts = load("gender", original.parent, size=8, train=2, fit="stretch").splits
+    assert not prompts["test"].known.any() and not prompts["test"].masks.any()
+    # said is the top half; and, of the man who has both maps, the left below it
+    known = prompts["train"].known[prompts["train"].labels == 1][0]
+    assert known[:3].all() and not known[5:].any()
 
 
 def test_all_training_pictures(original):
