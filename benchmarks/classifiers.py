@@ -6,7 +6,7 @@ over scikit-learn's digits, which stand for MNIST's: a step costs the same.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from contest import Entry, Worker
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
+from workload import Classifiers
 
 from rl_attn.run.cli import parse
 from rl_attn.run.device import keep_freed_memory, pick_device
@@ -22,14 +23,11 @@ from rl_attn.supervised.backbones import parameters_of
 from rl_attn.supervised.data import load
 from rl_attn.supervised.settings import args_type
 
-if TYPE_CHECKING:
-    from supervised_epoch import Args
-
 
 class Ours:
     """`supervised.loop`: bytes on the device, masks made once, fused optimiser."""
 
-    def __init__(self, args: "Args", ensemble: int = 1):
+    def __init__(self, args: Classifiers, ensemble: int = 1):
         torch.set_num_threads(args.threads)
         keep_freed_memory()
         flags = ["--method", "learning-to-look", "--data", "decoy-mnist", "--attention-epochs", "0"]
@@ -57,14 +55,14 @@ class Ours:
 class FiveSeeds(Ours):
     """Five seeds as one batched model."""
 
-    def __init__(self, args: "Args"):
+    def __init__(self, args: Classifiers):
         super().__init__(args, ensemble=5)
 
 
 class FiveRuns:
     """The same five, one after the other."""
 
-    def __init__(self, args: "Args"):
+    def __init__(self, args: Classifiers):
         self.runs = [Ours(args) for _ in range(5)]
         self.note = self.runs[0].note
 
@@ -80,7 +78,7 @@ class FiveRuns:
 class Straightforward:
     """The loop that one writes first: DataLoader, transforms a batch, a hook, `loss.item()`."""
 
-    def __init__(self, args: "Args"):
+    def __init__(self, args: Classifiers):
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
         split = load("decoy-mnist").splits["train"]
@@ -152,7 +150,7 @@ class OnEachCore:
 
     run_of: ClassVar[str] = "classifiers:Ours"
 
-    def __init__(self, args: "Args"):
+    def __init__(self, args: Classifiers):
         self.workers = [Worker(Entry("a run", self.run_of)) for _ in range(args.threads)]
         for worker in self.workers:
             worker.start(replace(args, threads=1))

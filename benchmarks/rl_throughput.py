@@ -37,6 +37,7 @@ from contest import Entry, Result, compete
 from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
+from workload import Games
 
 from rl_attn.envs.doom.game import screen_resolution
 from rl_attn.envs.doom.scenarios import resolve
@@ -62,7 +63,7 @@ SECTIONS = {
 
 
 @dataclass
-class Args:
+class Args(Games):
     """Measure steps/s and memory of our games and training against other libraries'."""
 
     only: Literal["stepping", "training", "camal", "all"] = "all"
@@ -73,24 +74,6 @@ class Args:
     """steps of each game in a chunk of stepping"""
     updates: int = 2
     """rollouts, each with its update, in a chunk of training"""
-
-    env: str = "DefendCenter"
-    """the scenario"""
-    width: int = 160
-    """frame width in pixels"""
-    height: int = 120
-    """frame height in pixels"""
-    num_envs: int = 8
-    """games played at once"""
-    num_steps: int = 128
-    """steps of each game in a rollout"""
-
-    device: str = "auto"
-    """where the agents learn: auto, cpu, cuda or cuda:N"""
-    precision: Literal["auto", "fp32", "bf16"] = "fp32"
-    """of our PPO; the others always use fp32"""
-    threads: int = 0
-    """CPU threads of torch, the same for all (0: as many as cores)"""
     json: str | None = None
     """file to write the numbers to"""
 

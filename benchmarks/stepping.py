@@ -5,16 +5,13 @@ proves it. This file must not import torch, whose memory would otherwise be coun
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from workload import Games
 
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.envs.doom.lanes import Lanes
-
-if TYPE_CHECKING:
-    from rl_throughput import Args
 
 SEED = 1
 
@@ -22,7 +19,7 @@ SEED = 1
 class Stepping:
     """`step(actions (N,)) -> raw rewards (N,)`, with frames and masks made on the way."""
 
-    def __init__(self, args: "Args", num_actions: int) -> None:
+    def __init__(self, args: Games, num_actions: int) -> None:
         self.note = f"{args.num_envs} games, {args.width}x{args.height} gray with masks"
         self._shape = (args.num_envs, num_actions)
         self._random = np.random.default_rng(SEED)
@@ -42,7 +39,7 @@ class Stepping:
 class OurLanes(Stepping):
     """`rl_attn.envs.doom.lanes`, writing into arrays that are used again."""
 
-    def __init__(self, args: "Args") -> None:
+    def __init__(self, args: Games) -> None:
         self._lanes = Lanes(args.env, args.num_envs, resolution=(args.width, args.height))
         self._frames = np.empty((args.num_envs, *self._lanes.frame_shape), np.uint8)
         self._masks = np.empty((args.num_envs, *self._lanes.mask_shape), np.uint8)
@@ -59,7 +56,7 @@ class OurLanes(Stepping):
 class GymnasiumAsync(Stepping):
     """gymnasium's fastest vector: a process a game, observations in shared memory."""
 
-    def __init__(self, args: "Args") -> None:
+    def __init__(self, args: Games) -> None:
         make = partial(DoomEnv, args.env, resolution=(args.width, args.height))
         self._envs = AsyncVectorEnv(
             [make] * args.num_envs,
@@ -80,7 +77,7 @@ class GymnasiumAsync(Stepping):
 class SB3Subproc(Stepping):
     """stable-baselines3's vector of processes, observations through pipes."""
 
-    def __init__(self, args: "Args") -> None:
+    def __init__(self, args: Games) -> None:
         from stable_baselines3.common.vec_env import SubprocVecEnv  # brings torch along
 
         make = partial(DoomEnv, args.env, resolution=(args.width, args.height))

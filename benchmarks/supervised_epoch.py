@@ -51,6 +51,7 @@ from contest import Entry, compete
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
+from workload import Classifiers
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
@@ -70,23 +71,17 @@ EPOCH = 60_000
 
 
 @dataclass
-class Args:
+class Args(Classifiers):
     """Measure an epoch of LeNet with Learning to Look's joint loss."""
 
     seeds: bool = False
     """five seeds batched against five in turn"""
     profile: bool = False
     """show where our time goes, and measure nothing"""
-    batch_size: int = 32
-    """pictures a step"""
     steps: int = 100
     """of a chunk"""
     rounds: int = 7
     """chunks of each contender"""
-    threads: int = 2
-    """CPU threads of torch"""
-    device: str = "cpu"
-    """cpu or cuda"""
 
 
 def show_profile(args: Args) -> None:

@@ -6,7 +6,6 @@ whose number of parameters proves it, and Table 8's hyper-parameters, which are 
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import gymnasium
 import numpy as np
@@ -15,15 +14,13 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import ClipReward, FrameStackObservation, RecordEpisodeStatistics
 from torch import Tensor, nn
 from torch.distributions import Categorical
+from workload import Games
 
 from rl_attn.agents import feature_grid
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.rl import settings
 from rl_attn.rl.trainer import Trainer
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
-
-if TYPE_CHECKING:
-    from rl_throughput import Args
 
 #: Far away, so that an annealed learning rate stays what it is.
 TOTAL_TIMESTEPS = 10_000_000
@@ -32,7 +29,7 @@ TOTAL_TIMESTEPS = 10_000_000
 class Training:
     """`train()` is one rollout and one update."""
 
-    def __init__(self, args: "Args", camal: float = 0.0) -> None:
+    def __init__(self, args: Games, camal: float = 0.0) -> None:
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
         self.args = settings.Args(
@@ -62,7 +59,7 @@ class Training:
 class OurTrainer(Training):
     """`rl_attn.rl.trainer`, set up as `rl_attn.ppo` does it."""
 
-    def __init__(self, args: "Args", camal: float = 0.0) -> None:
+    def __init__(self, args: Games, camal: float = 0.0) -> None:
         super().__init__(args, camal)
         keep_freed_memory()
         precision = pick_precision(args.precision, self.device)
@@ -104,7 +101,7 @@ class FrameOnly(gymnasium.ObservationWrapper):
 class SB3PPO(Training):
     """stable-baselines3's PPO with its CnnPolicy, on SubprocVecEnv and VecFrameStack."""
 
-    def __init__(self, args: "Args") -> None:
+    def __init__(self, args: Games) -> None:
         from stable_baselines3 import PPO
         from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack
 
@@ -162,7 +159,7 @@ class CleanRLLoop(Training):
     https://github.com/vwxyzjn/cleanrl/blob/master/cleanrl/ppo_atari.py
     """
 
-    def __init__(self, args: "Args") -> None:
+    def __init__(self, args: Games) -> None:
         super().__init__(args)
         ours = self.args
         make = partial(cleanrl_env, ours)
