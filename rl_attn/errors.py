@@ -12,6 +12,10 @@ class UserError(ValueError):
     """Bad input: the message names the value, says what is wrong, and what to do."""
 
 
+class TrainingError(Exception):
+    """Training cannot go on; the message says where it broke. Trying again ends the same way."""
+
+
 def choose(kind: str, value: str, choices: Iterable[str]) -> str:
     """`value` if it is one of `choices`, else a UserError that suggests the nearest and lists all.
 

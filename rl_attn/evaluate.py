@@ -27,11 +27,13 @@ from rl_attn.errors import UserError
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import load_settings
-from rl_attn.rl.trainer import load_agent, make_agent
+from rl_attn.rl.trainer import State, load_agent, make_agent
 from rl_attn.rl.video import VideoWriter
-from rl_attn.run import runs
+from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.files import write_text
+from rl_attn.run.folder import make
 from rl_attn.statistics import Interval, mean_interval
 
 matplotlib.use("Agg")
@@ -75,14 +77,15 @@ class Args:
 def load(run: Path, checkpoint: str, device: torch.device) -> Player:
     """The agent of a run; UserError if the folder, the checkpoint or the network is not right."""
     settings = load_settings(run)
-    file = {"latest": runs.latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
+    file = {"latest": latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
         checkpoint, Path(checkpoint)
     )
     if file is None:
         raise UserError(f"{run} has no checkpoint yet")
-    state = runs.load_checkpoint(file, device)
+    state = load_checkpoint(file, State, device)
     agent = make_agent(settings).to(device)
-    load_agent(agent, state["agent"])
+    with fitting(file):
+        load_agent(agent, state["agent"])
     return Player(agent.eval(), settings)
 
 
@@ -196,7 +199,7 @@ def main(argv: list[str]) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     out = Path(args.out or run)
-    out.mkdir(parents=True, exist_ok=True)
+    make(out)
     seeds = evaluation_seeds(args.episodes)
     target = args.attention_target or player.settings.attention_target
     how = {"greedy": args.policy == "greedy", "target": target}
@@ -230,7 +233,7 @@ def main(argv: list[str]) -> int:
         for mode, values in loops.items()
     }
     results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
-    runs.write_text(out / "evaluation.json", json.dumps(results, indent=1))
+    write_text(out / "evaluation.json", json.dumps(results, indent=1))
     report(summary, loops, f"{player.settings.env}, {args.episodes} episodes, {args.policy}")
     return 0
 

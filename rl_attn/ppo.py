@@ -22,21 +22,22 @@ import numpy as np
 import torch
 
 from rl_attn.envs.protocol import Episode
-from rl_attn.errors import NOT_FINITE, UserError
+from rl_attn.errors import NOT_FINITE, TrainingError, UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
-from rl_attn.rl.learn import TrainingError
 from rl_attn.rl.play import Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import Args, args_type, load_settings, validate
-from rl_attn.rl.trainer import Trainer
+from rl_attn.rl.trainer import State, Trainer
 from rl_attn.rl.watch import attention_sample
-from rl_attn.run import runs
+from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.run.folder import create
+from rl_attn.run.log import RunLog
 from rl_attn.run.plugins import settled
 from rl_attn.run.progress import Progress, StopRequest, stop_requests
 
 
-def train(trainer: Trainer, log: runs.RunLog | None, progress: Progress, stop: StopRequest) -> None:
+def train(trainer: Trainer, log: RunLog | None, progress: Progress, stop: StopRequest) -> None:
     """Repeat rollout and update to the end of the run, or until any rank is asked to stop.
 
     `log` is None on all ranks but the first.
@@ -71,7 +72,7 @@ def train(trainer: Trainer, log: runs.RunLog | None, progress: Progress, stop: S
 
 
 def record(
-    trainer: Trainer, log: runs.RunLog, episodes: list[Episode], logged: dict[str, float]
+    trainer: Trainer, log: RunLog, episodes: list[Episode], logged: dict[str, float]
 ) -> None:
     """What an update brought; now and then an evaluation."""
     args, step = trainer.args, trainer.global_step
@@ -83,7 +84,7 @@ def record(
         log.row(evaluate(trainer), step, "evaluations")
 
 
-def watch(trainer: Trainer, log: runs.RunLog | None) -> dict[str, float]:
+def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
     """IoU on some frames of the rollout, now and then with a picture."""
     args, ranks, update = (
         trainer.args,
@@ -113,7 +114,7 @@ def crossed(step: int, batch: int, interval: int) -> bool:
     return step // interval > (step - batch) // interval
 
 
-def save(trainer: Trainer, log: runs.RunLog | None) -> None:
+def save(trainer: Trainer, log: RunLog | None) -> None:
     """A checkpoint now; also the best one if the last episodes did better than any before."""
     recent = mean(trainer.returns)
     best = recent >= trainer.best_return
@@ -121,7 +122,7 @@ def save(trainer: Trainer, log: runs.RunLog | None) -> None:
         trainer.best_return = recent
     state, keep = trainer.state_dict(), trainer.args.keep_checkpoints  # all ranks give theirs
     if log is not None:
-        runs.save_checkpoint(log.path, state, trainer.global_step, keep, best)
+        save_checkpoint(log.path, state, trainer.global_step, keep, best)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -160,8 +161,8 @@ def label_of(args: Args) -> str:
 
 def last_state(path: Path, device: torch.device) -> dict[str, Any] | None:
     """The newest checkpoint of a run; None if it was interrupted before the first."""
-    latest = runs.latest_checkpoint(path)
-    return runs.load_checkpoint(latest, device) if latest else None
+    latest = latest_checkpoint(path)
+    return load_checkpoint(latest, State, device) if latest else None
 
 
 def start_tracking(args: Args, path: Path) -> None:
@@ -194,7 +195,7 @@ def start(argv: list[str], ranks: Ranks) -> int:
     if args.track and ranks.first:
         start_tracking(args, path)
     if not parsed.resume:
-        ranks.once(lambda: runs.create(path, args))
+        ranks.once(lambda: create(path, args))
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -215,9 +216,10 @@ def run(
         if state is None:
             trainer.start()
         else:
-            trainer.load_state_dict(state)
+            with fitting(latest_checkpoint(path)):
+                trainer.load_state_dict(state)
         print(f"{args.env} on {device} in {precision}; tensorboard --logdir {path}", flush=True)
-        log = runs.RunLog(path, trainer.global_step if resumed else None) if ranks.first else None
+        log = RunLog(path, trainer.global_step if resumed else None) if ranks.first else None
         try:
             with log or nullcontext(), Progress(trainer.global_step, trainer.end) as progress:
                 train(trainer, log, progress, stop)

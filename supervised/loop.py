@@ -7,11 +7,13 @@ generator where layers are (dropout, stochastic depth), whose state is kept.
 from collections.abc import Sequence
 from math import inf
 from statistics import fmean as mean
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
 
+from rl_attn.errors import TrainingError
+from rl_attn.run.checkpoint import check_moments
 from rl_attn.supervised.batches import Draws
 from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate, per_copy
 from rl_attn.supervised.methods import Method
@@ -23,8 +25,21 @@ from rl_attn.supervised.setup import Data
 CHECK_EVERY = 50
 
 
-class TrainingError(Exception):
-    """Training cannot go on; the message says where it broke."""
+class State(TypedDict):
+    """What a checkpoint holds: `Trainer.state_dict`, and where the network looked before."""
+
+    model: dict[str, Tensor]
+    extra: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    epoch: int
+    step: int
+    restarted: int
+    sums: dict[str, Tensor]
+    seen: int
+    best: dict[str, Any]
+    random: Tensor
+    before: Tensor
+    global_step: int
 
 
 class Trainer:
@@ -224,6 +239,7 @@ class Trainer:
         self.network.model.load_state_dict(state["model"])
         self.extra.load_state_dict(state["extra"])
         self.optimizer.load_state_dict(state["optimizer"])
+        check_moments(self.optimizer)
         self.lay_out_moments()
         self.epoch, self.step = state["epoch"], state["step"]
         self.restarted, self.best = state["restarted"], state["best"]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rl_attn.errors import UserError
-from rl_attn.run import runs
+from rl_attn.run.files import write_text
 
 RECORD = "masks.json"
 
@@ -66,7 +66,7 @@ class MaskFile:
         self.masks[rows] = masks
         self.masks.flush()
         self._crc[str(rows.start)] = zlib.crc32(self.masks[rows].tobytes())
-        runs.write_text(self.sums, json.dumps({"chunk": self.chunk, "crc": self._crc}))
+        write_text(self.sums, json.dumps({"chunk": self.chunk, "crc": self._crc}))
 
     def finish(self) -> None:
         """Give the complete file its name."""
@@ -96,7 +96,7 @@ def claim(folder: Path, maker: dict[str, Any]) -> None:
     if folder.exists() and any(folder.glob("*.npy")):
         raise UserError(f"{folder} holds masks made elsewhere: take another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    runs.write_text(record, json.dumps(maker, indent=2))
+    write_text(record, json.dumps(maker, indent=2))
 
 
 def read(folder: Path, split: str, shape: tuple[int, int, int]) -> np.ndarray:

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from rl_attn.attention import dilate, edge_band
 from rl_attn.errors import UserError
-from rl_attn.run import runs
 from rl_attn.run.cli import parse, read_options, run_command
 from rl_attn.run.device import pick_device
+from rl_attn.run.files import write_text
 from rl_attn.run.progress import Progress, stop_requests
 from rl_attn.supervised.data import DataSet, Split, load
 from rl_attn.supervised.mask_folder import MaskFile, claim
@@ -207,7 +207,7 @@ def run(args: Args, teacher: Teacher, splits: dict[str, Split], folder: Path) ->
     contact_sheet(splits, folder)
     result = evaluate(splits, folder)
     if result:
-        runs.write_text(folder / "evaluation.json", json.dumps(result, indent=2))
+        write_text(folder / "evaluation.json", json.dumps(result, indent=2))
         summary = {name: value["mean"] for name, value in result["summary"].items()}
         print("  ".join(f"{name} {value:.3f}" for name, value in summary.items()))
     print(f"done: {folder}; train on them with python -m supervised.train --masks {folder}")

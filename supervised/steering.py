@@ -14,10 +14,12 @@ from torch import Tensor
 
 from rl_attn.attention import INDISPENSABLE, PRECLUDED, UNDECIDED
 from rl_attn.errors import UserError
-from rl_attn.run import runs
+from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint
+from rl_attn.run.folder import load_args
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.data.resize import resize
 from rl_attn.supervised.evaluation import at_rest, attention_of
+from rl_attn.supervised.loop import State
 from rl_attn.supervised.methods.vapl import Vapl
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.prompts import decode, encode
@@ -45,14 +47,16 @@ class Steered:
     def __init__(self, run: Path, device: torch.device):
         if not (run / "config.yaml").is_file():
             raise UserError(f"{run} is not a run: it has no config.yaml")
-        args = runs.load_args(run, args_type(["--config", str(run / "config.yaml")]))
+        args = load_args(run, args_type(["--config", str(run / "config.yaml")]))
         if args.method != Vapl.name:
             raise UserError(f"{run} trained {args.method}: only a run of vapl takes prompts")
-        checkpoint = runs.latest_checkpoint(run)
+        checkpoint = latest_checkpoint(run)
         if checkpoint is None:
             raise UserError(f"{run} has no checkpoint: train it first")
         trainer = build(args, device)
-        trainer.load_state_dict(runs.load_checkpoint(checkpoint, device))
+        state = load_checkpoint(checkpoint, State, device)
+        with fitting(checkpoint):
+            trainer.load_state_dict(state)
         trainer.take_best()
         self.method, self.network = trainer.method, trainer.network
         self.view, self.device = trainer.train.view, device

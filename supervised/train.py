@@ -22,15 +22,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_attn.errors import NOT_FINITE, UserError
-from rl_attn.run import runs
+from rl_attn.errors import NOT_FINITE, TrainingError, UserError
+from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.files import write_text
+from rl_attn.run.folder import create, load_args
+from rl_attn.run.log import RunLog
 from rl_attn.run.progress import Progress, StopRequest, stop_requests
 from rl_attn.supervised.backbones import parameters_of
 from rl_attn.supervised.evaluation import evaluate
 from rl_attn.supervised.faithfulness import faithfulness
-from rl_attn.supervised.loop import Trainer, TrainingError
+from rl_attn.supervised.loop import State, Trainer
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.settings import Args, args_type, method_of, seeds_of, validate
 from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
@@ -45,7 +48,7 @@ def train(
     trainer: Trainer,
     sample: Sample,
     before: Tensor,
-    log: runs.RunLog,
+    log: RunLog,
     progress: Progress,
     stop: StopRequest,
 ) -> None:
@@ -73,9 +76,7 @@ def train(
 
 def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
     state = {**trainer.state_dict(), "before": before, "global_step": trainer.global_step}
-    runs.save_checkpoint(
-        path, state, trainer.global_step, trainer.args.keep_checkpoints, best=False
-    )
+    save_checkpoint(path, state, trainer.global_step, trainer.args.keep_checkpoints, best=False)
 
 
 def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
         "selected": {"by": args.select, "on": args.select_on},
         "parameters": parameters_of(network.model) // network.copies,
     }
-    runs.write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")
+    write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")
     return result
 
 
@@ -124,7 +125,7 @@ def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
         found = [{"selection_score": score} for score in trainer.best["scores"]]
     if args.faithfulness:
         curves = faithfulness(network, trainer.data.splits[TEST], args.faithfulness)
-        runs.write_text(path / "faithfulness.csv", curves.table().to_csv(index=False))
+        write_text(path / "faithfulness.csv", curves.table().to_csv(index=False))
         found[0] |= curves.areas()
     return found
 
@@ -158,7 +159,7 @@ def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
     config = path / "config.yaml"
     if not config.is_file():
         raise UserError(f"{path} is not a run: it has no config.yaml")
-    args = runs.load_args(path, args_type(["--config", str(config)]))
+    args = load_args(path, args_type(["--config", str(config)]))
     validate(args)
     return args, path, True
 
@@ -179,14 +180,14 @@ def main(argv: list[str]) -> int:
         print(f"{path} is finished")
         return 0
     device = pick_device(args.device)
-    latest = runs.latest_checkpoint(path) if resumed else None
-    state = runs.load_checkpoint(latest, device) if latest else None
+    latest = latest_checkpoint(path) if resumed else None
+    state = load_checkpoint(latest, State, device) if latest else None
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
     trainer = build(args, device)
     if not resumed:
-        runs.create(path, args)
+        create(path, args)
     return run(trainer, path, state, resumed)
 
 
@@ -196,7 +197,8 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     sample = Sample(trainer.data.splits[TEST])
     before = sample.attention(network) if state is None else state["before"].cpu()
     if state is not None:
-        trainer.load_state_dict(state)
+        with fitting(latest_checkpoint(path)):
+            trainer.load_state_dict(state)
     print(
         f"{args.method} on {args.data}: {args.backbone} ({parameters_of(network.model):,} "
         f"parameters, weights: {args.weights}, attention at {network.layer or 'the input'}), "
@@ -204,7 +206,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
         f"in {network.precision}; tensorboard --logdir {path}",
         flush=True,
     )
-    log = runs.RunLog(path, trainer.global_step if resumed else None)
+    log = RunLog(path, trainer.global_step if resumed else None)
     try:
         with stop_requests() as stop, log:
             if state is None:

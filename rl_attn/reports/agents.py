@@ -21,7 +21,7 @@ from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
 from rl_attn.rl.play import Moment, Player, evaluation_seeds
 from rl_attn.rl.watch import attention_maps
-from rl_attn.run import runs
+from rl_attn.run.checkpoint import latest_checkpoint
 
 #: Frames are chosen among so many that show a target this large (share of the pixels), if there
 #: are any; looking ends after so many steps of play.
@@ -90,7 +90,7 @@ def _players(study: Study, task: str) -> dict[str, Player]:
 
 
 def _player(study: Study, run: Path) -> Player | None:
-    if runs.latest_checkpoint(run) is None:
+    if latest_checkpoint(run) is None:
         return None
     try:
         return load(run, "latest", torch.device("cpu"))

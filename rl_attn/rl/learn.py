@@ -13,16 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from rl_attn.agents import RolloutStorage, gae
+from rl_attn.errors import TrainingError
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import Ranks
 from rl_attn.rl.entries import Entry, values_of
 from rl_attn.rl.methods import Method
 from rl_attn.rl.ppo_loss import explained_variance, ppo_loss
 from rl_attn.rl.settings import PPOSettings
-
-
-class TrainingError(Exception):
-    """Training cannot go on; the message says where it broke."""
 
 
 class Learner:

@@ -188,11 +188,11 @@ def with_method(name: str) -> type[Args]:
 
 def load_settings(run: Path) -> Args:
     """Those that a run was started with; UserError if it is none, or if they cannot work."""
-    from rl_attn.run import runs
+    from rl_attn.run.folder import load_args
 
     file = run / "config.yaml"
     kind = args_type(["--config", str(file)]) if file.is_file() else Args
-    settings = runs.load_args(run, kind)
+    settings = load_args(run, kind)
     validate(settings)
     return settings
 

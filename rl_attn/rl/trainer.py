@@ -5,7 +5,7 @@ loss (`methods/`); this file puts them together, and saves and restores them.
 """
 
 from collections import deque
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -20,6 +20,23 @@ from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
 from rl_attn.rl.learn import Learner
 from rl_attn.rl.methods import Context
 from rl_attn.rl.settings import Args, method_of
+from rl_attn.run.checkpoint import check_moments
+
+
+class State(TypedDict):
+    """What a checkpoint of `Trainer` holds."""
+
+    agent: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    method: dict[str, Any]
+    module: dict[str, Tensor]
+    random: Tensor  # of the generator on the device
+    lanes: dict[str, Any]
+    frames: Tensor  # (frame_stack, N, H, W, C) uint8
+    age: Tensor  # (N,)
+    global_step: int
+    returns: list[float]
+    best_return: float
 
 
 class Trainer:
@@ -97,7 +114,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ keep
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """Everything that the rest of the run depends on, of all ranks, on every rank."""
         storage, first, ranks = self.storage, self.args.frame_stack, self.ranks
         lanes = self.envs.state_dict()
@@ -116,26 +133,30 @@ class Trainer:
             "best_return": float(self.best_return),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`: each game is replayed to where it was."""
+    def load_state_dict(self, state: State) -> None:
+        """Continue from `state_dict`: each game is replayed to where it was.
+
+        Games start last: what does not fit is found before.
+        """
         state = split_lanes(state, self.ranks)
         load_agent(self.agent, state["agent"])
         self.learner.optimizer.load_state_dict(state["optimizer"])
+        check_moments(self.learner.optimizer)
         self.method.load_state_dict(state["method"])
         if self.module is not None:
             self.module.load_state_dict(state["module"])
+        self.random.set_state(state["random"].cpu())
+        self.global_step, self.best_return = state["global_step"], state["best_return"]
+        self.returns.extend(state["returns"])
         storage = self.storage
-        storage.frames[: self.args.frame_stack] = state["frames"]
-        storage.age[0] = state["age"].numpy()
+        frames = storage.frames[: self.args.frame_stack]
+        frames.copy_(state["frames"].view_as(frames))
+        storage.age[0] = state["age"].cpu().numpy()
         try:
             self.envs.load_state_dict(state["lanes"], *storage.inbox(0))
         except ValueError as error:
             raise UserError(f"the checkpoint is of other games: {error}") from None
         storage.deliver(0)
-        self.random.set_state(state["random"].cpu())
-        self.global_step = state["global_step"]
-        self.returns.extend(state["returns"])
-        self.best_return = state["best_return"]
 
 
 def make_agent(args: Args) -> nn.Module:

@@ -1,7 +1,10 @@
 """Files that are written beside their place and moved there: a reader never sees half of one."""
 
 import os
+import re
 from pathlib import Path
+
+import psutil
 
 
 def write_text(path: Path, text: str | None) -> None:
@@ -30,3 +33,23 @@ class replacing:
         with self.scratch.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(self.scratch, self.target)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `replacing` left in a folder when its process was killed.
+
+    For who holds the folder's lock: nobody else writes checkpoints. Beside them others may, such
+    as an evaluation of the run; what is theirs goes once their process has ended.
+    """
+    for file in folder.glob(".*"):
+        if (pid := _pid(file)) and not psutil.pid_exists(pid):
+            file.unlink(missing_ok=True)
+    for file in (folder / "checkpoints").glob(".*"):
+        if _pid(file):
+            file.unlink(missing_ok=True)
+
+
+def _pid(file: Path) -> int | None:
+    """The process that a scratch file belongs to; None for another file."""
+    scratch = re.fullmatch(r"\..+\.(\d+)", file.name)
+    return int(scratch[1]) if scratch and file.is_file() else None

@@ -13,6 +13,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -27,10 +28,10 @@ from torchvision.transforms.v2.functional import normalize, resize
 from rl_attn.attention import differentiable_attention
 from rl_attn.envs.doom.freedoom import MAPS
 from rl_attn.errors import UserError
-from rl_attn.run import runs
+from rl_attn.run.checkpoint import check_moments, fitting, load_state, save_state
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.files import replacing
+from rl_attn.run.files import replacing, write_text
 from rl_attn.run.progress import StopRequest, stop_requests
 from rl_attn.teachers.captions import Scene, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
@@ -89,6 +90,22 @@ def default_folder() -> Path:
 
 def is_complete(folder: Path) -> bool:
     return (folder / _RECORD).is_file()
+
+
+class State(TypedDict):
+    """What training.pt holds."""
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    step: int
+    seconds: float
+
+
+class PicturesState(TypedDict):
+    """What pictures.pt holds."""
+
+    images: Tensor  # (N, 3, H, W) uint8
+    scenes: list[tuple[list[str], str]]  # monsters and the walls' colour
 
 
 class Training:
@@ -161,13 +178,14 @@ class Training:
             found.append((images @ texts.T).argmax(1).cpu())
         return (torch.cat(found) == truth).float().mean().item()
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> State:
         parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         return parts | {"step": self.step, "seconds": self.seconds}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        check_moments(self.optimizer)
         self.step, self.seconds = state["step"], state["seconds"]
 
 
@@ -175,13 +193,13 @@ def pictures_of(args: Args, folder: Path) -> Pictures:
     """The training pictures, rendered once and kept until the training is over."""
     kept = folder / "pictures.pt"
     if kept.exists():
-        state = runs.load_checkpoint(kept)
+        state = load_state(kept, PicturesState)
         scenes = [Scene(tuple(monsters), colour) for monsters, colour in state["scenes"]]
         return Pictures(state["images"], scenes)
     maps = [level for level in MAPS if level not in HELD_OUT][: args.maps]
     pictures = render(tuple(maps), args.each, args.frames, args.seed, _say)
     scenes = [(list(scene.monsters), scene.colour) for scene in pictures.scenes]
-    runs.save_state(kept, {"images": pictures.images, "scenes": scenes})
+    save_state(kept, {"images": pictures.images, "scenes": scenes})
     return pictures
 
 
@@ -191,7 +209,7 @@ def train(training: Training, pictures: Pictures, folder: Path, stop: StopReques
     while training.step < steps and not stop:
         loss = training.train_step(pictures)
         if training.step % _SAVE_EVERY == 0 or stop or training.step == steps:
-            runs.save_state(folder / "training.pt", training.state_dict())
+            save_state(folder / "training.pt", training.state_dict())
         if time.monotonic() - said > 10 or training.step == steps:
             speed = training.step * training.args.batch_size / training.seconds
             _say(f"step {training.step}/{steps}  loss {loss:.3f}  {speed:.0f} pictures/s")
@@ -205,7 +223,7 @@ def finish(training: Training, folder: Path) -> float:
     with replacing(folder / HF_SAFE_WEIGHTS_NAME) as scratch:
         save_file(training.model.state_dict(), scratch)
     preprocess = {"mean": OPENAI_DATASET_MEAN, "std": OPENAI_DATASET_STD}
-    runs.write_text(
+    write_text(
         folder / "open_clip_config.json",
         json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess}, indent=2),
     )
@@ -214,7 +232,7 @@ def finish(training: Training, folder: Path) -> float:
         "held_out_maps": HELD_OUT,
         "training_seconds": round(training.seconds, 1),
     }
-    runs.write_text(folder / _RECORD, json.dumps(record, indent=2))
+    write_text(folder / _RECORD, json.dumps(record, indent=2))
     for scaffold in ("pictures.pt", "training.pt", _SETTINGS):
         (folder / scaffold).unlink(missing_ok=True)
     return accuracy
@@ -227,7 +245,7 @@ def claim(folder: Path, args: Args) -> None:
     file = folder / _SETTINGS
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        runs.write_text(file, json.dumps(wanted, indent=2))
+        write_text(file, json.dumps(wanted, indent=2))
         return
     found = json.loads(file.read_text(encoding="utf-8"))
     differ = [key for key in wanted if found.get(key) != wanted[key]]
@@ -257,7 +275,9 @@ def main(argv: list[str]) -> int:
         pictures = pictures_of(args, folder)
         training = Training(args, pick_device(args.device))
         if (folder / "training.pt").exists():
-            training.load_state_dict(runs.load_checkpoint(folder / "training.pt", training.device))
+            state = load_state(folder / "training.pt", State, training.device)
+            with fitting(folder / "training.pt"):
+                training.load_state_dict(state)
         train(training, pictures, folder, stop)
     if stop:
         print(f"stopped at step {training.step}; the same command goes on from there")

@@ -21,8 +21,8 @@ from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
-from rl_attn.rl.trainer import Trainer
-from rl_attn.run import runs
+from rl_attn.rl.trainer import State, Trainer
+from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def metrics(run: Path, table: str = "metrics") -> list[dict[str, float]]:
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    return runs.load_checkpoint(runs.latest_checkpoint(run))["agent"]
+    return load_checkpoint(latest_checkpoint(run), State)["agent"]
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_run_leaves_its_configuration_metrics_events_and_checkpoints(tiny_run)
                  "attention/beta", "attention/empty_masks", "times/rollout", "times/update",
                  "charts/SPS"):  # fmt: skip
         assert np.isfinite([row[name] for row in rows]).all(), name
-    assert [p.stem for p in runs.checkpoints(tiny_run)] == [
+    assert [p.stem for p in checkpoints(tiny_run)] == [
         f"step_{step:09d}" for step in (32, 64, 96, 128)
     ]
 
@@ -165,7 +165,7 @@ def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, 
         patched.setattr(*where, interrupt)
         with pytest.raises(Interruption):
             ppo.main([*args, "--run-dir", str(broken)])
-    assert runs.load_checkpoint(runs.latest_checkpoint(broken))["global_step"] == 32
+    assert load_checkpoint(latest_checkpoint(broken), State)["global_step"] == 32
     assert ppo.main(["--resume", str(broken)]) == 0
     assert_same_weights(whole, broken)
     same = ("global_step", "losses/value_loss", "attention/alpha", "charts/mean_return_100")
@@ -178,12 +178,12 @@ def test_a_killed_trainer_leaves_no_game_and_resumes_to_the_same_weights(tiny, t
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     command = [sys.executable, "-m", "rl_attn.ppo"]
     with start([*command, *args, "--run-dir", str(killed)]) as process:
-        wait_for(lambda: len(runs.checkpoints(killed)) >= 2)
+        wait_for(lambda: len(checkpoints(killed)) >= 2)
         games = games_of(process.pid)
         assert len(games) == 2
         process.kill()
     wait_for(lambda: not any(game.is_running() for game in games))
-    assert runs.load_checkpoint(runs.latest_checkpoint(killed))["global_step"] < 384
+    assert load_checkpoint(latest_checkpoint(killed), State)["global_step"] < 384
     for run in ([*args, "--run-dir", str(whole)], ["--resume", str(killed)]):
         assert subprocess.run([*command, *run], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
     assert_same_weights(whole, killed)
@@ -201,7 +201,7 @@ def test_ctrl_c_and_sigterm_end_a_run_with_a_checkpoint(tiny, tmp_path, number):
     assert process.returncode == 128 + number
     assert f"continue with --resume {run}" in output
     assert "Traceback" not in output
-    step = runs.load_checkpoint(runs.latest_checkpoint(run))["global_step"]
+    step = load_checkpoint(latest_checkpoint(run), State)["global_step"]
     assert metrics(run)[-1]["global_step"] == step
     assert games and not any(game.is_running() for game in games)
 
@@ -258,7 +258,7 @@ def test_a_value_that_is_not_finite_stops_the_run_and_says_where(
     assert ppo.main([*tiny, "--total-timesteps", "128", "--run-dir", str(run)]) == 1
     message = capsys.readouterr().err
     assert "became nan at step 96, mini-batch 1 of 4" in message
-    last = runs.load_checkpoint(runs.latest_checkpoint(run))
+    last = load_checkpoint(latest_checkpoint(run), State)
     assert last["global_step"] == 64
     assert all(tensor.isfinite().all() for tensor in last["agent"].values())
 
@@ -357,7 +357,7 @@ def unfinished(tiny, tmp_path, monkeypatch) -> Path:
 
 
 def test_a_truncated_checkpoint_is_refused_before_any_game(unfinished):
-    file = runs.latest_checkpoint(unfinished)
+    file = latest_checkpoint(unfinished)
     file.write_bytes(file.read_bytes()[:100_000])
     with pytest.raises(UserError, match="damaged or truncated"):
         ppo.main(["--resume", str(unfinished)])

@@ -16,7 +16,8 @@ import torch
 from rl_attn import ppo
 from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device, split_lanes
-from rl_attn.run import runs
+from rl_attn.rl.trainer import State
+from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 
 ROOT = Path(__file__).parents[3]
 TWO = [Ranks(rank, 2, rank, 2) for rank in range(2)]
@@ -51,7 +52,7 @@ def wait_for(condition, seconds: float = 120) -> None:
 
 
 def state(run: Path, step: int) -> dict:
-    return runs.load_checkpoint(run / "checkpoints" / f"step_{step:09d}.pt")
+    return load_checkpoint(run / "checkpoints" / f"step_{step:09d}.pt", State)
 
 
 def difference(one: dict, other: dict) -> float:
@@ -120,7 +121,7 @@ def test_sigterm_stops_all_ranks_and_they_resume_bit_for_bit(two_ranks, tiny, tm
     process.send_signal(signal.SIGTERM)
     output, errors = finish(process)
     assert process.returncode != 0 and "stopped at step" in output, errors
-    stopped = runs.load_checkpoint(runs.latest_checkpoint(run))["global_step"]
+    stopped = load_checkpoint(latest_checkpoint(run), State)["global_step"]
     assert f"stopped at step {stopped}; continue with --resume" in output
     process = torchrun(run, "--resume", str(run))
     output, errors = finish(process)

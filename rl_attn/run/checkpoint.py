@@ -1,0 +1,172 @@
+"""Checkpoints: tensors and plain values in one file, written in one move and checked when read.
+
+A file holds torch's zip archive, in which every tensor has a CRC-32 (torch writes them and does not
+look at them). What may lie in it is declared as a `TypedDict`:
+
+    class State(TypedDict):
+        agent: dict[str, Tensor]
+        global_step: int
+
+    save_checkpoint(run, state, step=128, keep=3, best=False)
+    load_checkpoint(latest_checkpoint(run), State)
+"""
+
+import pickle
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
+from rl_attn.errors import TrainingError, UserError
+from rl_attn.run.files import replacing
+
+#: Changes when checkpoints of older code can no longer be continued.
+FORMAT = 2
+
+_UNREADABLE = (
+    *(RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError),
+    *(pickle.PickleError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError),
+)
+
+
+def checkpoints(path: Path) -> list[Path]:
+    """Numbered checkpoints of a run, oldest first."""
+    found = [file for file in (path / "checkpoints").glob("step_*.pt") if _number(file) is not None]
+    return sorted(found, key=_number)
+
+
+def latest_checkpoint(path: Path) -> Path | None:
+    found = checkpoints(path)
+    return found[-1] if found else None
+
+
+def _number(file: Path) -> int | None:
+    match = re.fullmatch(r"step_(\d+)\.pt", file.name)
+    return int(match[1]) if match else None
+
+
+# ---------------------------------------------------------------------- write
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, best: bool) -> Path:
+    """Write a checkpoint atomically, refresh best.pt if asked, and drop all but the last `keep`.
+
+    Raises TrainingError, and leaves all as it was, if a tensor is not finite.
+    """
+    target = path / "checkpoints" / f"step_{step:09d}.pt"
+    save_state(target, state)
+    if best:
+        with replacing(target.with_name("best.pt")) as scratch:
+            shutil.copyfile(target, scratch)
+    for old in checkpoints(path)[:-keep]:
+        old.unlink()
+    return target
+
+
+def save_state(file: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values atomically, as `load_state` reads them."""
+    broken = not_finite(state)
+    if broken:
+        raise TrainingError(
+            f"{broken} is not finite any more, and is not saved: the last checkpoint is from "
+            "before; try a lower --learning-rate, or --precision fp32"
+        )
+    with replacing(file) as scratch, scratch.open("wb") as out:  # a full disk is then an OSError
+        torch.save({"format": FORMAT, **state}, out)
+
+
+def not_finite(state: Any, name: str = "") -> str | None:
+    """Where in nested dicts and lists the first tensor lies that holds NaN or infinity."""
+    if isinstance(state, Tensor):
+        return None if not state.is_floating_point() or state.isfinite().all() else name
+    if not isinstance(state, dict | list | tuple):
+        return None
+    parts = state.items() if isinstance(state, dict) else enumerate(state)
+    found = (not_finite(part, f"{name}/{key}".lstrip("/")) for key, part in parts)
+    return next(filter(None, found), None)
+
+
+# ---------------------------------------------------------------------- read
+
+
+def load_checkpoint(file: Path, schema: Any, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A checkpoint that `save_checkpoint` wrote; see `load_state`.
+
+    Args:
+        schema: a TypedDict with at least `global_step`.
+    """
+    state = load_state(file, schema, device)
+    number = _number(file)
+    if state["global_step"] < 0 or number not in (None, state["global_step"]):
+        raise _refusal(file, f"is damaged: it says step {state['global_step']}")
+    return state
+
+
+def load_state(file: Path, schema: Any, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what `save_state` wrote; only tensors and plain values are unpickled, never code.
+
+    UserError if the file is damaged, if what lies in it is not what `schema` (a TypedDict)
+    declares, or if a tensor is not finite.
+    """
+    if not file.is_file():
+        raise UserError(f"checkpoint {file} does not exist")
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+        state = None if damaged else torch.load(file, map_location=device, weights_only=True)
+    except _UNREADABLE as error:
+        raise _refusal(file, f"is damaged or truncated ({type(error).__name__})") from None
+    if damaged:
+        raise _refusal(file, f"is damaged: the checksum of {damaged} is wrong")
+    if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
+        raise _refusal(file, f"is not one of this version's (format {FORMAT})")
+    try:
+        check_type(state, schema, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
+    except TypeCheckError as error:
+        raise _refusal(file, f"does not hold what it should: {_one_line(error)}") from None
+    broken = not_finite(state)
+    if broken:
+        raise _refusal(file, f"is broken: {broken} is not finite")
+    return state
+
+
+@contextmanager
+def fitting(file: Path) -> Iterator[None]:
+    """Within the block the state of a checkpoint is taken up; a UserError if it does not fit."""
+    try:
+        yield
+    except UserError as error:
+        raise _refusal(file, f"does not fit: {error}") from None
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _refusal(file, f"does not fit this run: {_one_line(error)}") from None
+
+
+def check_moments(optimizer: torch.optim.Optimizer) -> None:
+    """ValueError if what an optimiser remembers has not the shapes of its parameters."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.numel() != 1 and value.shape != parameter.shape:
+                raise ValueError(
+                    f"the optimiser's {name} has shape {tuple(value.shape)}, its parameter "
+                    f"{tuple(parameter.shape)}"
+                )
+
+
+def _refusal(file: Path, why: str) -> UserError:
+    """That a checkpoint cannot be used, and what to do: go on from the one before."""
+    number, run = _number(file), file.parent.parent
+    older = [] if number is None else [o for o in checkpoints(run) if _number(o) < number]
+    rest = f" to go on from {older[-1].name}" if older else "; there is none before it"
+    return UserError(f"checkpoint {file} {why}: delete it{rest if number is not None else ''}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
