@@ -15,16 +15,19 @@ from rl_attn.run.yaml import load_yaml
 _LONGEST_CHAIN = 8
 
 
-def load_study(file: Path) -> dict[str, Any]:
-    """The values of a study file with all that it extends."""
-    values, chain = load_yaml(file, "study file"), [file]
-    while "extends" in values:
-        base = _base(values.pop("extends"), chain[-1])
-        chain.append(base)
-        if len(chain) > _LONGEST_CHAIN:
-            raise UserError(f"{file} extends more than {_LONGEST_CHAIN - 1} files: is it a circle?")
-        values = merged(load_yaml(base, "study file"), values)
-    return values
+def load_study(file: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The values of a study file with all that it extends.
+
+    Args:
+        chain: the files that led here.
+    """
+    if len(chain) == _LONGEST_CHAIN:
+        raise UserError(f"{chain[0]} extends {_LONGEST_CHAIN} files: is it a circle?")
+    values = load_yaml(file, "study file")
+    if "extends" not in values:
+        return values
+    base = _base(values.pop("extends"), file)
+    return merged(load_study(base, (*chain, file)), values)
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """
     result = dict(base)
     for key, value in changes.items():
-        if value is None and key != "extends":
+        if value is None:
             result.pop(key, None)
         elif isinstance(value, dict):
             before = result.get(key)
