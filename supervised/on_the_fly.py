@@ -26,18 +26,19 @@ def mask_maker(args: Args, method: Method, dataset: DataSet, device: torch.devic
             f"--method {method.name} must see all masks before it begins: make them with python "
             "-m supervised.masks, and take --masks FOLDER"
         )
+    chosen = args.mask_teacher
     asked = beforehand.Args(
         data=args.data,
-        teacher=args.mask_teacher,
-        model=args.mask_model,
-        weights=args.mask_weights,
-        input_size=args.mask_size,
-        mirror=args.mask_mirror,
-        spread=args.mask_spread,
-        refine=args.mask_refine,
+        teacher=chosen.method,
+        model=chosen.model,
+        weights=chosen.weights,
+        input_size=chosen.size,
+        mirror=chosen.mirror,
+        spread=chosen.spread,
+        refine=chosen.refine,
         batch_size=args.batch_size,
-        foreground=args.mask_words,
-        background=args.mask_background,
+        foreground=chosen.words,
+        background=chosen.background,
     )
     teacher = beforehand.teacher_of(asked, beforehand.prompts_of(asked, dataset), device)
 

@@ -6,7 +6,7 @@ whose paper then gives the defaults (`Method.recipes`).
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
@@ -15,6 +15,7 @@ from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import config_of, read_options
 from rl_attn.run.configs import find_config
 from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
+from rl_attn.run.teacher import TeacherSettings
 from rl_attn.run.yaml import load_yaml
 from rl_attn.supervised.batches import Crop
 from rl_attn.supervised.data import LOADERS
@@ -23,6 +24,22 @@ from rl_attn.supervised.methods import Method, method_class
 
 #: The value of --masks for which a vision-language model makes them while training goes on.
 TEACHER = "teacher"
+
+
+@dataclass
+class ImageTeacher(TeacherSettings):
+    """The vision-language model of `--masks teacher`."""
+
+    size: tuple[Side, ...] = ()
+    """side of the model's input (default: its own); several are averaged"""
+    mirror: bool = False
+    """average over each image and its mirror image"""
+    spread: bool = True
+    """of clip-es: spread its Grad-CAM along the blocks' attention"""
+    refine: bool = False
+    """draw the masks to the images' edges (PAMR)"""
+    background: tuple[str, ...] = ()
+    """words for what else there is (default: as in supervised.masks)"""
 
 
 @dataclass
@@ -45,26 +62,9 @@ class Args:
     masks: PathText | None = None
     """folder of masks to train with in place of the data set's own: <split>.npy, uint8
     (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
-    still use the data set's own; `teacher`: a vision-language model is asked about each picture
-    when it is first drawn"""
-    mask_teacher: Literal["clip-es", "naclip", "cam"] = "clip-es"
-    """how that model's answer is read, see supervised.masks"""
-    mask_model: str = "doom"
-    """a model of open_clip, or the one that python -m rl_attn.teachers.offline trains"""
-    mask_weights: str = "openai"
-    """tag of open_clip's or a file"""
-    mask_size: tuple[Side, ...] = ()
-    """side of that model's input (default: its own); several are averaged"""
-    mask_mirror: bool = False
-    """average over each picture and its mirror image"""
-    mask_spread: bool = True
-    """of clip-es: spread its Grad-CAM along the blocks' attention"""
-    mask_refine: bool = False
-    """draw those masks to the pictures' edges (PAMR)"""
-    mask_words: tuple[str, ...] = ()
-    """words for the classes, in their order, or one for all (default: the classes' names)"""
-    mask_background: tuple[str, ...] = ()
-    """words for what else there is (default: as in supervised.masks)"""
+    still use the data set's own; `teacher`: a vision-language model (--mask-teacher.model) is asked
+    about each picture when it is first drawn"""
+    mask_teacher: ImageTeacher = field(default_factory=ImageTeacher)
     train_pictures: NotNegative[int] = 0
     """how many of the training pictures to learn from, the same share of each class, drawn by the
     seed (0: all); VAPL's setting of few annotations"""

@@ -2,7 +2,7 @@
 
 import torch
 
-from rl_attn.run.cli import parse
+from rl_attn.run.cli import as_flags, parse
 from rl_attn.supervised import train
 from rl_attn.supervised.loop import Trainer
 from rl_attn.supervised.settings import args_type
@@ -14,14 +14,7 @@ FLAGS |= {"learning_rate": 0.005, "weight_decay": 0.0, "momentum": 0.0, "schedul
 
 def flags_of(method: str, **flags: object) -> list[str]:
     argv = ["--method", method, "--data", "toy", "--device", "cpu"]
-    for name, value in {**FLAGS, **flags}.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            argv.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            values = value if isinstance(value, tuple) else (value,)
-            argv += [f"--{flag}", *map(str, values)]
-    return argv
+    return [*argv, *as_flags({**FLAGS, **flags})]
 
 
 def trainer_of(method: str, **flags: object) -> Trainer:

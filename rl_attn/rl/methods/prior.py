@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
@@ -21,6 +21,7 @@ from rl_attn.errors import UserError
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.methods.camal import Camal
 from rl_attn.run.settings import NotNegative, Share
+from rl_attn.run.teacher import TeacherSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,17 +34,9 @@ _FIRST = 8  # frames of the first rollout, whose time is not known yet
 
 
 @dataclass
-class TeacherSettings:
-    """Which vision-language model makes the masks, and how many."""
+class RolloutTeacher(TeacherSettings):
+    """A teacher of frames that are played just now, and how many of them it labels."""
 
-    method: Literal["clip-es", "naclip", "cam"] = "clip-es"
-    """how masks are read off the model, see supervised.masks"""
-    model: str = "doom"
-    """a model of open_clip, or the one that python -m rl_attn.teachers.offline trains"""
-    weights: str = "openai"
-    """tag of open_clip's or a file"""
-    words: tuple[str, ...] = ()
-    """what to ask for (default: the targets' names)"""
     budget: Annotated[float, Interval(gt=0, lt=1)] = 0.2
     """largest share of the training time that labelling may take"""
     every: NotNegative[int] = 0
@@ -59,7 +52,7 @@ class TeacherSettings:
 class Prior(Camal):
     """Train a PPO agent with the CAMAL loss on masks that a vision-language model makes."""
 
-    teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    teacher: RolloutTeacher = field(default_factory=RolloutTeacher)
 
     def check(self, settings: Args) -> None:
         if self.empty_mask == "suppress":

@@ -10,7 +10,7 @@ from rl_attn.agents import RolloutStorage
 from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks
 from rl_attn.rl.methods import Context, prior
-from rl_attn.rl.methods.prior import Prior, TeacherSettings, target_words
+from rl_attn.rl.methods.prior import Prior, RolloutTeacher, target_words
 from rl_attn.rl.settings import Args, args_type, validate
 from rl_attn.run.cli import parse
 from rl_attn.teachers import Taught
@@ -27,7 +27,7 @@ class Clock:
 
 
 def a_prior(clip_folder, ranks=ALONE, **options):
-    method = Prior(teacher=TeacherSettings(model=str(clip_folder), **options))
+    method = Prior(teacher=RolloutTeacher(model=str(clip_folder), **options))
     cpu = torch.device("cpu")
     method.context = Context(None, Args(), cpu, ranks, torch.Generator())
     method.prepare()
