@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from rl_attn.attention import Cells, find_cells
 from rl_attn.errors import UserError
 from rl_attn.supervised.network import Network, Output
 
@@ -76,7 +77,7 @@ class Ensemble(Network):
                 f"lenet, color-cnn or decoy-cnn, not {type(first).__name__} at {layer!r}"
             )
         super().__init__(Stacked(models), layer, precision)
-        self.copies = len(models)
+        self.copies, self.first = len(models), first
         self.linear = getattr(first, "classifier", None)
 
     def __call__(self, pictures: Tensor) -> Output:
@@ -84,7 +85,7 @@ class Ensemble(Network):
         with self.autocast(pictures):
             features, logits = self.halves(pictures)
         if self.linear is None:
-            return Output(logits.float(), features)
+            return Output(logits.float(), features, cells=self.cells(pictures))
         weight = self.model.parameter("classifier.weight")  # (S, classes, K)
         classes = weight.shape[1]
         rows = torch.arange(self.copies, device=pictures.device) * classes
@@ -93,7 +94,11 @@ class Ensemble(Network):
             features,
             weight.flatten(0, 1),
             rows.repeat_interleave(len(pictures) // self.copies),
+            self.cells(pictures),
         )
+
+    def find_cells(self, pictures: Tensor) -> Cells:
+        return find_cells(self.first.features, pictures)  # the others' are alike
 
 
 def _key(name: str) -> str:

@@ -1,8 +1,8 @@
 """How well a network classifies and where it looks, on one split.
 
 Attention is one protocol for all methods: the Grad-CAM of the true class at the tapped layer,
-divided by its maximum, upsampled to the pictures; for networks without feature maps the absolute
-input gradient. Pictures with an empty mask count for accuracy alone.
+divided by its maximum, upsampled to the pictures by where its cells lie; for networks without
+feature maps the absolute input gradient. Pictures with an empty mask count for accuracy alone.
 
     accuracy, worst_group_accuracy         in [0, 1]
     precision, recall, f1                  of the second of two classes; of more, classes' mean
@@ -19,17 +19,7 @@ import torch
 from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 
-from rl_attn.attention import (
-    alpha_beta,
-    as_map,
-    energy_inside,
-    input_gradient,
-    iou,
-    iou_ceiling,
-    mask_weights,
-    pointing_game,
-    upsample,
-)
+from rl_attn.attention import PIXELS, Attention, as_map, input_gradient, measure
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.network import Network
@@ -49,14 +39,14 @@ def at_rest(network: Network) -> Iterator[None]:
             parameter.requires_grad_(requires_grad)
 
 
-def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Logits (B, classes) and attention (B, h, w) of the true classes, without a graph."""
+def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Attention]:
+    """Logits (B, classes) and attention of the true classes, without a graph."""
     with torch.enable_grad():
         pictures = batch.pictures.detach()
         if network.layer is None:
             output = network.by_input(pictures)
             gradient = input_gradient(output.score(batch.labels), pictures, second_order=False)
-            attention = as_map(gradient)
+            attention = Attention(as_map(gradient), PIXELS)
         else:
             output = network(pictures)
             attention = output.grad_cam(batch.labels, second_order=False)
@@ -122,16 +112,4 @@ def measured(network: Network, batch: Batch) -> dict[str, Tensor]:
     found = {"predicted": logits.argmax(1)}
     if batch.masks is None:
         return found
-    weights = mask_weights(batch.masks, tuple(attention.shape[1:]))
-    alpha, beta = alpha_beta(attention, weights)
-    full = upsample(attention, tuple(batch.masks.shape[1:]))
-    return found | {
-        "iou": iou(full, batch.masks),
-        "iou_ceiling": iou_ceiling(batch.masks, tuple(attention.shape[1:])),
-        "energy_inside": energy_inside(full, batch.masks),
-        "pointing_game": pointing_game(full, batch.masks),
-        "alpha": alpha,
-        "beta": beta,
-        "dead_maps": (attention.amax(dim=(1, 2)) == 0).float(),
-        "present": weights.present,
-    }
+    return found | measure(attention, batch.masks)

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rl_attn.attention import deletion, insertion, upsample
+from rl_attn.attention import deletion, insertion
 from rl_attn.attention.curves import Curve
 from rl_attn.supervised.batches import Batches
 from rl_attn.supervised.evaluation import at_rest, attention_of
@@ -63,7 +63,7 @@ def faithfulness(
         return probabilities.gather(1, batch.labels[rows][:, None])[:, 0]
 
     with at_rest(network):
-        attention = upsample(attention_of(network, batch)[1], size)
+        attention = attention_of(network, batch)[1].upsample(size)
         follow = {"points": points, "removed": black}
         return Faithfulness(
             deletion(confidence, batch.pictures.detach(), attention, **follow),

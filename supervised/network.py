@@ -8,7 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rl_attn.attention import cam, differentiable_attention, grad_cam, tap
+from rl_attn.attention import (
+    Attention,
+    Cells,
+    cam,
+    differentiable_attention,
+    find_cells,
+    grad_cam,
+    tap,
+)
 
 
 class Output(NamedTuple):
@@ -18,18 +26,20 @@ class Output(NamedTuple):
     features: Tensor | None = None  # (B, K, h, w); None where they were not asked for
     weight: Tensor | None = None  # (rows, K): of a linear head on averaged features
     first_row: Tensor | int = 0  # of each sample's classes in `weight`, (B,) or 0
+    cells: Cells | None = None  # where the cells of the features lie in the pictures
 
     def score(self, labels: Tensor) -> Tensor:
         """Each sample's logit of its label, (B,)."""
         return self.logits.gather(1, labels[:, None])[:, 0]
 
-    def grad_cam(self, labels: Tensor, **options) -> Tensor:
-        """The labels' Grad-CAM (B, h, w); options as of `rl_attn.attention.grad_cam`."""
-        return grad_cam(self.score(labels), self.features, **options)
+    def grad_cam(self, labels: Tensor, **options) -> Attention:
+        """The labels' Grad-CAM; options as of `rl_attn.attention.grad_cam`."""
+        return Attention(grad_cam(self.score(labels), self.features, **options), self.cells)
 
-    def cam(self, labels: Tensor, **options) -> Tensor:
-        """The labels' CAM (B, h, w), where the head is linear on averaged features."""
-        return cam(self.features, self.weight, labels + self.first_row, **options)
+    def cam(self, labels: Tensor, **options) -> Attention:
+        """The labels' CAM, where the head is linear on averaged features."""
+        maps = cam(self.features, self.weight, labels + self.first_row, **options)
+        return Attention(maps, self.cells)
 
     def evidence(self) -> Tensor:
         """Signed evidence (B, classes, h, w) for every class, of one network with such a head."""
@@ -47,12 +57,26 @@ class Network:
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
         self.halved = layer is not None and layer == getattr(model, "layer", None)
         self.halved &= hasattr(model, "features") and hasattr(model, "head")
+        self._cells: dict[tuple[int, int], Cells] = {}  # by the size of the pictures
 
     def __call__(self, pictures: Tensor) -> Output:
         """Logits and feature maps of pictures (B, C, H, W), normalised."""
         with self.autocast(pictures):
             maps, logits = self.halves(pictures) if self.halved else self.tapped(pictures)
-        return Output(logits.float(), maps, head_weight(self.model, maps.shape[1]))
+        weight = head_weight(self.model, maps.shape[1])
+        return Output(logits.float(), maps, weight, cells=self.cells(pictures))
+
+    def cells(self, pictures: Tensor) -> Cells:
+        """Where the cells of the maps of such pictures lie."""
+        size = tuple(pictures.shape[2:])
+        if size not in self._cells:
+            self._cells[size] = self.find_cells(pictures)
+        return self._cells[size]
+
+    def find_cells(self, pictures: Tensor) -> Cells:
+        if self.halved:
+            return find_cells(self.model.features, pictures)
+        return find_cells(lambda x: self.tapped(x)[0], pictures, model=self.model)
 
     def halves(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Maps and logits without a tap, whose hooks are felt in a forward as short as LeNet's."""

@@ -188,12 +188,13 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
     """Check the tap, give batches their targets; returns the method's own parameters."""
     index = torch.arange(min(args.batch_size, len(data.train), 16))
     batch = data.train.take(index.repeat(network.copies))
-    grid = None
+    grid = cells = None
     if network.layer is not None:
         try:
             if method.needs_features and network.copies == 1:
                 check(network, batch)
-            grid = tuple(attention_of(network, batch)[1].shape[1:])
+            attention = attention_of(network, batch)[1]
+            grid, cells = attention.grid, attention.cells
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise UserError(
@@ -203,7 +204,9 @@ def fit_method(args: Args, method: Method, network: Network, data: Data) -> torc
     if type(method).target is not Method.target:
         still = args.crop == "none" and not args.flip
         for batches in (data.train, data.validation):
-            batches.give_target(lambda masks, known: method.target(masks, grid, known), still)
+            batches.give_target(
+                lambda masks, known: method.target(masks, grid, cells, known), still
+            )
     extra = method.module(data.size, grid)
     extra = torch.nn.Module() if extra is None else extra.to(batch.pictures.device)
     method.data_root = Path(args.data_root)

@@ -7,7 +7,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rl_attn.attention import upsample
 from rl_attn.pictures import captioned, enlarged, grid, heat, side_by_side
 from rl_attn.supervised.batches import Batches
 from rl_attn.supervised.evaluation import at_rest, attention_of
@@ -40,35 +39,32 @@ class Sample:
         self.masks = masks.numpy()
 
     def attention(self, network: Network) -> Tensor:
-        """(n, h, w) in [0, 1], on the CPU; of several networks the first one's."""
+        """(n, H, W) in [0, 1], on the CPU; of several networks the first one's."""
         with at_rest(network):
             repeated = self.batches.take(self.index.repeat(network.copies))
-            return attention_of(network, repeated)[1][: len(self.index)].cpu()
+            attention = attention_of(network, repeated)[1][: len(self.index)]
+            return attention.upsample(self.size).float().cpu()
 
     def arrays(self, attention: Tensor) -> dict[str, np.ndarray]:
         """frames (n, H, W, C) uint8, masks and attention (n, H, W) in [0, 1], for a file."""
-        full = self._full(attention)
-        return {"frames": self.frames, "masks": self.masks, "attention": full}
+        return {"frames": self.frames, "masks": self.masks, "attention": attention.numpy()}
 
     def picture(self, attention: Tensor) -> np.ndarray:
         """frame | mask | attention, a row a picture, RGB uint8."""
-        maps, scale = self._full(attention), max(1, HEIGHT // self.size[0])
+        maps, scale = attention.numpy(), max(1, HEIGHT // self.size[0])
         rows = zip(self.frames, self.masks, maps, strict=True)
         return grid([side_by_side(*row, scale=scale) for row in rows])
 
     def before_and_after(self, before: Tensor, after: Tensor) -> np.ndarray:
         """frame | mask | attention before | after training, RGB uint8."""
         scale, rows = max(1, HEIGHT // self.size[0]), []
-        maps = zip(self.frames, self.masks, self._full(before), self._full(after), strict=True)
+        maps = zip(self.frames, self.masks, before.numpy(), after.numpy(), strict=True)
         for frame, mask, early, late in maps:
             row = side_by_side(frame, mask, early, scale)
             rgb = enlarged(frame if frame.shape[2] == 3 else frame.repeat(3, axis=2), scale)
             gap = np.full((len(row), 2, 3), 255, np.uint8)
             rows.append(np.hstack([row, gap, heat(rgb, late)]))
         return captioned(grid(rows), ["picture", "mask", "before", "after"], height=20)
-
-    def _full(self, attention: Tensor) -> np.ndarray:
-        return upsample(attention.float(), self.size).numpy()
 
 
 def save(picture: np.ndarray, file: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_attn.attention import SpatialVariance, upsample
+from rl_attn.attention import SpatialVariance
 from rl_attn.run.files import replacing
 from rl_attn.supervised.batches import Batches
 from rl_attn.supervised.evaluation import at_rest, attention_of
@@ -29,7 +29,7 @@ def spatial_variance(network: Network, batches: Batches) -> dict[str, np.ndarray
     with at_rest(network):
         for batch in batches.in_order(_BATCH, network.copies):
             attention = attention_of(network, batch)[1]
-            attended.add(upsample(attention, tuple(batch.pictures.shape[2:])))
+            attended.add(attention.upsample(tuple(batch.pictures.shape[2:])))
             if batch.masks is not None:
                 on = batch.masks > 0.5
                 present = on.flatten(1).any(1)

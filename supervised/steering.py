@@ -93,11 +93,12 @@ class Steered:
 
 
 def looked(network: Network, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (1, classes), and the Grad-CAM (1, h, w) of the class that they prefer."""
+    """Logits (1, classes), and the Grad-CAM (1, H, W) of the class that they prefer."""
     with at_rest(network):
         with torch.no_grad():
             label = network.plain(x).logits.argmax(1)
-        return attention_of(network, Batch(x, label, None, None, torch.arange(1)))
+        logits, attention = attention_of(network, Batch(x, label, None, None, torch.arange(1)))
+    return logits, attention.upsample(tuple(x.shape[2:]))
 
 
 def fitted(picture: np.ndarray, size: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from rl_attn.attention.backbones import standard_layer
 from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
-from rl_attn.attention.cells import Cells, cells_of
+from rl_attn.attention.cells import PIXELS, Cells, cells_of, evenly
 from rl_attn.attention.contrast import contrast, diff_grad_cam
 from rl_attn.attention.controls import (
     random_control,
@@ -12,6 +12,7 @@ from rl_attn.attention.controls import (
 )
 from rl_attn.attention.curves import deletion, insertion
 from rl_attn.attention.decomposition import contextual_decomposition
+from rl_attn.attention.fields import find_cells
 from rl_attn.attention.guided import guided_backpropagation, guided_relus
 from rl_attn.attention.inputs import as_map, class_score, input_gradient, input_x_gradient
 from rl_attn.attention.legrad import le_grad, record_attention
@@ -45,7 +46,15 @@ from rl_attn.attention.losses import (
     suppress_only,
 )
 from rl_attn.attention.maps import grad_cam, normalize, upsample
-from rl_attn.attention.masks import MaskWeights, mask_weights, pool_mask, resize_mask, union
+from rl_attn.attention.masks import (
+    MaskWeights,
+    in_unit,
+    mask_weights,
+    pool_mask,
+    resize_mask,
+    union,
+)
+from rl_attn.attention.measure import measure
 from rl_attn.attention.metrics import (
     SpatialVariance,
     energy_inside,
@@ -58,6 +67,7 @@ from rl_attn.attention.metrics import (
 from rl_attn.attention.morphology import dilate, edge_band, erode, learning_to_look_mask
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
 from rl_attn.attention.perturbation import greydanus, sarfa
+from rl_attn.attention.placed import Attention
 from rl_attn.attention.random_masks import RandomMasks
 from rl_attn.attention.rise import (
     INDISPENSABLE,
@@ -75,8 +85,10 @@ from rl_attn.attention.taps import differentiable_attention, tap
 
 __all__ = [
     "INDISPENSABLE",
+    "PIXELS",
     "PRECLUDED",
     "UNDECIDED",
+    "Attention",
     "Cells",
     "LearnedImputation",
     "MaskWeights",
@@ -106,8 +118,10 @@ __all__ = [
     "energy_inside",
     "entropy",
     "erode",
+    "evenly",
     "evidence_alignment",
     "expected_gradients",
+    "find_cells",
     "gals_attention",
     "gals_gradient",
     "grad_cam",
@@ -119,6 +133,7 @@ __all__ = [
     "haics",
     "hint",
     "hires_cam",
+    "in_unit",
     "input_gradient",
     "input_x_gradient",
     "insertion",
@@ -133,6 +148,7 @@ __all__ = [
     "mask_weights",
     "masked",
     "mean_iou",
+    "measure",
     "normalize",
     "paric",
     "paric_reference",

@@ -4,7 +4,8 @@ Maps are commonly stretched over the picture as if their cells covered it evenly
 networks that pad their borders. Convolutions without padding see no further than the last window
 that fits: a cell of CleanRL's network at 160 x 120 sees 36 x 36 pixels round (17.5 + 8 i), while
 stretching puts it at 4.5 + 10 i, up to 17 pixels away, which is more than most monsters measure.
-`Cells` says where the cells truly are; None, everywhere, means stretched.
+`Cells` says where the cells truly are; `fields.py` finds it for any network. None, where a bare map
+is taken, means stretched.
 
 Letters: B samples, h x w cells, H x W pixels.
 """
@@ -16,8 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: (first, step): cell i is centred at pixel first + i * step, along both axes.
-Cells = tuple[float, float]
+#: (first, step): cell i is centred at pixel first + i * step.
+Line = tuple[float, float]
+
+#: Along both axes, or the rows' line and the columns'.
+Cells = Line | tuple[Line, Line]
+
+#: Every pixel is a cell of its own.
+PIXELS: Cells = (0.0, 1.0)
 
 _POINTWISE = (
     *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
@@ -54,9 +61,26 @@ def cells_of(layers: Iterable[nn.Module]) -> Cells | None:
     return first, step
 
 
+def lines(cells: Cells | None) -> tuple[Line, Line] | tuple[None, None]:
+    """The rows' line and the columns'."""
+    if cells is None or isinstance(cells[0], tuple):
+        return cells or (None, None)
+    return cells, cells
+
+
+def evenly(size: tuple[int, int], grid: tuple[int, int]) -> Cells:
+    """Cells (h, w) that cover a picture (H, W) evenly, as the patches of a transformer do.
+
+    >>> evenly((224, 224), (14, 14))
+    (7.5, 16.0)
+    """
+    rows, columns = (((n / m - 1) / 2, n / m) for n, m in zip(size, grid, strict=True))
+    return rows if rows == columns else (rows, columns)
+
+
 @lru_cache(maxsize=64)
 def interpolation(
-    size: int, grid: int, cells: Cells | None, device: torch.device, dtype: torch.dtype
+    size: int, grid: int, cells: Line | None, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     """(size, grid) matrix of the linear interpolation from `grid` cells to `size` pixels.
 
@@ -72,13 +96,13 @@ def interpolation(
 
 
 @lru_cache(maxsize=64)
-def nearest_cell(size: int, grid: int, cells: Cells, device: torch.device) -> Tensor:
+def nearest_cell(size: int, grid: int, cells: Line, device: torch.device) -> Tensor:
     """Which of `grid` cells is nearest to each pixel, (size,) int64; the lower one in a tie."""
     place = _places(size, cells, device, torch.float64)
     return (place - 0.5).ceil().clamp(0, grid - 1).long()
 
 
-def _places(size: int, cells: Cells, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _places(size: int, cells: Line, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Where each pixel lies, counted in cells, (size,)."""
     first, step = cells
     return (torch.arange(size, device=device, dtype=dtype) - first) / step

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rl_attn.attention.cells import Cells, interpolation
+from rl_attn.attention.cells import Cells, interpolation, lines
 
 Normalization = Literal["max", "minmax", "none"]
 Dead = Literal["zero", "signed"]
@@ -143,8 +143,8 @@ def upsample(attention: Tensor, size: tuple[int, int], cells: Cells | None = Non
         stretched = F.interpolate(attention[:, None], size, mode="bilinear", align_corners=False)
         return stretched[:, 0]
     rows, columns = (
-        interpolation(pixels, number, cells, attention.device, attention.dtype)
-        for pixels, number in zip(size, attention.shape[1:], strict=True)
+        interpolation(pixels, number, line, attention.device, attention.dtype)
+        for pixels, number, line in zip(size, attention.shape[1:], lines(cells), strict=True)
     )  # (H, h), (W, w)
     return rows @ attention @ columns.T
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rl_attn.attention.cells import Cells, interpolation, nearest_cell
+from rl_attn.attention.cells import Cells, interpolation, lines, nearest_cell
 
 Resize = Literal["area", "max", "bilinear", "nearest"]
 
@@ -40,15 +40,16 @@ def mask_weights(mask: Tensor, grid: tuple[int, int], cells: Cells | None = None
     """Project masks onto the grid of the attention maps, once, when they arrive.
 
     Args:
-        mask: (B, H, W) in [0, 1], any dtype.
+        mask: (B, H, W), see `in_unit`.
         grid: (h, w) of the attention maps; (H, W) leaves the mask as it is.
         cells: where these maps' cells lie in the mask; None: stretched over it.
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
-    mask = mask if mask.dtype == torch.float64 else mask.float()
-    rows = interpolation(mask.shape[1], grid[0], cells, mask.device, mask.dtype)  # (H, h)
-    columns = interpolation(mask.shape[2], grid[1], cells, mask.device, mask.dtype)  # (W, w)
+    mask = in_unit(mask)
+    down, across = lines(cells)
+    rows = interpolation(mask.shape[1], grid[0], down, mask.device, mask.dtype)  # (H, h)
+    columns = interpolation(mask.shape[2], grid[1], across, mask.device, mask.dtype)  # (W, w)
     with torch.autocast(mask.device.type, enabled=False):
         projected = torch.einsum("bHW,Hh,Ww->bhw", mask, rows, columns)  # U^T M
     everything = rows.sum(0)[:, None] * columns.sum(0)[None, :]  # U^T 1
@@ -58,6 +59,34 @@ def mask_weights(mask: Tensor, grid: tuple[int, int], cells: Cells | None = None
     outside = (everything - projected) / off.clamp_min(torch.finfo(mask.dtype).tiny)[:, None, None]
     full = (off <= 0)[:, None, None]
     return MaskWeights(inside, outside.masked_fill(full, 0.0), on > 0)
+
+
+def in_unit(mask: Tensor, least: int = 0) -> Tensor:
+    """Masks of any shape as floats in [0, 1]: the one gate of all losses and metrics.
+
+    Args:
+        mask: bool; floats in [0, 1], which stay as they are; or integers, all of them 0 or 1, or
+            all of them 0 or 255.
+        least: -1 for signed labels, whose floats may go down to -1 and whose integers may be -1.
+
+    Raises:
+        ValueError: anything else, such as label values or NaN: which of them are on cannot be told.
+
+    >>> in_unit(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([0., 1.])
+    """
+    if mask.dtype == torch.bool or mask.numel() == 0:
+        return mask.float()
+    low, high = (value.item() for value in mask.aminmax())
+    exact = mask if mask.dtype == torch.float64 else mask.float()
+    if least <= low and high <= 1:
+        return exact
+    if not mask.is_floating_point() and high == 255 and ((mask == 0) | (mask == 255)).all():
+        return exact / 255
+    raise ValueError(
+        f"a mask is bool, within [0, 1], or integers of 0 and 255; this {mask.dtype} one goes from "
+        f"{low:g} to {high:g}: divide it by its largest value, or compare it with a label"
+    )
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int], mode: Resize = "area") -> Tensor:
@@ -87,19 +116,30 @@ def resize_mask(mask: Tensor, size: tuple[int, int], mode: Resize = "area") -> T
 
 
 def pool_mask(
-    mask: Tensor, grid: tuple[int, int], cells: Cells | None, mode: Literal["area", "max"] = "area"
+    mask: Tensor,
+    grid: tuple[int, int],
+    cells: Cells | None,
+    mode: Literal["area", "max", "nearest"] = "area",
 ) -> Tensor:
-    """Masks (B, H, W) at the cells of a map, (B, h, w) float, each of the pixels nearest to it.
+    """Masks or labels (B, H, W) at the cells of a map, (B, h, w) float.
 
-    Without `cells` it is `resize_mask`. Cells at the rim own the pixels out to the border.
+    Each cell takes the mean or the maximum of the pixels nearest to it, those at the rim out to the
+    border; or the one pixel at its centre. Without `cells` it is `resize_mask`.
     """
     if cells is None:
         return resize_mask(mask, grid, mode)
     mask = mask if mask.dtype == torch.float64 else mask.float()
+    if mode == "nearest":
+        rows, columns = (
+            (torch.arange(number, device=mask.device) * step + first).round().long()
+            for number, (first, step) in zip(grid, lines(cells), strict=True)
+        )
+        rows, columns = rows.clamp(0, mask.shape[1] - 1), columns.clamp(0, mask.shape[2] - 1)
+        return mask[:, rows[:, None], columns]
     reduce = {"area": "mean", "max": "amax"}[mode]
-    for axis, number in zip((1, 2), grid, strict=True):
+    for axis, number, line in zip((1, 2), grid, lines(cells), strict=True):
         shape = [len(mask), *mask.shape[1:]]
-        owner = nearest_cell(shape[axis], number, cells, mask.device)
+        owner = nearest_cell(shape[axis], number, line, mask.device)
         owner = owner.view(-1, 1) if axis == 1 else owner
         index, shape[axis] = owner.expand_as(mask), number
         mask = mask.new_zeros(shape).scatter_reduce(axis, index, mask, reduce, include_self=False)

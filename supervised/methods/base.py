@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rl_attn.attention import Cells
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.network import Network, Output
 
@@ -60,13 +61,17 @@ class Method:
         return masks
 
     def target(
-        self, masks: Tensor, grid: tuple[int, int] | None, known: Tensor | None = None
+        self,
+        masks: Tensor,
+        grid: tuple[int, int] | None,
+        cells: Cells | None = None,
+        known: Tensor | None = None,
     ) -> Any:
         """What `batch.target` is made of masks (N, H, W) in [0, 1]: to be indexed by samples.
 
         Called once for the whole set where pictures are not augmented, whose batches then carry no
         masks, else for every batch.
-        grid: (h, w) of the feature maps.
+        grid, cells: (h, w) of the feature maps, and where they lie in the pictures.
         known: (N, H, W) bool, False where nobody said anything; None: all is known.
         """
         return None

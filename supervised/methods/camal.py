@@ -10,7 +10,14 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from rl_attn.attention import MaskWeights, alpha_beta, camal_loss, mask_weights
+from rl_attn.attention import (
+    Attention,
+    Cells,
+    MaskWeights,
+    alpha_beta,
+    camal_loss,
+    mask_weights,
+)
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
 
@@ -30,10 +37,14 @@ class Camal(GradCamMethod):
     """pictures whose mask is empty: no CAMAL loss, or suppress all attention"""
 
     def target(
-        self, masks: Tensor, grid: tuple[int, int], known: Tensor | None = None
+        self,
+        masks: Tensor,
+        grid: tuple[int, int],
+        cells: Cells | None = None,
+        known: Tensor | None = None,
     ) -> MaskWeights:
-        return mask_weights(masks, grid)
+        return mask_weights(masks, grid, cells)
 
-    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        alpha, beta = alpha_beta(attention, batch.target)
+    def penalty(self, attention: Attention, batch: Batch) -> Tensor:
+        alpha, beta = alpha_beta(attention.map, batch.target)
         return camal_loss(alpha, beta, batch.target.present, self.empty_mask)

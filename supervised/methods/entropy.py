@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from rl_attn.attention import entropy
+from rl_attn.attention import Attention, entropy
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
 
@@ -17,5 +17,5 @@ class Entropy(GradCamMethod):
     name: ClassVar[str] = "entropy"
     needs_masks: ClassVar[bool] = False
 
-    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+    def penalty(self, attention: Attention, batch: Batch) -> Tensor:
         return entropy(attention)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from rl_attn.attention import Attention
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, cross_entropy
 from rl_attn.supervised.network import Network
@@ -21,13 +22,16 @@ class GradCamMethod(Method):
     relu: ClassVar[bool] = True
     normalization: ClassVar[str] = "max"
 
+    #: Whether cells are compared with the mask as if they were stretched over it.
+    stretched: ClassVar[bool] = False
+
     weight: float = 1.0
     """of the attention loss"""
     second_order: bool = True
     """let the loss reach the layers above the feature maps"""
 
-    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        """(B,) of attention (B, h, w) in [0, 1]."""
+    def penalty(self, attention: Attention | Tensor, batch: Batch) -> Tensor:
+        """(B,) of attention in [0, 1]; of the bare map (B, h, w) where it is `stretched`."""
         raise NotImplementedError
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -38,17 +42,20 @@ class GradCamMethod(Method):
             relu=self.relu,
             second_order=self.second_order,
         )
-        task, penalty = cross_entropy(output, batch), self.penalty(attention, batch)
+        compared = attention.map if self.stretched else attention
+        task, penalty = cross_entropy(output, batch), self.penalty(compared, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs
 
 
 @dataclass
 class HalfGradientMethod(GradCamMethod):
-    """As much published code has it: no ReLU, min-max, and channel weights that are constants."""
+    """As much published code has it: no ReLU, min-max, channel weights that are constants, and
+    cells that are stretched over the picture."""
 
     relu: ClassVar[bool] = False
     normalization: ClassVar[str] = "minmax"
+    stretched: ClassVar[bool] = True
 
     second_order: bool = False
     """let the loss reach the layers above the feature maps; the released code does not"""

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from rl_attn.attention import dilate, edge_band, kl_alignment, resize_mask
+from rl_attn.attention import Attention, dilate, edge_band, kl_alignment, resize_mask
 from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, cross_entropy
@@ -122,14 +122,15 @@ class LearningToLook(TwoPhases):
             on = torch.cat([dilate(part.float(), 1) for part in on.split(4096)])
         return on.to(torch.uint8) * 255
 
-    def target(self, masks: Tensor, grid: tuple[int, int], known: Tensor | None = None) -> Tensor:
-        """As coded: what is on at all becomes fully so, and each cell takes its nearest pixel."""
+    def target(self, masks: Tensor, grid: tuple[int, int], *_: object) -> Tensor:
+        """As coded: what is on at all becomes fully so, and each cell takes its nearest pixel, as
+        if the cells were stretched over the picture."""
         return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
 
     def divergence(self, output: Output, batch: Batch) -> Tensor:
-        return kl_alignment(self.attention(output, batch), batch.target, self.formula)
+        return kl_alignment(self.attention(output, batch).map, batch.target, self.formula)
 
-    def attention(self, output: Output, batch: Batch) -> Tensor:
+    def attention(self, output: Output, batch: Batch) -> Attention:
         """The CAM; Grad-CAM where the head is not linear on averaged features."""
         if output.weight is None:
             return output.grad_cam(batch.labels, normalization="minmax", epsilon=self.epsilon)

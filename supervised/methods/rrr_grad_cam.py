@@ -1,9 +1,9 @@
 """RRR-G: RRR on Grad-CAM instead of the input gradient (Schramowski et al. 2020).
 
 As the XIL typology runs it (Friedrich et al. 2023): the map of the *predicted* class without ReLU,
-scaled by min-max, with constant channel weights; its squares off the mask are summed over the batch
-and weighted by 1 on DecoyMNIST, 10 on its Fashion-MNIST. Data: `--data-options variant=rrr
-mask=not-patch`.
+scaled by min-max, with constant channel weights and stretched over the picture; its squares off the
+mask are summed over the batch and weighted by 1 on DecoyMNIST, 10 on its Fashion-MNIST. Data:
+`--data-options variant=rrr mask=not-patch`.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class RrrGradCam(Method):
         attention = output.grad_cam(
             predicted, normalization="minmax", relu=False, second_order=self.second_order
         )
-        penalty = batch_size(network, batch) * rrr(attention, batch.masks)
+        penalty = batch_size(network, batch) * rrr(attention.map, batch.masks)
         task = cross_entropy(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from rl_attn.attention import suppress_only
+from rl_attn.attention import Attention, suppress_only
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
 
@@ -22,5 +22,5 @@ class SuppressOnly(GradCamMethod):
     norm: Literal["l1", "l2"] = "l1"
     """mean attention outside, or mean squared attention"""
 
-    def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+    def penalty(self, attention: Attention, batch: Batch) -> Tensor:
         return suppress_only(attention, batch.masks, self.norm)

@@ -32,7 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rl_attn.attention import Scores
+from rl_attn.attention import Cells, Scores
 from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.evaluation import at_rest, scores
@@ -133,7 +133,11 @@ class Vapl(Method):
         return masks
 
     def target(
-        self, masks: Tensor, grid: tuple[int, int] | None, known: Tensor | None = None
+        self,
+        masks: Tensor,
+        grid: tuple[int, int] | None,
+        cells: Cells | None = None,
+        known: Tensor | None = None,
     ) -> Tensor:
         return decode(masks, known)
 

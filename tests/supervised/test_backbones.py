@@ -31,7 +31,7 @@ def test_lenet_s_map_is_the_raw_output_of_conv2():
                        zip(labels, output.features, strict=True)])  # fmt: skip
     low, high = raw.amin(1, keepdim=True), raw.amax(1, keepdim=True)
     by_hand = ((raw - low) / (high - low)).view(2, 10, 10)
-    torch.testing.assert_close(output.cam(labels, normalization="minmax"), by_hand)
+    torch.testing.assert_close(output.cam(labels, normalization="minmax").map, by_hand)
 
 
 def test_a_fresh_vit_has_a_head_that_attends():
@@ -126,7 +126,8 @@ def test_halves_are_what_a_tap_between_them_gives(name):
     maps, logits = network.tapped(x)
     output = network(x)
     torch.testing.assert_close((output.logits, output.features), (logits, maps))
-    expected = Output(logits, maps).grad_cam(labels)
-    torch.testing.assert_close(output.grad_cam(labels), expected)
+    expected = Output(logits, maps, cells=(6.5, 2.0)).grad_cam(labels)
+    assert output.grad_cam(labels).cells == expected.cells  # two windows of 5, a pool of 2
+    torch.testing.assert_close(output.grad_cam(labels).map, expected.map)
     network.model.requires_grad_(False)  # as in evaluation: the map is where the graph begins
-    torch.testing.assert_close(network(x).grad_cam(labels), expected)
+    torch.testing.assert_close(network(x).grad_cam(labels).map, expected.map)

@@ -9,8 +9,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from rl_attn.attention.cells import Cells
-from rl_attn.attention.masks import MaskWeights, mask_weights
+from rl_attn.attention.masks import MaskWeights
+from rl_attn.attention.placed import Attention, map_of, weights_of
 
 EmptyMask = Literal["skip", "suppress"]
 
@@ -36,23 +36,20 @@ def alpha_beta(attention: Tensor, weights: MaskWeights) -> tuple[Tensor, Tensor]
     return alpha, beta
 
 
-def camal(
-    attention: Tensor, mask: Tensor, *, empty_mask: EmptyMask = "skip", cells: Cells | None = None
-) -> Tensor:
+def camal(attention: Attention | Tensor, mask: Tensor, *, empty_mask: EmptyMask = "skip") -> Tensor:
     """CAMAL: attend to the mask, and nowhere else (Hundal et al. 2026, Eq. 1 and 2).
 
     Args:
-        attention: (B, h, w) in [0, 1]; a grid coarser than the mask's is compared as if it were
-            upsampled bilinearly to it.
-        mask: (B, H, W) in [0, 1].
+        attention: in [0, 1]; a grid coarser than the mask's is compared as if it were upsampled
+            bilinearly to it, by its cells; a bare map (B, h, w) covers the mask evenly.
+        mask: (B, H, W), see `in_unit`.
         empty_mask: what a mask without a pixel asks for, see `camal_loss`.
-        cells: where the map's cells lie in the mask, see `upsample`.
 
     Returns:
         (B,) beta - alpha, in [-1, 1].
     """
-    weights = mask_weights(mask.to(attention.device), tuple(attention.shape[1:]), cells)
-    return camal_loss(*alpha_beta(attention, weights), weights.present, empty_mask)
+    maps, weights = map_of(attention), weights_of(attention, mask)
+    return camal_loss(*alpha_beta(maps, weights), weights.present, empty_mask)
 
 
 def camal_loss(

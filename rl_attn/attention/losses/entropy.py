@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from rl_attn.attention.losses.fit import FLOOR, as_distribution
+from rl_attn.attention.placed import Attention, map_of
 
 
-def entropy(attention: Tensor, mask: Tensor | None = None) -> Tensor:
+def entropy(attention: Attention | Tensor, mask: Tensor | None = None) -> Tensor:
     """Shannon entropy of the sum-normalised map over that of a uniform one, (B,) in [0, 1].
 
     Args:
         attention: (B, h, w) in [0, 1]; a dead map counts as uniform and gets no gradient.
         mask: ignored, so that this can stand where any other loss stands.
     """
+    attention = map_of(attention)
     shares = as_distribution(attention, FLOOR)
     most = math.log(max(attention[0].numel(), 2))
     return torch.special.entr(shares).sum(dim=(1, 2)) / most

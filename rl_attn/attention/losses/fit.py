@@ -3,32 +3,39 @@
 from torch import Tensor, where
 
 from rl_attn.attention.maps import DEAD
-from rl_attn.attention.masks import Resize, resize_mask
+from rl_attn.attention.masks import Resize, in_unit, pool_mask, resize_mask
+from rl_attn.attention.placed import Attention, map_of
 
 #: What is added to every cell of a distribution before its logarithm is taken.
 FLOOR = 1e-8
 
 
-def fit(mask: Tensor, attention: Tensor, mode: Resize = "area") -> Tensor:
-    """The mask (B, h, w) at the grid, the device and the precision of the attention.
+def fit(
+    mask: Tensor, attention: Attention | Tensor, mode: Resize = "area", least: int = 0
+) -> Tensor:
+    """The mask (B, h, w) at the cells, the device and the precision of the attention.
 
     Args:
-        mask: (B, H, W), any dtype.
-        attention: (B, h, w), or an attribution (B, C, h, w).
+        mask: (B, H, W), see `in_unit`, which gets `least`.
+        attention: a placed one; or a bare map (B, h, w) or attribution (B, C, h, w), which covers
+            the mask evenly.
     """
+    cells = attention.cells if isinstance(attention, Attention) else None
+    attention = map_of(attention)
     if mask.ndim != 3 or attention.ndim not in (3, 4) or len(mask) != len(attention):
         raise ValueError(
             f"expected attention (B, h, w) or (B, C, h, w) and a mask (B, H, W) of the same B, "
             f"got {tuple(attention.shape)} and {tuple(mask.shape)}"
         )
-    mask = resize_mask(mask.to(attention.device), tuple(attention.shape[-2:]), mode)
+    mask, grid = in_unit(mask.to(attention.device), least), tuple(attention.shape[-2:])
+    mask = resize_mask(mask, grid, mode) if cells is None else pool_mask(mask, grid, cells, mode)
     return mask.to(attention.dtype)
 
 
-def outside(mask: Tensor, attribution: Tensor) -> Tensor:
+def outside(mask: Tensor, attribution: Attention | Tensor) -> Tensor:
     """1 - mask, shaped to multiply an attribution (B, C, H, W) or a map (B, h, w)."""
     away = 1 - fit(mask, attribution)
-    return away[:, None] if attribution.ndim == 4 else away
+    return away[:, None] if map_of(attribution).ndim == 4 else away
 
 
 def present(mask: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Literal
 from torch import Tensor
 
 from rl_attn.attention.losses.fit import fit, present
+from rl_attn.attention.placed import Attention, map_of
 
 
 def gals_gradient(
@@ -40,7 +41,7 @@ def gals_gradient(
 
 
 def gals_attention(
-    attention: Tensor, mask: Tensor, mode: Literal["match", "outside"] = "match"
+    attention: Attention | Tensor, mask: Tensor, mode: Literal["match", "outside"] = "match"
 ) -> Tensor:
     """GALS on Grad-CAM or an attention branch (Petryk et al. 2022): mean |G - A|, (B,).
 
@@ -49,7 +50,7 @@ def gals_attention(
         mask: (B, H, W) in [0, 1].
         mode: "match" is L1 to the mask; "outside" suppresses attention off it, |G (1 - A)|.
     """
-    mask = fit(mask, attention)
+    mask, attention = fit(mask, attention), map_of(attention)
     if mode == "match":
         off = (attention - mask).abs()
     elif mode == "outside":

@@ -7,9 +7,10 @@ min-max, mean L1 to the positive labels over all cells; weight 1.
 from torch import Tensor
 
 from rl_attn.attention.losses.labels import fit_labels
+from rl_attn.attention.placed import Attention, map_of
 
 
-def gradia(attention: Tensor, labels: Tensor) -> Tensor:
+def gradia(attention: Attention | Tensor, labels: Tensor) -> Tensor:
     """GRADIA (Gao et al. 2022): mean |H - max(labels, 0)|, (B,).
 
     Args:
@@ -17,4 +18,4 @@ def gradia(attention: Tensor, labels: Tensor) -> Tensor:
         labels: (B, H, W), a mask in [0, 1] or labels in [-1, 1].
     """
     target = fit_labels(labels, attention).clamp_min(0)
-    return (attention - target).abs().mean(dim=(1, 2))
+    return (map_of(attention) - target).abs().mean(dim=(1, 2))

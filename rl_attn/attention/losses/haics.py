@@ -13,13 +13,16 @@ from typing import Literal
 from torch import Tensor
 
 from rl_attn.attention.losses.labels import fit_labels
+from rl_attn.attention.placed import Attention, map_of
 
 #: Maps normalised by min-max hold exact 0 and 1; kept this far away, the loss stays below 9.3.
 _MARGIN = 1e-4
 
 
 def haics(
-    attention: Tensor, labels: Tensor, form: Literal["intended", "released"] = "intended"
+    attention: Attention | Tensor,
+    labels: Tensor,
+    form: Literal["intended", "released"] = "intended",
 ) -> Tensor:
     """HAICS's cross-entropy on labelled cells (Shen et al. 2021), (B,); 0 without a label.
 
@@ -28,7 +31,7 @@ def haics(
         labels: (B, H, W), +1 attend, -1 do not, 0 unlabelled; see `signed_labels`.
         form: see above.
     """
-    labels = fit_labels(labels, attention)
+    labels, attention = fit_labels(labels, attention), map_of(attention)
     labelled = (labels != 0).to(attention.dtype)
     target = labels.clamp_min(0)
     inside = _MARGIN + (1 - 2 * _MARGIN) * attention

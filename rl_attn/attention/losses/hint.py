@@ -9,13 +9,14 @@ on DecoyMNIST.
 from torch import Tensor
 
 from rl_attn.attention.losses.fit import fit
+from rl_attn.attention.placed import Attention, map_of
 
 
-def hint(attention: Tensor, mask: Tensor) -> Tensor:
+def hint(attention: Attention | Tensor, mask: Tensor) -> Tensor:
     """HINT as a squared distance (Selvaraju et al. 2019): mean (H - mask)^2, (B,).
 
     Args:
         attention: (B, h, w) in [0, 1].
         mask: (B, H, W) in [0, 1], what is rewarded.
     """
-    return (attention - fit(mask, attention)).square().mean(dim=(1, 2))
+    return (map_of(attention) - fit(mask, attention)).square().mean(dim=(1, 2))

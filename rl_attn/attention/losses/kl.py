@@ -15,10 +15,11 @@ from typing import Literal
 from torch import Tensor, xlogy
 
 from rl_attn.attention.losses.fit import FLOOR, as_distribution, fit, present
+from rl_attn.attention.placed import Attention, map_of
 
 
 def kl_alignment(
-    attention: Tensor, mask: Tensor, form: Literal["released", "printed"] = "released"
+    attention: Attention | Tensor, mask: Tensor, form: Literal["released", "printed"] = "released"
 ) -> Tensor:
     """Learning to Look's attention loss (Yang et al. 2026, Eq. 2), (B,) in nats.
 
@@ -27,7 +28,7 @@ def kl_alignment(
         mask: (B, H, W) in [0, 1]; an empty one is no distribution and gives no loss.
         form: see above. "printed" adds a floor of 1e-8 to every cell of both distributions.
     """
-    mask = fit(mask, attention)
+    mask, attention = fit(mask, attention), map_of(attention)
     if form == "printed":
         source, target = as_distribution(attention, FLOOR), as_distribution(mask, FLOOR)
         divergence = source * (source / target).log()

@@ -7,13 +7,15 @@ complete, so that what is off is labelled -1.
 from torch import Tensor
 
 from rl_attn.attention.losses.fit import fit
+from rl_attn.attention.masks import in_unit
+from rl_attn.attention.placed import Attention
 
 
 def signed_labels(mask: Tensor) -> Tensor:
     """(B, H, W): +1 where the mask is above one half, else -1."""
-    return (mask > 0.5).float() * 2 - 1
+    return (in_unit(mask, least=-1) > 0.5).float() * 2 - 1
 
 
-def fit_labels(labels: Tensor, attention: Tensor) -> Tensor:
+def fit_labels(labels: Tensor, attention: Attention | Tensor) -> Tensor:
     """Labels (B, h, w) at the attention's grid by the nearest pixel, so that none is invented."""
-    return fit(labels, attention, "nearest")
+    return fit(labels, attention, "nearest", least=-1)

@@ -16,13 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rl_attn.attention.losses.labels import fit_labels
+from rl_attn.attention.masks import in_unit
+from rl_attn.attention.placed import Attention, map_of
 
 #: The slope of the tanh that stands for the step at the threshold.
 _SLOPE = 5.0
 
 
 def res_g(
-    attention: Tensor, labels: Tensor, *, slack: float = 0.1, threshold: float | None = None
+    attention: Attention | Tensor,
+    labels: Tensor,
+    *,
+    slack: float = 0.1,
+    threshold: float | None = None,
 ) -> Tensor:
     """RES-G, the loss above with `blurred_imputation` (Gao et al. 2022), (B,); 0 without a label.
 
@@ -32,12 +38,12 @@ def res_g(
         slack: disagreement that costs nothing.
         threshold: a; by default `separating_threshold` of this batch.
     """
-    labels = fit_labels(labels, attention)
+    labels, attention = fit_labels(labels, attention), map_of(attention)
     return _res(attention, labels, blurred_imputation(labels), slack, threshold)
 
 
 def res_l(
-    attention: Tensor,
+    attention: Attention | Tensor,
     labels: Tensor,
     imputation: nn.Module,
     *,
@@ -52,13 +58,14 @@ def res_l(
         imputation: positive labels (B, H, W) -> (B, h, w), such as `LearnedImputation`; its
             parameters are trained with the network's.
     """
-    imputed = imputation(labels.to(attention.device, attention.dtype).clamp_min(0))
+    fitted, attention = fit_labels(labels, attention), map_of(attention)
+    imputed = imputation(in_unit(labels.to(attention.device), -1).to(attention.dtype).clamp_min(0))
     if imputed.shape != attention.shape:
         raise ValueError(
             f"imputation of labels {tuple(labels.shape)} is {tuple(imputed.shape)}, attention is "
             f"{tuple(attention.shape)}; its stride must be the image's size over the map's"
         )
-    return _res(attention, fit_labels(labels, attention), imputed, slack, threshold)
+    return _res(attention, fitted, imputed, slack, threshold)
 
 
 def _res(

@@ -16,6 +16,7 @@ direction is.
 from torch import Tensor
 
 from rl_attn.attention.losses.fit import outside
+from rl_attn.attention.placed import Attention, map_of
 
 
 def rrr_score(logits: Tensor) -> Tensor:
@@ -23,14 +24,14 @@ def rrr_score(logits: Tensor) -> Tensor:
     return logits.log_softmax(1).sum(1)
 
 
-def rrr(attribution: Tensor, mask: Tensor) -> Tensor:
+def rrr(attribution: Attention | Tensor, mask: Tensor) -> Tensor:
     """RRR (Ross et al. 2017): the summed squared attribution outside the mask, (B,).
 
     Args:
         attribution: (B, C, H, W), the gradient of `rrr_score` by the input, or a map (B, h, w).
         mask: (B, H, W) in [0, 1], where evidence may come from: 1 - A of the paper.
     """
-    return (attribution * outside(mask, attribution)).square().flatten(1).sum(1)
+    return (map_of(attribution) * outside(mask, attribution)).square().flatten(1).sum(1)
 
 
 def rrr_colour(gradient: Tensor) -> Tensor:

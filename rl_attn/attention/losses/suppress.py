@@ -10,10 +10,12 @@ from torch import Tensor
 
 from rl_attn.attention.losses.camal import alpha_beta
 from rl_attn.attention.losses.fit import outside
-from rl_attn.attention.masks import mask_weights
+from rl_attn.attention.placed import Attention, map_of, weights_of
 
 
-def suppress_only(attention: Tensor, mask: Tensor, norm: Literal["l1", "l2"] = "l1") -> Tensor:
+def suppress_only(
+    attention: Attention | Tensor, mask: Tensor, norm: Literal["l1", "l2"] = "l1"
+) -> Tensor:
     """Mean attention (L1: beta of CAMAL's Eq. 1) or mean squared attention outside, (B,).
 
     Args:
@@ -22,10 +24,9 @@ def suppress_only(attention: Tensor, mask: Tensor, norm: Literal["l1", "l2"] = "
             map's grid. A full mask has nothing outside: 0.
     """
     if norm == "l1":
-        weights = mask_weights(mask.to(attention.device), tuple(attention.shape[1:]))
-        return alpha_beta(attention, weights)[1]
+        return alpha_beta(map_of(attention), weights_of(attention, mask))[1]
     if norm != "l2":
         raise ValueError(f"unknown norm {norm!r}: choose l1 or l2")
     away = outside(mask, attention)
-    squared = (attention * away).square().sum(dim=(1, 2))
+    squared = (map_of(attention) * away).square().sum(dim=(1, 2))
     return squared / away.sum(dim=(1, 2)).clamp_min(1e-6)

@@ -5,6 +5,7 @@ from torch import nn
 
 from rl_attn.agents import ActorCritic
 from rl_attn.attention import (
+    Attention,
     alpha_beta,
     camal,
     cells_of,
@@ -89,7 +90,7 @@ def test_weights_at_the_cells_are_eq_1_on_the_upsampled_map():
     outside = (full * (1 - mask)).sum((1, 2)) / (1 - mask).sum((1, 2))
     torch.testing.assert_close(alpha, inside)
     torch.testing.assert_close(beta, outside)
-    torch.testing.assert_close(camal(attention, mask, cells=CELLS), outside - inside)
+    torch.testing.assert_close(camal(Attention(attention, CELLS), mask), outside - inside)
 
 
 def test_pixels_belong_to_the_nearest_cell():
