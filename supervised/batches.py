@@ -30,6 +30,11 @@ class Batch(NamedTuple):
     index: Tensor  # (B,) of the split
     known: Tensor | None = None  # (B, H, W) bool, False = unknown, see `Split`; None: all known
 
+    @property
+    def allowed(self) -> Tensor:
+        """(B, H, W) in [0, 1]: where evidence may come from, as nobody has said that it may not."""
+        return self.masks if self.known is None else self.masks.masked_fill(~self.known, 1.0)
+
 
 class Draws(NamedTuple):
     """Chance of one epoch, on the CPU."""

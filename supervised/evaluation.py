@@ -112,4 +112,4 @@ def measured(network: Network, batch: Batch) -> dict[str, Tensor]:
     found = {"predicted": logits.argmax(1)}
     if batch.masks is None:
         return found
-    return found | measure(attention, batch.masks)
+    return found | measure(attention, batch.masks, batch.known)

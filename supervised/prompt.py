@@ -63,29 +63,30 @@ def refuse_oversized(file: Any) -> None:
         raise ValueError(f"the picture is {width} x {height}: at most {LARGEST} pixels a side")
 
 
-def editor_class() -> type:
-    """Gradio's ImageEditor, which looks at its files' headers before it decodes any."""
-    gr = gradio()
+def guarded(editor: Any) -> Any:
+    """An ImageEditor that looks at its files' headers before it decodes any.
 
-    class PromptEditor(gr.ImageEditor):
-        is_template = True  # drawn as an ImageEditor
+    The instance is changed, since Gradio writes a file beside the source of every subclass.
+    """
+    decode = editor.preprocess
 
-        def preprocess(self, payload: Any) -> Any:
-            value = payload
-            if payload is not None and payload.id is not None:
-                value = self.blob_storage.get(payload.id)
-            if value is not None:
-                layers = list(value.layers or [])
-                try:
-                    if len(layers) > MOST_LAYERS:
-                        raise ValueError(f"{len(layers)} layers: at most {MOST_LAYERS}")
-                    for file in (value.background, *layers, value.composite):
-                        refuse_oversized(file)
-                except ValueError as error:
-                    raise gr.Error(str(error), print_exception=False) from None
-            return super().preprocess(payload)
+    def preprocess(payload: Any) -> Any:
+        value = payload
+        if payload is not None and payload.id is not None:
+            value = editor.blob_storage.get(payload.id)
+        if value is not None:
+            layers = list(value.layers or [])
+            try:
+                if len(layers) > MOST_LAYERS:
+                    raise ValueError(f"{len(layers)} layers: at most {MOST_LAYERS}")
+                for file in (value.background, *layers, value.composite):
+                    refuse_oversized(file)
+            except ValueError as error:
+                raise gradio().Error(str(error), print_exception=False) from None
+        return decode(payload)
 
-    return PromptEditor
+    editor.preprocess = preprocess
+    return editor
 
 
 def read(editor: dict[str, Any] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +138,7 @@ def page(steered: Steered, scratch: Path) -> Any:
     with gr.Blocks(title="VAPL", analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
         gr.Markdown("Draw **red** on what is indispensable, **yellow** on what is precluded.")
         with gr.Row():
-            editor = editor_class()(
+            editor = gr.ImageEditor(
                 label="Picture and prompt",
                 type="numpy",
                 image_mode="RGBA",
@@ -147,6 +148,7 @@ def page(steered: Steered, scratch: Path) -> Any:
                 transforms=[],
                 elem_id="editor",
             )
+            guarded(editor)
             with gr.Column():
                 predict_button = gr.Button("Predict", variant="primary", elem_id="predict")
                 names = {

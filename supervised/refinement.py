@@ -7,9 +7,11 @@ then predicted from I * A. What the paper leaves open is chosen here:
 
 label k   the true label in training, as printed. For a picture whose label is to be predicted: the
           class that f_m predicts with all undecided pixels at p, their mean over the masks.
-scale     A of an indispensable pixel is mean(g) / p, of an undecided one at most 1: "max" divides
-          by the map's maximum, so that what is indispensable passes unchanged and Eq. 3's
-          proportions stay; "clamp" cuts what is above 1.
+scale     A of an indispensable pixel is mean(g) / p, of an undecided one at most 1. "undecided"
+          divides by the largest A of an undecided pixel and lets what is indispensable pass
+          unchanged: one marked pixel then leaves the undecided ones what they were. "max" divides
+          by the map's maximum, which keeps Eq. 3's proportions and dims all that is undecided to p
+          as soon as one pixel is marked; "clamp" cuts what is above 1.
 cells     masks of pixels, as printed, or of coarse cells that are upsampled (see `RandomMasks`),
           of which far fewer masks explain a picture.
 f_m       scores masks in evaluation mode: they would spoil the statistics of its BatchNorm.
@@ -39,7 +41,7 @@ from rl_attn.attention.rise import Weigh
 from rl_attn.supervised.evaluation import at_rest
 from rl_attn.supervised.network import Network
 
-Scale = Literal["max", "clamp"]
+Scale = Literal["undecided", "max", "clamp"]
 
 #: Pictures a forward, and how many pixels they may have on a CPU: 16 pictures of 224 pixels score a
 #: fifth more masks a second than 64, whose feature maps no cache holds.
@@ -54,7 +56,7 @@ class Refinement:
     keep: float = 0.1
     cells: int = 0  # of a side; 0: pixels
     tolerance: float = 0.0  # standard error of A at which masks are enough; 0: always all
-    scale: Scale = "max"
+    scale: Scale = "undecided"
     chunk: int | None = None  # pictures a forward (None: see `CHUNK`)
 
     def draw(self, size: tuple[int, int], seed: int) -> RandomMasks:
@@ -93,7 +95,10 @@ class Refinement:
         attention = weighted_mean(scores, masks, prompts, weigh)
         if self.scale == "clamp":
             return attention.clamp(max=1)
-        return normalize(attention, "max")
+        if self.scale == "max":
+            return normalize(attention, "max")
+        filled = normalize(attention * (prompts == UNDECIDED), "max")
+        return torch.where(prompts == INDISPENSABLE, 1.0, filled)
 
     def guess(self, prompted: Network, pictures: Tensor, prompts: Tensor) -> Tensor:
         """The label (B,) to refine for where it is not known."""

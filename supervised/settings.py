@@ -196,7 +196,7 @@ def validate(args: Args) -> None:
             f"--faithfulness {args.faithfulness} follows one network and --ensemble "
             f"{args.ensemble} trains several at once: leave one of them out"
         )
-    method.check()
+    method.check(args)
 
 
 def seeds_of(args: Args) -> list[int]:

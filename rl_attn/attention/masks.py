@@ -36,25 +36,38 @@ class MaskWeights(NamedTuple):
         return MaskWeights(*(field[index] for field in tuple(self)))
 
 
-def mask_weights(mask: Tensor, grid: tuple[int, int], cells: Cells | None = None) -> MaskWeights:
+def mask_weights(
+    mask: Tensor,
+    grid: tuple[int, int],
+    cells: Cells | None = None,
+    known: Tensor | None = None,
+) -> MaskWeights:
     """Project masks onto the grid of the attention maps, once, when they arrive.
 
     Args:
         mask: (B, H, W), see `in_unit`.
         grid: (h, w) of the attention maps; (H, W) leaves the mask as it is.
         cells: where these maps' cells lie in the mask; None: stretched over it.
+        known: (B, H, W) bool, False where nobody said whether a pixel matters: such pixels are
+            neither inside nor outside. None: all are known.
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
     mask = in_unit(mask)
+    if known is not None:
+        said = known.to(mask.dtype)
+        mask = mask * said
     down, across = lines(cells)
     rows = interpolation(mask.shape[1], grid[0], down, mask.device, mask.dtype)  # (H, h)
     columns = interpolation(mask.shape[2], grid[1], across, mask.device, mask.dtype)  # (W, w)
     with torch.autocast(mask.device.type, enabled=False):
         projected = torch.einsum("bHW,Hh,Ww->bhw", mask, rows, columns)  # U^T M
-    everything = rows.sum(0)[:, None] * columns.sum(0)[None, :]  # U^T 1
+        if known is None:
+            everything = rows.sum(0)[:, None] * columns.sum(0)[None, :]  # U^T 1
+        else:
+            everything = torch.einsum("bHW,Hh,Ww->bhw", said, rows, columns)
     on = mask.sum(dim=(1, 2))  # (B,)
-    off = mask.shape[1] * mask.shape[2] - on
+    off = (mask.shape[1] * mask.shape[2] if known is None else said.sum(dim=(1, 2))) - on
     inside = projected / on.clamp_min(torch.finfo(mask.dtype).tiny)[:, None, None]
     outside = (everything - projected) / off.clamp_min(torch.finfo(mask.dtype).tiny)[:, None, None]
     full = (off <= 0)[:, None, None]

@@ -20,12 +20,14 @@ from rl_attn.attention.placed import Attention
 
 
 @torch.no_grad()
-def measure(attention: Attention, mask: Tensor) -> dict[str, Tensor]:
+def measure(attention: Attention, mask: Tensor, known: Tensor | None = None) -> dict[str, Tensor]:
     """Each sample's values, (B,) float32 each, `present` bool.
 
     Args:
         attention: maps in [0, 1]; one with a cell that is negative or not finite is NaN in all.
         mask: (B, H, W) of the picture that the maps explain, see `in_unit`.
+        known: (B, H, W) bool, False where nobody said whether a pixel matters: attention there
+            counts neither way. None: all are known.
 
     >>> import torch
     >>> half = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
@@ -35,8 +37,11 @@ def measure(attention: Attention, mask: Tensor) -> dict[str, Tensor]:
     mask = in_unit(mask)
     size = tuple(mask.shape[1:])
     full = attention.upsample(size)  # (B, H, W)
-    weights = mask_weights(mask, size)
+    weights = mask_weights(mask, size, known=known)
     alpha, beta = alpha_beta(full, weights)
+    dead = (full.amax(dim=(1, 2)) == 0).float()
+    if known is not None:
+        full, mask = full * known, mask * known
     return {
         "iou": iou(full, mask),
         "iou_ceiling": iou_ceiling(mask, attention.grid, cells=attention.cells),
@@ -44,6 +49,6 @@ def measure(attention: Attention, mask: Tensor) -> dict[str, Tensor]:
         "pointing_game": pointing_game(full, mask),
         "alpha": alpha,
         "beta": beta,
-        "dead_maps": (full.amax(dim=(1, 2)) == 0).float(),
+        "dead_maps": dead,
         "present": weights.present,
     }

@@ -53,8 +53,8 @@ class Method:
     #: The folder of data sets, --data-root; the run's own is set before `prepare`.
     data_root: ClassVar[Path] = Path("data")
 
-    def check(self) -> None:
-        """Refuse hyper-parameters that cannot work (UserError)."""
+    def check(self, settings: Any) -> None:
+        """Refuse hyper-parameters that cannot work with the run's `settings` (UserError)."""
 
     def annotations(self, masks: Tensor, seed: int) -> Tensor:
         """The masks (N, H, W) uint8 to train with; controls put others in their place."""

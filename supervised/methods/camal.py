@@ -43,7 +43,7 @@ class Camal(GradCamMethod):
         cells: Cells | None = None,
         known: Tensor | None = None,
     ) -> MaskWeights:
-        return mask_weights(masks, grid, cells)
+        return mask_weights(masks, grid, cells, known)
 
     def penalty(self, attention: Attention, batch: Batch) -> Tensor:
         alpha, beta = alpha_beta(attention.map, batch.target)

@@ -64,7 +64,7 @@ class Cdep(Method):
     corner: int = 5
     """side of a corner in pixels"""
 
-    def check(self) -> None:
+    def check(self, settings: Any) -> None:
         for name in ("pixels", "corner"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name} must be 1 or more, got {getattr(self, name)}")
@@ -103,4 +103,4 @@ class Cdep(Method):
         if self.region == "corners":
             size = tuple(batch.pictures.shape[2:])
             return corners(size, self.corner).to(batch.pictures.device)[None]
-        return (1 - batch.masks)[None]
+        return (1 - batch.allowed)[None]

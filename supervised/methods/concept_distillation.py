@@ -105,7 +105,7 @@ class ConceptDistillation(Method):
     local_weight: float = 0.3
     """of these gradients, squared"""
 
-    def check(self) -> None:
+    def check(self, settings: Any) -> None:
         for name in ("concept_pictures", "clusters", "prototype_pictures", "renew"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
@@ -231,7 +231,7 @@ class ConceptDistillation(Method):
         elif self.local == "corners":
             region = corners(tuple(gradient.shape[1:]), 5).to(gradient.device)
         else:
-            region = 1 - batch.masks
+            region = 1 - batch.allowed
         return (gradient.square() * region).sum((1, 2))
 
     def keep_up(self, network: Network, epoch: int) -> None:

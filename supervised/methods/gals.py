@@ -2,7 +2,8 @@
 
 L = CE + weight * mean |g (1 - A)|, with g the gradient of the batch's *mean* cross-entropy by the
 input and A the averaged maps of CLIP's prompts, in [0, 1]. Since g is 1/B of a sample's gradient,
-the weight of 10,000 (Waterbirds) belongs to their batches of 96. Pictures whose A is zero
+the weight of 10,000 (Waterbirds) belongs to their batches of 96, and to images that are normalised
+with ImageNet's statistics (`--unit`). Pictures whose A is zero
 everywhere are left out of their mean; here they count as 0 in it. Maps come from `--masks FOLDER`,
 or the data set's masks stand for them.
 
@@ -22,21 +23,21 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from rl_attn.attention import gals_attention, gals_gradient, input_gradient
+from rl_attn.attention import gals_attention, gals_gradient
 from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
+from rl_attn.supervised.methods.base import batch_size, cross_entropy
+from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 from rl_attn.supervised.network import Network
 
 Where = Literal["gradient-outside", "gradient-inside", "grad-cam-match", "grad-cam-outside"]
 
 
 @dataclass
-class Gals(Method):
+class Gals(InputGradientMethod):
     """Cross-entropy + weight * input gradients off the language's map."""
 
     name: ClassVar[str] = "gals"
-    needs_features: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "": {
             "optimizer": "sgd",
@@ -52,8 +53,12 @@ class Gals(Method):
     """of the mean absolute gradient of the batch's mean loss (or of the difference of the maps)"""
     where: Where = "gradient-outside"
     """what is compared with the maps, and how"""
+    unit: Unit = "imagenet"
+    """of the images that gradients are taken by: pixel values up to 255 (byte) or up to 1 (unit),
+    ImageNet's normalisation, or the network's input as it is"""
 
     def prepare(self, network: Network, train: Batches) -> None:
+        super().prepare(network, train)
         if self.where.startswith("grad-cam") and network.layer is None:
             raise UserError(
                 f"--where {self.where} needs feature maps and the backbone has none: choose "
@@ -62,15 +67,16 @@ class Gals(Method):
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         place, _, mode = self.where.rpartition("-")
+        masks = batch.allowed if mode == "outside" else batch.masks
         if place == "grad-cam":
             output = network(batch.pictures)
             task = cross_entropy(output, batch)
             attention = output.grad_cam(batch.labels, normalization="minmax")
-            penalty = gals_attention(attention, batch.masks, mode)
+            penalty = gals_attention(attention, masks, mode)
         else:
             output = network.by_input(batch.pictures)
             task = cross_entropy(output, batch)
-            gradient = input_gradient(task / batch_size(network, batch), batch.pictures)
-            penalty = gals_gradient(gradient, batch.masks, mode)
+            gradient = self.gradient(task / batch_size(network, batch), batch.pictures)
+            penalty = gals_gradient(gradient, masks, mode)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs

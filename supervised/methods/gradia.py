@@ -24,4 +24,4 @@ class Gradia(HalfGradientMethod):
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": RES_RECIPE}
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        return gradia(attention, batch.masks)
+        return gradia(attention, batch.masks, batch.known)

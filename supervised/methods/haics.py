@@ -25,4 +25,4 @@ class Haics(HalfGradientMethod):
     """the mean over labelled cells, or as the code of RES has it"""
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        return haics(attention, signed_labels(batch.masks), self.formula)
+        return haics(attention, signed_labels(batch.masks, batch.known), self.formula)

@@ -34,4 +34,4 @@ class Hint(HalfGradientMethod):
     """of the attention loss"""
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        return hint(attention, batch.masks)
+        return hint(attention, batch.masks, batch.known)

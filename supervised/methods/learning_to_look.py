@@ -54,9 +54,12 @@ class TwoPhases(Method):
     selection: Literal["exponential", "optim-value"] = "exponential"
     """what an epoch is kept by: accuracy * exp(-L_attn), or the paper's accuracy * (1 - L_attn)"""
 
-    def check(self) -> None:
-        if self.attention_epochs < 0:
-            raise UserError(f"--attention-epochs must be 0 or more, got {self.attention_epochs}")
+    def check(self, settings: Any) -> None:
+        if not 0 <= self.attention_epochs < settings.epochs:
+            raise UserError(
+                f"--attention-epochs {self.attention_epochs} of --epochs {settings.epochs} leaves "
+                "no epoch to the classifier: choose from 0 to one less than --epochs"
+            )
 
     def divergence(self, output: Output, batch: Batch) -> Tensor:
         """L_attn, (B,)."""
@@ -99,33 +102,42 @@ class LearningToLook(TwoPhases):
             "weight": 160.0,
             "attention_epochs": 11,
             "region": "ring",
+            "harden": True,
         },
+        "decoy-mnist": {"harden": True},
     }
 
     formula: Literal["released", "printed"] = "released"
     """KL(mask || softmax of the map), as the authors' code; or KL(map || mask), as the paper"""
     region: Literal["object", "wide", "ring"] = "object"
     """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
+    harden: bool = False
+    """what is on at all in a mask becomes fully so, as in the authors' code for masks of ink; a
+    teacher's soft masks stay soft without it"""
     epsilon: float = 1e-8
     """added to the largest evidence of a map, by which the map is divided; 0.1 keeps maps alive"""
 
-    def check(self) -> None:
-        super().check()
+    def check(self, settings: Any) -> None:
+        super().check(settings)
         if self.epsilon < 0:
             raise UserError(f"--epsilon must be 0 or more, got {self.epsilon:g}")
 
     def annotations(self, masks: Tensor, seed: int) -> Tensor:
-        on = masks > 0
-        if self.region == "ring":
-            on = torch.cat([edge_band(part.float(), cover=3, edge=1) for part in on.split(4096)])
-        if self.region == "wide":
-            on = torch.cat([dilate(part.float(), 1) for part in on.split(4096)])
-        return on.to(torch.uint8) * 255
+        if self.harden:
+            masks = (masks > 0).to(torch.uint8) * 255
+        if self.region == "object":
+            return masks
+        make = dilate if self.region == "wide" else edge_band
+        how = {"radius": 1} if self.region == "wide" else {"cover": 3, "edge": 1}
+        parts = [make(part.float() / 255, **how) for part in masks.split(4096)]
+        return (torch.cat(parts) * 255).round().to(torch.uint8)
 
     def target(self, masks: Tensor, grid: tuple[int, int], *_: object) -> Tensor:
-        """As coded: what is on at all becomes fully so, and each cell takes its nearest pixel, as
-        if the cells were stretched over the picture."""
-        return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
+        """The mask at the map's cells, as if they were stretched over the picture; hardened as
+        coded: what is on in it at all is on, and each cell takes its nearest pixel."""
+        if self.harden:
+            return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
+        return resize_mask(masks, grid, "area")
 
     def divergence(self, output: Output, batch: Batch) -> Tensor:
         return kl_alignment(self.attention(output, batch).map, batch.target, self.formula)

@@ -47,8 +47,8 @@ class LearningToLookEvidence(TwoPhases):
     teacher_steps: int = 4000
     """of its training, on 64 pictures each"""
 
-    def check(self) -> None:
-        super().check()
+    def check(self, settings: Any) -> None:
+        super().check(settings)
         if self.teacher_steps < 1:
             raise UserError(f"--teacher-steps must be 1 or more, got {self.teacher_steps}")
 

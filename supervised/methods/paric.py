@@ -12,7 +12,7 @@ The adapter is fitted to the maps of each split by themselves, without labels.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +38,7 @@ class Paric(Gals):
     adapter_steps: int = 200
     """by which the adapter is fitted to the maps"""
 
-    def check(self) -> None:
+    def check(self, settings: Any) -> None:
         for name in ("samples", "adapter_steps"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")

@@ -43,7 +43,7 @@ class Rbr(Method):
             task = cross_entropy(output, batch)
             influence = rbr_influence(task / number, parameters, batch.pictures)
         gradient = input_gradient(rrr_score(output.logits), batch.pictures)
-        penalty = number * rbr(influence, gradient, batch.masks)  # the mean of it is the sum
+        penalty = number * rbr(influence, gradient, batch.allowed)  # the mean of it is the sum
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs
 

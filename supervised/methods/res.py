@@ -27,7 +27,7 @@ class Res(HalfGradientMethod):
     slack: float = 0.1
     """disagreement with the labels that costs nothing"""
 
-    def check(self) -> None:
+    def check(self, settings: Any) -> None:
         if self.slack < 0:
             raise UserError(f"--slack must be 0 or more, got {self.slack}")
 
@@ -39,7 +39,7 @@ class ResG(Res):
     name: ClassVar[str] = "res-g"
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        return res_g(attention, signed_labels(batch.masks), slack=self.slack)
+        return res_g(attention, signed_labels(batch.masks, batch.known), slack=self.slack)
 
 
 @dataclass
@@ -53,7 +53,7 @@ class ResL(Res):
         return self.imputation
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
-        labels = signed_labels(batch.masks)
+        labels = signed_labels(batch.masks, batch.known)
         return res_l(attention, labels, self.imputation, slack=self.slack)
 
 

@@ -2,14 +2,16 @@
 
 L = CE + weight * sum (d sum_c log p_c / dx)^2 over the pixels off the mask. Adam with 1e-3, batches
 of 256, 64 epochs, and 1e-4 of the squared parameters in a loss that is summed over the batch. The
-weight of 1000 belongs to raw pixels and the network of their notebook:
+weight of 1000 belongs to gradients by raw pixels, 0..255, whatever the network's normalisation
+(`--unit`), and to the network of their notebook:
 
     --data decoy-mnist --data-options variant=rrr mask=not-patch --backbone rrr-mlp
 
-The XIL typology takes 10 for `decoy-cnn`. CDEP's authors (Rieger et al. 2020) run RRR for their
-tables in another way, `--score cross-entropy --alternate`: they penalise the gradient of the
-batch's mean cross-entropy, and let the optimiser step on the penalty alone before it steps on both.
-Their weight is B times that of here for batches of B, since the mean divides each gradient by B.
+The XIL typology takes 10 for `decoy-cnn`, by its input (`--unit input`). CDEP's authors (Rieger et
+al. 2020) run RRR for their tables in another way, `--score cross-entropy --alternate`: they
+penalise the gradient of the batch's mean cross-entropy, and let the optimiser step on the penalty
+alone before it steps on both. Their weight is B times that of here for batches of B, since the mean
+divides each gradient by B.
 """
 
 from dataclasses import dataclass
@@ -17,18 +19,18 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from rl_attn.attention import input_gradient, rrr, rrr_score
+from rl_attn.attention import rrr, rrr_score
 from rl_attn.supervised.batches import Batch
-from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.methods.base import cross_entropy
+from rl_attn.supervised.methods.input_gradient import InputGradientMethod
 from rl_attn.supervised.network import Network
 
 
 @dataclass
-class Rrr(Method):
+class Rrr(InputGradientMethod):
     """Cross-entropy + weight * squared input gradients off the mask."""
 
     name: ClassVar[str] = "rrr"
-    needs_features: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "": {
             "optimizer": "adam",
@@ -67,4 +69,4 @@ class Rrr(Method):
         output = network.by_input(batch.pictures)
         task = cross_entropy(output, batch)
         score = task if self.score == "cross-entropy" else rrr_score(output.logits)
-        return task, rrr(input_gradient(score, batch.pictures), batch.masks)
+        return task, rrr(self.gradient(score, batch.pictures), batch.allowed)

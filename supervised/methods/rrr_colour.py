@@ -15,20 +15,20 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from rl_attn.attention import input_gradient, rrr_colour, rrr_score
+from rl_attn.attention import rrr_colour, rrr_score
 from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.methods.base import cross_entropy
+from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 from rl_attn.supervised.network import Network
 
 
 @dataclass
-class RrrColour(Method):
+class RrrColour(InputGradientMethod):
     """Cross-entropy + weight * squared input gradients along changes of colour."""
 
     name: ClassVar[str] = "rrr-colour"
     needs_masks: ClassVar[bool] = False
-    needs_features: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "": {"optimizer": "adam", "learning_rate": 1e-3},
         "color-mnist": {
@@ -41,16 +41,18 @@ class RrrColour(Method):
 
     weight: float = 1.0
     """of the squared gradients"""
+    unit: Unit = "unit"
+    """of the images that gradients are taken by: pixel values up to 255 (byte) or up to 1 (unit),
+    ImageNet's normalisation, or the network's input as it is"""
 
     def prepare(self, network: Network, train: Batches) -> None:
         if train.split.images.shape[1] == 1:
             raise UserError("--method rrr-colour needs pictures in colour, and these are grey")
-        self.std = train.view.std[:, None, None]
+        super().prepare(network, train)
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network.by_input(batch.pictures)
-        gradient = input_gradient(rrr_score(output.logits), batch.pictures)
-        penalty = rrr_colour(gradient / self.std)
+        penalty = rrr_colour(self.gradient(rrr_score(output.logits), batch.pictures))
         task = cross_entropy(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs

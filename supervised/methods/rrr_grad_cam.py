@@ -36,7 +36,7 @@ class RrrGradCam(Method):
         attention = output.grad_cam(
             predicted, normalization="minmax", relu=False, second_order=self.second_order
         )
-        penalty = batch_size(network, batch) * rrr(attention.map, batch.masks)
+        penalty = batch_size(network, batch) * rrr(attention.map, batch.allowed)
         task = cross_entropy(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs

@@ -23,4 +23,4 @@ class SuppressOnly(GradCamMethod):
     """mean attention outside, or mean squared attention"""
 
     def penalty(self, attention: Attention, batch: Batch) -> Tensor:
-        return suppress_only(attention, batch.masks, self.norm)
+        return suppress_only(attention, batch.allowed, self.norm)

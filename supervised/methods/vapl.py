@@ -87,8 +87,9 @@ class Vapl(Method):
     """side of the grid that completions are drawn on (0: each pixel by itself)"""
     tolerance: float = 0.0
     """standard error of A at which fewer completions are enough (0: always all)"""
-    scale: Scale = "max"
-    """how A is brought to [0, 1]"""
+    scale: Scale = "undecided"
+    """how A is brought to [0, 1]: by the largest value of an undecided pixel, so that marking one
+    pixel does not dim the rest; by its maximum, as Eq. 3's proportions are; or cut at 1"""
     reuse_scores: bool = False
     """score completions once for all F passes, not anew in each: F times cheaper, a little old"""
 
@@ -106,12 +107,18 @@ class Vapl(Method):
     shift: float = 0.0
     """by how much of the picture's side each prompt is misplaced"""
 
-    def check(self) -> None:
+    def check(self, settings: Any) -> None:
         self.annotator().check()
         for name in ("perturbed_masks", "model_passes", "weight_passes"):
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag} must be 1 or more, got {getattr(self, name)}")
+        learns = self.refine and self.learn_weights
+        if learns and settings.epochs <= self.model_passes:
+            raise UserError(
+                f"--epochs {settings.epochs} ends before g is trained, after --model-passes "
+                f"{self.model_passes}: take more epochs, or --no-learn-weights"
+            )
         if not 0 < self.keep < 1:
             raise UserError(f"--keep must be between 0 and 1, got {self.keep}")
         if min(self.cells, self.tolerance, self.prompted_pictures) < 0:

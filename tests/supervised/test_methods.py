@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -97,7 +98,7 @@ def test_rrr_makes_gradients_off_the_mask_small(toy):
         gradient = input_gradient(score, batch.pictures, second_order=False)
         return rrr(gradient, batch.masks).mean().item()
 
-    penalised = run(trainer_of("rrr", weight=1, epochs=25))
+    penalised = run(trainer_of("rrr", weight=1, unit="input", epochs=25))
     assert gradients(penalised) < 0.1 * gradients(outcome("vanilla")[0])
     assert evaluate(penalised.network, penalised.data.splits["train"])[0]["accuracy"] > 0.9
 
@@ -147,7 +148,7 @@ def test_learning_to_look_masks_are_the_core_s_pipeline():
     masks = torch.zeros(2, 28, 28, dtype=torch.uint8)
     masks[0, 8:20, 12:16] = 255
     masks[1, 10:14, 5:22] = 255
-    method = method_class("learning-to-look")(region="ring")
+    method = method_class("learning-to-look")(region="ring", harden=True)
     annotated = resize(method.annotations(masks, 0), 32).float() / 255
     expected = learning_to_look_mask(masks)
     assert (method.target(annotated, (10, 10)) - expected).abs().max() < 0.03  # bytes between
@@ -193,8 +194,10 @@ def test_half_gradients_leave_the_head_to_the_task(toy, method):
 def test_values_that_cannot_work_are_refused(toy):
     for method, flags in (
         ("learning-to-look", {"attention_epochs": -1}),
+        ("learning-to-look", {"attention_epochs": 30}),  # no epoch is left to the classifier
+        ("vapl", {"model_passes": 30}),  # none is left to g
         ("learning-to-look", {"epsilon": -1}),
         ("res-g", {"slack": -1}),
     ):
         with pytest.raises(UserError, match=next(iter(flags)).replace("_", "-")):
-            method_class(method)(**flags).check()
+            method_class(method)(**flags).check(SimpleNamespace(epochs=30))

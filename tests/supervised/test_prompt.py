@@ -58,10 +58,14 @@ def test_what_is_no_picture_or_too_large_is_refused():
 
 
 def png(width: int, height: int) -> bytes:
-    """A PNG header with nothing behind it: whoever decodes it fails."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    return b"\x89PNG\r\n\x1a\n" + chunk
+    """A PNG of that size with no pixels behind its header: whoever decodes it fails."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
 
 
 def test_a_picture_is_judged_by_its_header_before_it_is_decoded():

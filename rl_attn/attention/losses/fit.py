@@ -38,6 +38,19 @@ def outside(mask: Tensor, attribution: Attention | Tensor) -> Tensor:
     return away[:, None] if map_of(attribution).ndim == 4 else away
 
 
+def known_mean(values: Tensor, known: Tensor | None, attention: Attention | Tensor) -> Tensor:
+    """Means (B,) of cells (B, h, w) over those whose nearest pixel is known; 0 where none is.
+
+    Args:
+        known: (B, H, W) bool; None: all are known.
+        attention: whose cells these are, as in `fit`.
+    """
+    if known is None:
+        return values.mean(dim=(1, 2))
+    share = fit(known, attention, "nearest")
+    return (values * share).sum(dim=(1, 2)) / share.sum(dim=(1, 2)).clamp_min(1)
+
+
 def present(mask: Tensor) -> Tensor:
     """(B,) bool: the mask has something on."""
     return mask.flatten(1).sum(1) > 0

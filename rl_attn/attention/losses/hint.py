@@ -8,15 +8,17 @@ on DecoyMNIST.
 
 from torch import Tensor
 
-from rl_attn.attention.losses.fit import fit
+from rl_attn.attention.losses.fit import fit, known_mean
 from rl_attn.attention.placed import Attention, map_of
 
 
-def hint(attention: Attention | Tensor, mask: Tensor) -> Tensor:
+def hint(attention: Attention | Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
     """HINT as a squared distance (Selvaraju et al. 2019): mean (H - mask)^2, (B,).
 
     Args:
         attention: (B, h, w) in [0, 1].
         mask: (B, H, W) in [0, 1], what is rewarded.
+        known: (B, H, W) bool; cells of which nothing is known are left out of the mean.
     """
-    return (map_of(attention) - fit(mask, attention)).square().mean(dim=(1, 2))
+    error = (map_of(attention) - fit(mask, attention)).square()
+    return known_mean(error, known, attention)

@@ -1,7 +1,7 @@
 """Labels of cells: +1 attend, -1 do not, 0 unlabelled (scribbles, HAICS and RES).
 
 A mask of zeros and ones is therefore positive labels only. `signed_labels` says that the mask is
-complete, so that what is off is labelled -1.
+complete, so that what is off is labelled -1, except where it says that nothing is known.
 """
 
 from torch import Tensor
@@ -11,9 +11,10 @@ from rl_attn.attention.masks import in_unit
 from rl_attn.attention.placed import Attention
 
 
-def signed_labels(mask: Tensor) -> Tensor:
-    """(B, H, W): +1 where the mask is above one half, else -1."""
-    return (in_unit(mask, least=-1) > 0.5).float() * 2 - 1
+def signed_labels(mask: Tensor, known: Tensor | None = None) -> Tensor:
+    """(B, H, W): +1 where the mask is above one half, else -1; 0 where `known` is False."""
+    labels = (in_unit(mask, least=-1) > 0.5).float() * 2 - 1
+    return labels if known is None else labels * known
 
 
 def fit_labels(labels: Tensor, attention: Attention | Tensor) -> Tensor:

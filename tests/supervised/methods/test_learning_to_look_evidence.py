@@ -1,5 +1,7 @@
 """A teacher's evidence for every class: what is compared with what, and who can teach."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -73,4 +75,4 @@ def test_what_cannot_teach_is_refused(coloured_trainer_of, flags, said):
 
 def test_no_steps_are_refused():
     with pytest.raises(UserError, match="--teacher-steps must be 1 or more, got 0"):
-        method_class(METHOD)(teacher_steps=0).check()
+        method_class(METHOD)(teacher_steps=0).check(SimpleNamespace(epochs=30))

@@ -67,4 +67,4 @@ def test_suppresses_gradients_off_the_reference(trained):
 
 def test_samples_must_be_positive():
     with pytest.raises(UserError, match="--samples must be 1 or more, got 0"):
-        Paric(samples=0).check()
+        Paric(samples=0).check(None)

@@ -18,7 +18,8 @@ def penalty_of(model, pictures, labels, masks):
 def test_two_steps_are_those_of_a_plain_loop(trainer_of):
     """The first on the penalty, whose gradient stays for the second; theirs times B are ours."""
     flags = {"optimizer": "adam", "learning_rate": 0.01, "epochs": 2, "batch_size": 16}
-    trainer = trainer_of("rrr", weight=3, score="cross-entropy", alternate=True, **flags)
+    flags |= {"unit": "input", "score": "cross-entropy", "alternate": True}
+    trainer = trainer_of("rrr", weight=3, **flags)
     model = deepcopy(trainer.network.model)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     take, taken = trainer.train.take, []
@@ -49,7 +50,7 @@ def test_two_steps_are_those_of_a_plain_loop(trainer_of):
 
 
 def test_at_rest_the_loss_is_that_of_both(trainer_of):
-    trainer = trainer_of("rrr", weight=3, score="cross-entropy", alternate=True)
+    trainer = trainer_of("rrr", weight=3, unit="input", score="cross-entropy", alternate=True)
     network, batch = trainer.network, trainer.train.take(torch.arange(8))
     network.model.eval()
     loss, logs = trainer.method.loss(network, batch, 0)

@@ -1,5 +1,6 @@
 """VAPL: each equation against a loop or numbers by hand, and Algorithm 1 by who moves."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -43,14 +44,34 @@ def test_a_is_the_loop_over_masks(trainer_of):
             own = torch.where(batch.target[b] == -1, mask, batch.target[b].float())
             w = model((batch.pictures[b] * own)[None]).softmax(1)[0, batch.labels[b]]
             total += weighting(w).detach() * own
-        expected = total / (24 * 0.1)
-        torch.testing.assert_close(ours[b], expected / expected.max(), rtol=1e-4, atol=1e-5)
+        undecided = batch.target[b] == -1
+        expected = total / total[undecided].max()
+        expected[batch.target[b] == 1] = 1
+        torch.testing.assert_close(ours[b], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_one_indispensable_pixel_leaves_the_undecided_ones_what_they_were(trainer_of):
+    """Scaled by the map's maximum, it dims them all to p."""
+    trainer = trainer_of("vapl", **TINY)
+    pictures = batch_of(trainer).pictures
+    nothing = torch.full((len(pictures), 20, 20), -1, dtype=torch.int8)
+    one = nothing.clone()
+    one[:, 10, 10] = 1
+    means = {}
+    for scale in ("undecided", "max"):
+        trainer.method.refinement = Refinement(200, keep=0.1, cells=4, scale=scale)
+        (_, before), (_, after) = (trainer.method.predict(pictures, p) for p in (nothing, one))
+        assert (after[:, 10, 10] == 1).all()
+        rest = one == -1
+        means[scale] = (after[rest].mean() / before[rest].mean()).item()
+    assert means["undecided"] == pytest.approx(1, abs=0.02)
+    assert means["max"] < 0.2
 
 
 def test_what_is_indispensable_passes_and_what_is_precluded_does_not(trainer_of):
     trainer = trainer_of("vapl", **TINY)
     prompts = batch_of(trainer).target
-    for scale in ("max", "clamp"):
+    for scale in ("undecided", "max", "clamp"):
         trainer.method.refinement = Refinement(24, cells=4, scale=scale)
         _, attention = trainer.method.predict(batch_of(trainer).pictures, prompts)
         assert (attention[prompts == 0] == 0).all()
