@@ -207,6 +207,12 @@ def method_of(args: Args) -> Method:
 def validate(args: Args) -> None:
     """Refuse what cannot work, before any game starts: what is quickly seen first."""
     check(args)
+    check_together(args)
+    _validate_agent(args)
+
+
+def check_together(args: Args) -> None:
+    """Refuse values that are right by themselves and do not go together."""
     if args.batch_size % args.num_minibatches:
         raise UserError(
             f"--num-envs {args.num_envs} x --num-steps {args.num_steps} = {args.batch_size} steps "
@@ -218,7 +224,6 @@ def validate(args: Args) -> None:
             f"{args.batch_size} steps (--num-envs x --num-steps)"
         )
     method_of(args).check(args)
-    _validate_agent(args)
 
 
 def _validate_agent(args: Args) -> None:
