@@ -38,11 +38,22 @@ try:
         CombinedExtractor,
         NatureCNN,
     )
+    from stable_baselines3.common.vec_env import VecFrameStack
 except ImportError:
     raise ImportError("rl_attn.sb3 needs stable-baselines3: pip install 'rl-attn[sb3]'") from None
 
 from rl_attn.agents import Output
-from rl_attn.attention import Cells, cells_of, grad_cam, iou, mask_weights, tap, upsample
+from rl_attn.attention import (
+    Cells,
+    cells_of,
+    grad_cam,
+    iou,
+    mask_weights,
+    resize_mask,
+    tap,
+    upsample,
+)
+from rl_attn.errors import choose
 from rl_attn.rl.attention_loss import camal_terms, trained_attention
 from rl_attn.rl.entries import entry
 from rl_attn.rl.sb3_lanes import LanesVecEnv
@@ -51,26 +62,36 @@ from rl_attn.rl.watch import attention_score
 __all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]
 
 
+def __getattr__(name: str) -> Any:
+    """LanesVecEnv, when it is asked for: whoever has environments of their own needs no vizdoom."""
+    if name != "LanesVecEnv":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rl_attn.rl.sb3_lanes import LanesVecEnv
+
+    return LanesVecEnv
+
+
 class WithoutMask(BaseFeaturesExtractor):
-    """Any features extractor, which sees all of the observation but `mask`."""
+    """Any features extractor, which sees all of the observation but the mask."""
 
     def __init__(
         self,
         observation_space: gymnasium.spaces.Dict,
         extractor_class: type[BaseFeaturesExtractor] = NatureCNN,
+        mask_key: str = "mask",
         **settings: Any,
     ) -> None:
         """`settings` are the extractor's own. It gets the frame by itself if nothing else is left,
         unless it is a CombinedExtractor, which wants a dict."""
-        rest = {key: space for key, space in observation_space.spaces.items() if key != "mask"}
+        rest = {key: space for key, space in observation_space.spaces.items() if key != mask_key}
         alone = len(rest) == 1 and not issubclass(extractor_class, CombinedExtractor)
         space = next(iter(rest.values())) if alone else gymnasium.spaces.Dict(rest)
         extractor = extractor_class(space, **settings)
         super().__init__(observation_space, extractor.features_dim)
-        self.extractor, self.alone = extractor, alone
+        self.extractor, self.alone, self.mask_key = extractor, alone, mask_key
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        rest = {key: tensor for key, tensor in observations.items() if key != "mask"}
+        rest = {key: tensor for key, tensor in observations.items() if key != self.mask_key}
         return self.extractor(next(iter(rest.values())) if self.alone else rest)
 
 
@@ -109,14 +130,22 @@ class CamalPPO(PPO):
         attention_target: str = "value",
         empty_mask: str = "skip",
         second_order: bool = True,
+        layer: str | None = None,
+        frame_key: str = "frame",
+        mask_key: str = "mask",
         **settings: Any,
     ) -> None:
         """
         Args:
             policy: "CamalPolicy", "MultiInputPolicy" or a class; its features extractor must have
-                a convolution, of which the last one is tapped, with the ReLU that follows it.
-            env: its observations have `frame` and `mask`.
+                a convolution.
+            env: its observations have `frame` and `mask`; a mask is (H, W), (H, W, 1) or (1, H, W),
+                of any size, in [0, 1] or, if its space says so, up to 255. `VecFrameStack` may
+                stack both.
             camal: coefficient of the loss; 0 is PPO as it is, with the IoU in its log.
+            layer: whose maps are trained, as `extractor.named_modules()` calls it; None: the last
+                convolution, with the ReLU that follows it. The log says which, attention/layer.
+            frame_key, mask_key: what the observations call them.
             attention_target, empty_mask, second_order: as `rl_attn.ppo` has them.
             arguments, settings: PPO's own.
         """
@@ -130,15 +159,16 @@ class CamalPPO(PPO):
                 raise ValueError(f"{name} is {value!r}: choose {' or '.join(choices)}")
         self.camal, self.attention_target = camal, attention_target
         self.empty_mask, self.second_order = empty_mask, second_order
+        self.layer, self.frame_key, self.mask_key = layer, frame_key, mask_key
         super().__init__(policy, env, *arguments, **settings)
 
     def _setup_model(self) -> None:
         """PPO's, with the features extractor kept from seeing the mask."""
         spaces = getattr(self.observation_space, "spaces", {})
-        if not {"frame", "mask"} <= set(spaces):
+        if not {self.frame_key, self.mask_key} <= set(spaces):
             raise ValueError(
-                "CamalPPO needs observations with 'frame' and 'mask', as the environments of "
-                f"rl_attn have them, not {self.observation_space}"
+                f"CamalPPO needs observations with {self.frame_key!r} and {self.mask_key!r} (see "
+                f"frame_key and mask_key), not {self.observation_space}"
             )
         if self.attention_target == "action" and not isinstance(
             self.action_space, gymnasium.spaces.Discrete
@@ -146,13 +176,32 @@ class CamalPPO(PPO):
             raise ValueError(
                 f"attention_target='action' needs discrete actions: {self.action_space}"
             )
-        self.policy_kwargs = _without_mask(self.policy_class, self.policy_kwargs)
+        self.policy_kwargs = _without_mask(self.policy_class, self.policy_kwargs, self.mask_key)
         super()._setup_model()
-        tapped_layer(self._explained_extractor())
+        self.tapped  # noqa: B018 (refuses what cannot be tapped)
+        if self.env is not None:
+            spaces = self.observation_space.spaces
+            self._masks({key: torch.zeros(1, *spaces[key].shape) for key in spaces})
 
     def _explained_extractor(self) -> nn.Module:
         value = self.attention_target == "value"
         return self.policy.vf_features_extractor if value else self.policy.pi_features_extractor
+
+    @property
+    def tapped(self) -> str:
+        """Name of the layer within the features extractor whose maps are trained."""
+        extractor = self._explained_extractor()
+        if self.layer is None:
+            return tapped_layer(extractor)
+        names = [name for name, _ in extractor.named_modules() if name]
+        return choose("layer of the features extractor", self.layer, names)
+
+    def _masks(self, observations: dict[str, Tensor]) -> Tensor:
+        """(B, H, W) in [0, 1], of the frames' size."""
+        space = self.observation_space.spaces[self.mask_key]
+        largest = float(np.max(space.high)) if isinstance(space, gymnasium.spaces.Box) else 1.0
+        masks = current_masks(observations, _stacked(self.env), self.frame_key, self.mask_key)
+        return masks / largest if 1 < largest < float("inf") else masks
 
     def train(self) -> None:
         """PPO's update; during it the policy's evaluations carry CAMAL's gradient."""
@@ -165,7 +214,7 @@ class CamalPPO(PPO):
             with self._tapped() as output_of:
                 values, log_prob, entropy = original(obs, actions)
                 output = output_of(values)
-            masks = current_masks(obs)
+            masks = self._masks(obs)
             terms = self._attention_terms(output, actions.long().flatten(), masks)
             if not log:
                 log["attention/iou"].append(self._iou(output, actions.long().flatten(), masks))
@@ -180,6 +229,7 @@ class CamalPPO(PPO):
             super().train()
         finally:
             del self.policy.evaluate_actions
+        self.logger.record("attention/layer", self.tapped, exclude="tensorboard")
         for name, values in log.items():
             self.logger.record(name, float(np.mean(values)))
 
@@ -189,9 +239,7 @@ class CamalPPO(PPO):
         extractor, logits = self._explained_extractor(), []
         handle = self.policy.action_net.register_forward_hook(lambda *call: logits.append(call[-1]))
         try:
-            with tap(
-                extractor, tapped_layer(extractor), second_order=self.second_order
-            ) as features:
+            with tap(extractor, self.tapped, second_order=self.second_order) as features:
                 yield lambda values: Output(logits[-1], values.flatten(), features())
         finally:
             handle.remove()
@@ -201,7 +249,7 @@ class CamalPPO(PPO):
         target, second_order = self.attention_target, self.second_order
         how = {"second_order": second_order, "dead": "signed"}
         attention = trained_attention(output, actions, target, **how)
-        cells = tapped_cells(self._explained_extractor())
+        cells = tapped_cells(self._explained_extractor(), self.tapped)
         weights = mask_weights(masks, tuple(output.features.shape[2:]), cells)
         _, logged = camal_terms(attention, weights, self.empty_mask)
         return {name: entry(value).value for name, value in logged.items()}
@@ -211,7 +259,7 @@ class CamalPPO(PPO):
         score = attention_score(output, actions, self.attention_target)
         attention = grad_cam(score, output.features, second_order=False).detach()
         visible = (masks > 0).flatten(1).any(dim=1)
-        cells = tapped_cells(self._explained_extractor())
+        cells = tapped_cells(self._explained_extractor(), self.tapped)
         overlap = iou(upsample(attention, masks.shape[1:], cells)[visible], masks[visible])
         return overlap.mean().item() if visible.any() else float("nan")
 
@@ -231,13 +279,46 @@ class _AlongWith(torch.autograd.Function):
         return gradient, gradient.new_ones(())
 
 
-def current_masks(observations: dict[str, Tensor]) -> Tensor:
-    """(B, H, W) masks of the current frames.
+def current_masks(
+    observations: dict[str, Tensor],
+    stacked: int = 1,
+    frame_key: str = "frame",
+    mask_key: str = "mask",
+) -> Tensor:
+    """The newest frames' masks (B, H, W), of the frames' size.
 
-    VecFrameStack puts masks beside each other along an axis, the current one last.
+    Args:
+        observations: frames (B, C, H, W) and masks (B, h, w), (B, h, w, 1) or (B, 1, h, w). Masks
+            of another size than the frames are scaled: a pixel is on that any of the target's
+            touches.
+        stacked: how many `VecFrameStack` has put beside each other along an axis, the newest last.
     """
-    height, width = observations["frame"].shape[-2:]
-    return observations["mask"][..., -height:, -width:]
+    frames, masks = observations[frame_key], observations[mask_key]
+    shape, size = tuple(masks.shape[1:]), tuple(frames.shape[-2:])
+    if len(shape) == 3:
+        if shape[0] == 1:
+            masks = masks[:, 0]
+        elif stacked in (shape[0], shape[-1]):  # one a channel
+            masks, stacked = (masks[..., -1] if shape[-1] == stacked else masks[:, -1]), 1
+        else:
+            raise ValueError(_layouts(shape))
+    if masks.ndim != 3 or masks.shape[-1] % stacked:
+        raise ValueError(_layouts(shape))
+    width = masks.shape[-1] // stacked
+    return resize_mask(masks[..., -width:], size, "max") if masks.shape[-2:] != size else masks
+
+
+def _layouts(shape: tuple[int, ...]) -> str:
+    return f"masks must be (H, W), (H, W, 1) or (1, H, W), stacked by VecFrameStack alone: {shape}"
+
+
+def _stacked(env: Any) -> int:
+    """How many observations `VecFrameStack` has put into one."""
+    while env is not None:
+        if isinstance(env, VecFrameStack):
+            return env.stacked_obs.n_stack
+        env = getattr(env, "venv", None)
+    return 1
 
 
 def tapped_layer(extractor: nn.Module) -> str:
@@ -260,9 +341,8 @@ def tapped_layer(extractor: nn.Module) -> str:
     return name
 
 
-def tapped_cells(extractor: nn.Module) -> Cells | None:
-    """Where the tapped layer's cells lie in the frame; None where it is not the end of a chain."""
-    name = tapped_layer(extractor)
+def tapped_cells(extractor: nn.Module, name: str) -> Cells | None:
+    """Where that layer's cells lie in the frame; None where it is not the end of a chain."""
     parent = extractor.get_submodule(name.rpartition(".")[0])
     leaves = [module for module in extractor.modules() if not _has_parts(module)]
     chain = leaves[: leaves.index(extractor.get_submodule(name)) + 1]
@@ -275,7 +355,9 @@ def _has_parts(module: nn.Module) -> bool:
     return next(module.children(), None) is not None
 
 
-def _without_mask(policy_class: type, policy_kwargs: dict[str, Any]) -> dict[str, Any]:
+def _without_mask(
+    policy_class: type, policy_kwargs: dict[str, Any], mask_key: str
+) -> dict[str, Any]:
     """Arguments of the policy with its features extractor inside a `WithoutMask`."""
     default = (
         inspect.signature(policy_class.__init__).parameters["features_extractor_class"].default
@@ -287,5 +369,5 @@ def _without_mask(policy_class: type, policy_kwargs: dict[str, Any]) -> dict[str
     return {
         **policy_kwargs,
         "features_extractor_class": WithoutMask,
-        "features_extractor_kwargs": {"extractor_class": extractor, **own},
+        "features_extractor_kwargs": {"extractor_class": extractor, "mask_key": mask_key, **own},
     }

@@ -33,7 +33,6 @@ from rl_attn.sb3 import (
     WithoutMask,
     current_masks,
     tapped_cells,
-    tapped_layer,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +146,7 @@ def test_the_loss_and_its_gradient_are_ours(attention_target, second_order, empt
     with theirs._tapped() as output_of:
         values, *_ = theirs.policy.evaluate_actions(batch, actions)
         output = output_of(values)
-    masks = current_masks(batch)
+    masks = current_masks(batch, stacked=4)
     terms = theirs._attention_terms(output, actions, masks)
     own = ours(batch["frame"].to(torch.uint8), shift=True)
     how = {"second_order": second_order, "dead": "signed"}
@@ -191,7 +190,7 @@ def test_one_backward_pass_gives_the_gradient_of_the_sum(monkeypatch):
         (batch,) = agent.rollout_buffer.get()
         actions = batch.actions.long().flatten()
         output = output_of(agent.policy.evaluate_actions(batch.observations, actions)[0])
-    terms = agent._attention_terms(output, actions, current_masks(batch.observations))
+    terms = agent._attention_terms(output, actions, agent._masks(batch.observations))
     agent.policy.zero_grad()
     (2.0 * terms["attention/camal"]).backward()
     for plain, both, parameter in zip(*steps.values(), agent.policy.parameters(), strict=True):
@@ -247,7 +246,7 @@ def test_stacked_masks_give_the_current_one():
     batch = {key: torch.from_numpy(value) for key, value in observation.items()}
     batch["frame"] = batch["frame"].permute(0, 3, 1, 2)
     assert batch["mask"].shape == (2, HEIGHT, 4 * WIDTH)
-    np.testing.assert_array_equal(current_masks(batch).numpy(), current["mask"])
+    np.testing.assert_array_equal(current_masks(batch, 4).numpy(), current["mask"])
 
 
 class Small(BaseFeaturesExtractor):
@@ -269,8 +268,8 @@ def test_another_policy_and_separate_extractors_are_tapped():
         "share_features_extractor": False,
     }
     agent = model("MultiInputPolicy", policy_kwargs=kwargs, attention_target="action")
-    assert tapped_layer(agent._explained_extractor()) == "extractor.conv"
-    assert tapped_cells(agent._explained_extractor()) is None  # not the end of a chain
+    assert agent.tapped == "extractor.conv"
+    assert tapped_cells(agent._explained_extractor(), agent.tapped) is None  # not a chain's end
     assert agent._explained_extractor() is agent.policy.pi_features_extractor
     before = weights(agent)
     agent.learn(32)
@@ -281,7 +280,73 @@ def test_another_policy_and_separate_extractors_are_tapped():
 
 def test_cells_of_their_network_lie_where_ours_do():
     agent = model("CamalPolicy")
-    assert tapped_cells(agent._explained_extractor()) == cell_centres() == (17.5, 8.0)
+    cells = tapped_cells(agent._explained_extractor(), agent.tapped)
+    assert cells == cell_centres() == (17.5, 8.0)
+
+
+def test_another_layer_is_tapped_and_logged():
+    recorder = Recorder()
+    agent = model(layer="extractor.cnn.3").learn(32, callback=recorder)
+    assert recorder.seen[-1]["attention/layer"] == "extractor.cnn.3"
+    assert tapped_cells(agent._explained_extractor(), agent.tapped) == cell_centres("conv2")
+    with pytest.raises(ValueError, match=r"did you mean extractor\.cnn"):
+        model(layer="extractor.cn.3")
+
+
+class Layout(gymnasium.ObservationWrapper):
+    """The toy with its mask under another name, in another layout, size and range."""
+
+    def __init__(self, layout, scale, largest):
+        super().__init__(Toy())
+        self.layout, self.scale, self.largest = layout, scale, largest
+        mask = self.observation(self.unwrapped.reset(seed=0)[0])["target"]
+        self.observation_space = gymnasium.spaces.Dict(
+            image=gymnasium.spaces.Box(0, 255, (HEIGHT, WIDTH, 1), np.uint8),
+            target=gymnasium.spaces.Box(0, largest, mask.shape, np.uint8),
+        )
+
+    def observation(self, observation):
+        mask = np.kron(observation["mask"], np.ones((self.scale,) * 2, np.uint8)) * self.largest
+        mask = {"HW": mask, "HW1": mask[..., None], "1HW": mask[None]}[self.layout]
+        return {"image": observation["frame"], "target": mask.astype(np.uint8)}
+
+
+@pytest.mark.parametrize("stack", [0, 4])
+@pytest.mark.parametrize("layout", ["HW", "HW1", "1HW"])
+@pytest.mark.parametrize(("scale", "largest"), [(1, 1), (2, 255)])
+def test_masks_of_any_layout_size_and_range_give_the_same_loss(layout, scale, largest, stack):
+    def terms(env, **keys):
+        env = VecFrameStack(env, stack) if stack else env
+        agent = model(env=env, **keys)
+        agent.get_env().seed(2)
+        observation = agent.get_env().reset()
+        for _ in range(2):
+            observation, *_ = agent.get_env().step(np.array([0]))
+        return agent._masks(agent.policy.obs_to_tensor(observation)[0])
+
+    plain = terms(DummyVecEnv([Toy]))
+    other = terms(
+        DummyVecEnv([lambda: Layout(layout, scale, largest)]), frame_key="image", mask_key="target"
+    )
+    assert plain.sum() == 144 and plain.shape == (1, HEIGHT, WIDTH)
+    torch.testing.assert_close(other.float(), plain.float())
+
+
+def test_masks_of_no_known_layout_are_refused_when_the_model_is_made():
+    class Colours(Toy):
+        observation_space = gymnasium.spaces.Dict(
+            frame=Toy.observation_space["frame"],
+            mask=gymnasium.spaces.Box(0, 1, (HEIGHT, WIDTH, 3), np.uint8),
+        )
+
+    with pytest.raises(ValueError, match=r"masks must be \(H, W\)"):
+        model(env=DummyVecEnv([Colours]))
+
+
+def test_importing_it_brings_no_game_and_no_trainer():
+    code = "import sys, rl_attn.sb3; print({'vizdoom', 'rl_attn.rl.settings'} & {*sys.modules})"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout == "set()\n", result.stderr
 
 
 # ---------------------------------------------------------------------- what sb3 does with it

@@ -1,0 +1,96 @@
+"""A network and a method in files of their own, outside the package: no product file knows them."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rl_attn import evaluate, ppo, report, study
+from rl_attn.errors import UserError
+from rl_attn.rl.collect import Collector
+from rl_attn.run import runs
+
+HERE = Path(__file__).parent / "outside"
+FILES = [str(HERE / "shifts.py"), str(HERE / "tiny_network.py")]
+FLAGS = ["--import", *FILES, "--method", "shifts", "--network", "tiny", "--pixels", "3"]
+
+
+class Interruption(BaseException):
+    """Stands for whatever ends a process without asking."""
+
+
+def final_weights(run: Path) -> dict[str, torch.Tensor]:
+    return runs.load_checkpoint(runs.latest_checkpoint(run))["agent"]
+
+
+def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    flags = [*tiny, *FLAGS, "--total-timesteps", "128"]
+    assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
+    assert final_weights(whole)["layers.0.weight"].shape == (16, 4, 8, 8)
+    with (whole / "metrics.csv").open() as file:
+        assert all(float(row["losses/agreement"]) > 0 for row in csv.DictReader(file))
+    assert yaml.safe_load((whole / "config.yaml").read_text())["imports"] == FILES
+
+    original, calls = Collector.act, 16 * 2 + 5
+
+    def interrupt(self, *rest):
+        nonlocal calls
+        calls -= 1
+        if calls < 0:
+            raise Interruption
+        return original(self, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Collector, "act", interrupt)
+        with pytest.raises(Interruption):
+            ppo.main([*flags, "--run-dir", str(broken)])
+    assert runs.load_checkpoint(runs.latest_checkpoint(broken))["global_step"] == 64
+    monkeypatch.chdir(tmp_path)
+    assert ppo.main(["--resume", str(broken)]) == 0
+    ours, theirs = final_weights(whole), final_weights(broken)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+    flags = ["--episodes", "1", "--device", "cpu", "--no-video", "--faithfulness"]
+    assert evaluate.main([str(whole), *flags, "--faithfulness-frames", "4"]) == 0
+    assert "faithfulness" in json.loads((whole / "evaluation.json").read_text())
+
+
+def test_a_study_of_them_is_checked_run_and_reported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flags = {"num_envs": 1, "num_steps": 8, "num_minibatches": 1, "update_epochs": 1}
+    flags |= {"total_timesteps": 16, "device": "cpu", "precision": "fp32", "import": FILES}
+    file = tmp_path / "study.yaml"
+    evaluation = {"command": "rl_attn.evaluate", "positional": ["{run}"]}
+    evaluation["arguments"] = {"episodes": 1, "device": "cpu", "video": False}
+    content = {
+        "command": "rl_attn.ppo",
+        "arguments": {"env": "Basic", "network": "tiny", **flags},
+        "grid": {"method": {"Plain": {"method": "vanilla"}, "Shifts": {"method": "shifts"}}},
+        "seeds": [1],
+        "then": [evaluation],
+        "report": {"compare": "method", "metrics": [{"name": "iou", "label": "IoU"}]},
+    }
+    file.write_text(yaml.safe_dump(content))
+    assert study.main([str(file), "--out", "out", "--workers", "1"]) == 0
+    assert report.main(["out"]) == 0
+    content["grid"]["method"]["Shifts"]["pixls"] = 3
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="pixls"):
+        study.main([str(file), "--out", "other", "--workers", "1"])
+    assert not Path("other").exists()
+
+
+def test_what_cannot_be_imported_is_refused(tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import nowhere_at_all")
+    for word, reason in (
+        (str(tmp_path / "missing.py"), "there is no such file"),
+        (str(broken), "No module named 'nowhere_at_all'"),
+        ("nowhere_at_all", "No module named 'nowhere_at_all'"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            ppo.main(["--import", word])
