@@ -56,10 +56,9 @@ from rl_attn.attention import (
 from rl_attn.errors import choose
 from rl_attn.rl.attention_loss import camal_terms, trained_attention
 from rl_attn.rl.entries import entry
-from rl_attn.rl.sb3_lanes import LanesVecEnv
 from rl_attn.rl.watch import attention_score
 
-__all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]
+__all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]  # noqa: F822 (see `__getattr__`)
 
 
 def __getattr__(name: str) -> Any:
