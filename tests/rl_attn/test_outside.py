@@ -11,7 +11,8 @@ import yaml
 from rl_attn import evaluate, ppo, report, study
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
-from rl_attn.run import runs
+from rl_attn.rl.trainer import State
+from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 
 HERE = Path(__file__).parent / "outside"
 FILES = [str(HERE / "shifts.py"), str(HERE / "tiny_network.py")]
@@ -23,7 +24,7 @@ class Interruption(BaseException):
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    return runs.load_checkpoint(runs.latest_checkpoint(run))["agent"]
+    return load_checkpoint(latest_checkpoint(run), State)["agent"]
 
 
 def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeypatch):
@@ -48,7 +49,7 @@ def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeyp
         patched.setattr(Collector, "act", interrupt)
         with pytest.raises(Interruption):
             ppo.main([*flags, "--run-dir", str(broken)])
-    assert runs.load_checkpoint(runs.latest_checkpoint(broken))["global_step"] == 64
+    assert load_checkpoint(latest_checkpoint(broken), State)["global_step"] == 64
     monkeypatch.chdir(tmp_path)
     assert ppo.main(["--resume", str(broken)]) == 0
     ours, theirs = final_weights(whole), final_weights(broken)
