@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from annotated_types import Interval
@@ -181,9 +181,21 @@ def with_method(name: str) -> type[Args]:
     """
     kind = METHODS.find(name)
     changed = [("method", str, dataclasses.field(default=name))]
-    made = dataclasses.make_dataclass("TrainingArgs", changed, bases=(kind, Args))
+    made = dataclasses.make_dataclass(
+        "TrainingArgs", changed, bases=(kind, Args), namespace={"__reduce__": _reduce}
+    )
     made.__doc__ = (kind.__doc__ or name).strip().splitlines()[0]
     return made
+
+
+def _reduce(args: Args) -> tuple:
+    """How settings go to other processes, which have no such class until they make it."""
+    return _made, ({f.name: getattr(args, f.name) for f in dataclasses.fields(args)},)
+
+
+def _made(values: dict[str, Any]) -> Args:
+    plugins.import_all(values["imports"])
+    return with_method(values["method"])(**values)
 
 
 def load_settings(run: Path) -> Args:

@@ -1,7 +1,8 @@
 """What a method's hooks are given, and what becomes of what they return."""
 
 import csv
-from dataclasses import dataclass
+import pickle
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,13 @@ def test_flags_are_those_of_the_method_alone(gate):
             settings(*flags)
     with pytest.raises(UserError, match=r"unknown method 'camel' \(did you mean camal\?\)"):
         settings("--method", "camel")
+
+
+def test_settings_go_to_other_ranks_whole():
+    flags = ("--method", "prior", "--teacher.every", "3", "--seed", "7")
+    settings = parse(args_type(flags), flags, "rl-attn ppo")
+    other = pickle.loads(pickle.dumps(settings))
+    assert asdict(other) == asdict(settings) and other.teacher.every == 3
 
 
 def test_a_name_is_registered_once():
