@@ -14,7 +14,8 @@ An unpickled environment is a new one made with the same arguments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import gymnasium
@@ -22,6 +23,7 @@ import numpy as np
 
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.doom.looks import PLAIN, Look, Looks, look_of_variation, variation_space
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.watchdog import Watchdog
@@ -70,6 +72,7 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         max_buttons: int | None = None,
         delta_values: Sequence[float] | None = None,
         variables: Sequence[str] | None = None,
+        looks: Looks | Iterable[Look] | str | None = None,
         render_mode: str | None = None,
         hang_timeout: float = 30.0,
     ) -> None:
@@ -77,15 +80,19 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
 
         targets: object names or "category:NAME" in place of the scenario's own. actions,
         max_buttons, delta_values: see `actions.py`. variables: ViZDoom's game variables, such as
-        HEALTH, to be observed as observation["variables"] (V,) float32. hang_timeout: seconds that
-        one call to the game may take before it is killed. ValueError for an unknown scenario,
+        HEALTH, to be observed as observation["variables"] (V,) float32. looks: of the episodes,
+        one drawn from each episode's seed, such as "train:surfaces,light". hang_timeout: seconds
+        that one call to the game may take before it is killed. ValueError for an unknown scenario,
         target or resolution.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode is {render_mode!r}: choose None or 'rgb_array'")
         changes = {"max_buttons": max_buttons, "delta_values": delta_values}
         resolved = resolve(scenario, targets, actions=actions, variables=variables, **changes)
-        self._game = Game(resolved, resolution, rgb, frame_skip)
+        self.looks = Looks.given(looks)
+        given = () if self.looks is None else self.looks.looks
+        self._game = Game(resolved, resolution, rgb, frame_skip, given)
+        self.variation_space = variation_space()
         self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
         self.render_mode = render_mode
@@ -99,13 +106,23 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode. Raises GameFault if the engine dies; the next `reset` restarts it."""
+        """Begin an episode. Raises GameFault if the engine dies; the next `reset` restarts it.
+
+        options: `variation`, the look of this episode: a list of axes, each drawn anew from its
+        values to train with, or numbers of `variation_space` by axis. The game stays what the seed
+        makes it. `info["look"]` says which look it is.
+        """
         super().reset(seed=seed)
-        check_options(options)
+        check_options(options, ("variation",))
+        episode_seed = draw_episode_seed(self.np_random)
+        look = PLAIN if self.looks is None else self.looks.of(episode_seed)
+        if options and "variation" in options:
+            rng = np.random.default_rng([episode_seed, 0x7A6])
+            look = look_of_variation(options["variation"], rng)
         with self._watchdog:
-            self._game.start(draw_episode_seed(self.np_random), self._frame, self._mask)
+            self._game.start(episode_seed, self._frame, self._mask, look)
         self._playing = True
-        return self._observation(), {"raw_reward": 0.0}
+        return self._observation(), {"raw_reward": 0.0, "look": asdict(look)}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Hold an action for `frame_skip` tics. Raises GameFault if the engine dies.

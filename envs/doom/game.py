@@ -17,15 +17,19 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import vizdoom
 
 from rl_attn.envs.doom.actions import Actions
+from rl_attn.envs.doom.frame_looks import dress
+from rl_attn.envs.doom.looks import PLAIN, Look
 from rl_attn.envs.doom.processes import GameProcess
 from rl_attn.envs.doom.scenario_file import FOLDER, check_map, load
 from rl_attn.envs.doom.scenarios import Scenario
+from rl_attn.envs.doom.wad_of_looks import Wardrobe, original_name
 from rl_attn.errors import choose
 
 # What ViZDoom raises when the process of a game has died.
@@ -73,8 +77,12 @@ class Game:
         resolution: tuple[int, int] = (160, 120),
         rgb: bool = False,
         frame_skip: int = 4,
+        looks: Sequence[Look] = (),
     ) -> None:
-        """`resolution` is (width, height) in pixels, `frame_skip` the tics an action lasts."""
+        """`resolution` is (width, height) in pixels, `frame_skip` the tics an action lasts.
+
+        looks: those that episodes will be played in; another one starts another engine.
+        """
         if frame_skip < 1:
             raise ValueError(f"frame_skip is {frame_skip}: it must be at least 1")
         size = screen_resolution(resolution)
@@ -87,6 +95,8 @@ class Game:
         self._doom = self._configured(*self._settings)
         self.actions = Actions(self._doom.get_available_buttons(), scenario)
         self.variables = np.zeros(len(scenario.variables), np.float32)  # of the last frame
+        self._wardrobe = Wardrobe(scenario, looks)
+        self._worn, self._seed = PLAIN, 0  # of the episode
         self._is_target: dict[str, bool] = {}
         self.seen: dict[str, str] = {}  # objects in the view so far: name -> category
         self._tics = 0
@@ -135,16 +145,20 @@ class Game:
         """Process id of the engine; None while there is none."""
         return None if self._process is None else self._process.pid
 
-    def start(self, seed: int, frame: np.ndarray, mask: np.ndarray) -> None:
+    def start(self, seed: int, frame: np.ndarray, mask: np.ndarray, look: Look = PLAIN) -> None:
         """Begin the episode of that seed (0 to 2**32 - 1) and draw its first frame.
 
         frame: uint8 (H, W, C), mask: uint8 (H, W), both written. Starts the engine if need be.
         Raises GameFault if the engine dies.
         """
-        doom = self._doom
+        if not self._wardrobe.holds(look):
+            self.close()
+            self._wardrobe.take(look)
+        doom, self._worn, self._seed = self._doom, look, seed
         try:
             if self._process is None:
                 self._launch()
+            self._wardrobe.wear(look, self._doom)
             self._doom.set_seed(seed)
             self._doom.new_episode()
         except ENGINE_ERRORS as error:
@@ -176,6 +190,8 @@ class Game:
     def draw(self, frame: np.ndarray, mask: np.ndarray) -> None:
         """Write the last frame seen and its mask; works after the end of an episode too."""
         frame[...] = self._screen
+        if self._worn.tint or self._worn.noise:
+            frame[...] = dress(self._screen, self._worn, self._seed, self._tics)
         mask = mask.view(bool)
         if not self._values:
             mask[...] = False
@@ -188,7 +204,8 @@ class Game:
     def visible(self) -> set[str]:
         """Names of the objects of which the last frame shows at least one pixel."""
         shown = set(np.unique(self._labels).tolist())
-        return {label.object_name for label in self._objects if label.value in shown}
+        labels = [label for label in self._objects if label.value in shown]
+        return {original_name(label.object_name) for label in labels}
 
     def kill(self) -> None:
         """SIGKILL the engine. Safe from any thread; a call that waits for it raises GameFault.
@@ -249,6 +266,7 @@ class Game:
         program ends, and the next launch has a new one.
         """
         with _LAUNCHING:
+            self._wardrobe.hang_up(self._doom)
             self._process, self._launching = GameProcess(), True
             self._process.configure(self._doom)
             launch, reason = _Launch(self._doom), "it was interrupted"
@@ -290,7 +308,7 @@ class Game:
         return True
 
     def _targets(self, label: vizdoom.Label) -> bool:
-        name = label.object_name
+        name = original_name(label.object_name)
         known = self._is_target.get(name)
         if known is None:
             self.seen[name] = label.object_category

@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom.game import Game, GameFault
+from rl_attn.envs.doom.looks import PLAIN, Looks
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
 
@@ -50,11 +51,13 @@ class Lane:
         game: Game,
         seeds: RandomSeeds | ListedSeeds,
         autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
+        looks: Looks | None = None,
     ) -> None:
         self.index = index
         self.game = game
         self.seeds = seeds
         self.autoreset = autoreset
+        self.looks = looks
         self.started = False  # once an episode has begun, or there was none to begin
         self.over = False  # the episode has ended and the next one has not begun
         self.faults = 0
@@ -157,7 +160,8 @@ class Lane:
 
     def _begin(self, frame: np.ndarray, mask: np.ndarray) -> None:
         self._actions, self._return, self.over = [], 0.0, False
-        self._call(self.game.start, self.seed, frame, mask)
+        look = PLAIN if self.looks is None else self.looks.of(self.seed)
+        self._call(self.game.start, self.seed, frame, mask, look)
 
     def _count(self, action: Any, reward: float) -> None:
         self._actions.append(action)

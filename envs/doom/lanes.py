@@ -27,7 +27,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +38,7 @@ from rl_attn.envs.doom import processes
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lane import Lane, Outcome
 from rl_attn.envs.doom.lane_group import Group, close, threads_of
+from rl_attn.envs.doom.looks import Look, Looks
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.protocol import Step
 from rl_attn.envs.seeds import RandomSeeds, lane_seeds
@@ -65,6 +66,7 @@ class Lanes:
         num_groups: int = 1,
         hang_timeout: float = 30.0,
         autoreset: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        looks: Looks | Iterable[Look] | str | None = None,
     ) -> None:
         """No game is started before `reset`.
 
@@ -77,6 +79,7 @@ class Lanes:
         num_threads: of all groups together; by default up to four a core in each group.
         hang_timeout: seconds that one call to a game may take before the game is killed.
         autoreset: when the episode after one that has ended begins: gymnasium's AutoresetMode.
+        looks: of the episodes, one drawn from each episode's seed, such as "train:surfaces,light".
 
         Raises ValueError for an unknown scenario, target or resolution and for counts that do not
         fit together.
@@ -92,8 +95,10 @@ class Lanes:
         self.num_groups = num_groups
         self.hang_timeout = hang_timeout
         self._listed = episode_seeds is not None
-        games = [Game(self.scenario, resolution, rgb, frame_skip) for _ in range(num_lanes)]
-        self._settings = _settings(self.scenario.name, frame_skip, games[0])
+        self.looks = Looks.given(looks)
+        given = () if self.looks is None else self.looks.looks
+        games = [Game(self.scenario, resolution, rgb, frame_skip, given) for _ in range(num_lanes)]
+        self._settings = _settings(self.scenario.name, frame_skip, games[0], self.looks)
         self.frame_shape = games[0].frame_shape  # (H, W, C)
         self.mask_shape = games[0].mask_shape  # (H, W)
         self.action_names = games[0].action_names
@@ -102,7 +107,7 @@ class Lanes:
         autoreset = AutoresetMode(autoreset)
         streams = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
         self._lanes = [
-            Lane(index, game, seeds, autoreset)
+            Lane(index, game, seeds, autoreset, self.looks)
             for index, (game, seeds) in enumerate(zip(games, streams, strict=True))
         ]
         self._steps = 0
@@ -304,9 +309,11 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _settings(name: str, frame_skip: int, game: Game) -> dict[str, Any]:
+def _settings(name: str, frame_skip: int, game: Game, looks: Looks | None) -> dict[str, Any]:
     """What two runs must share for the same seeds and actions to mean the same episode."""
-    return {"scenario": name, "frame_skip": frame_skip, "frame_shape": list(game.frame_shape)}
+    shape = list(game.frame_shape)
+    settings = {"scenario": name, "frame_skip": frame_skip, "frame_shape": shape}
+    return settings if looks is None else {**settings, "looks": looks.name}
 
 
 def _gather(outcomes: list[Outcome]) -> Step:

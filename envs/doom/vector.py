@@ -15,7 +15,7 @@ An unpickled environment is a new one made with the same arguments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from gymnasium.vector.utils import batch_space
 
 from rl_attn.envs.doom.env import TICS_PER_SECOND, check_options, observation_space
 from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.doom.looks import Look, Looks
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.protocol import Step
@@ -56,6 +57,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
         max_buttons: int | None = None,
         delta_values: Sequence[float] | None = None,
         variables: Sequence[str] | None = None,
+        looks: Looks | Iterable[Look] | str | None = None,
         max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
@@ -77,6 +79,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
             rgb=rgb,
             frame_skip=frame_skip,
             autoreset=autoreset_mode,
+            looks=looks,
             seed=int(np.random.SeedSequence().generate_state(1)[0]),
             num_threads=num_threads,
             hang_timeout=hang_timeout,
