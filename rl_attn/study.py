@@ -28,8 +28,8 @@ from annotated_types import Interval
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.configs import find_config
-from rl_attn.run.progress import StopRequest, stop_requests
 from rl_attn.run.settings import NotNegative, PathText, Positive
+from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.studies.cell import refuse_foreign
 from rl_attn.studies.check import check_commands
 from rl_attn.studies.cluster import RayExecutor

@@ -27,7 +27,10 @@ from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, read_options, run_command
 from rl_attn.run.device import pick_device
 from rl_attn.run.files import write_text
-from rl_attn.run.progress import Progress, stop_requests
+from rl_attn.run.folder import locked
+from rl_attn.run.loop import Pieces, carry_out
+from rl_attn.run.progress import Progress
+from rl_attn.run.signals import stop_requests
 from rl_attn.supervised.data import DataSet, Split, load
 from rl_attn.supervised.mask_folder import MaskFile, claim
 from rl_attn.supervised.mask_report import contact_sheet, evaluate
@@ -192,18 +195,31 @@ def main(argv: list[str]) -> int:
     return run(args, teacher, {name: dataset.splits[name] for name in names}, folder)
 
 
+def label_all(teacher: Teacher, args: Args, splits: dict[str, Split], folder: Path) -> Pieces:
+    """All splits, one after the other."""
+    before = 0
+    for name, split in splits.items():
+        shape = (len(split), *split.images.shape[2:])
+        for done in label(teacher, args, split, MaskFile(folder, name, shape, args.batch_size)):
+            yield before + done, {}
+        before += len(split)
+
+
 def run(args: Args, teacher: Teacher, splits: dict[str, Split], folder: Path) -> int:
     """Label what is missing, then measure; returns the exit status."""
-    before, total = 0, sum(len(split) for split in splits.values())
-    with stop_requests() as stop, Progress(0, total, lambda values: "") as progress:
-        for name, split in splits.items():
-            shape = (len(split), *split.images.shape[2:])
-            for done in label(teacher, args, split, MaskFile(folder, name, shape, args.batch_size)):
-                progress.update(before + done, {})
-                if stop:
-                    print("stopped; the same command goes on from there")
-                    return 128 + stop.signal
-            before += len(split)
+    total = sum(len(split) for split in splits.values())
+    with stop_requests("after this batch") as stop:
+        status = carry_out(
+            label_all(teacher, args, splits, folder),
+            stop,
+            Progress(0, total, lambda values: ""),
+            lambda: None,  # every batch is on the disk
+            interval=total,
+            again="the same command goes on from there",
+            log=locked(folder),
+        )
+    if status != 0:
+        return status
     contact_sheet(splits, folder)
     result = evaluate(splits, folder)
     if result:

@@ -13,7 +13,6 @@ attention/*.npz; with --faithfulness also the deletion and insertion curves, fai
 """
 
 import json
-import sys
 import time
 from pathlib import Path
 from statistics import fmean
@@ -22,14 +21,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl_attn.errors import NOT_FINITE, TrainingError, UserError
+from rl_attn.errors import UserError
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import create, load_args
 from rl_attn.run.log import RunLog
-from rl_attn.run.progress import Progress, StopRequest, stop_requests
+from rl_attn.run.loop import Pieces, carry_out
+from rl_attn.run.progress import Progress
+from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.supervised.backbones import parameters_of
 from rl_attn.supervised.evaluation import evaluate
 from rl_attn.supervised.faithfulness import faithfulness
@@ -44,34 +45,22 @@ from rl_attn.supervised.spatial import save_arrays, spatial_variance
 TEST = "test"
 
 
-def train(
-    trainer: Trainer,
-    sample: Sample,
-    before: Tensor,
-    log: RunLog,
-    progress: Progress,
-    stop: StopRequest,
-) -> None:
-    """Epoch after epoch to the end of the run, or until asked to stop."""
-    args, saved = trainer.args, time.monotonic()
-    while trainer.global_step < trainer.end and not stop:
+def epochs(trainer: Trainer, sample: Sample, log: RunLog, stop: StopRequest) -> Pieces:
+    """Epoch after epoch to the end of the run, or until asked to stop in the midst of one."""
+    every = trainer.args.picture_interval
+    while trainer.global_step < trainer.end:
         started = time.perf_counter()
         if not trainer.run_epoch(stop):
-            break
+            yield trainer.global_step, None
+            return
         logged = trainer.finish_epoch()
         logged["times/epoch"] = time.perf_counter() - started
         step = trainer.global_step
         log.row(logged, step)
-        every = args.picture_interval
         if step >= trainer.end or (every and trainer.epoch % every == 0):
-            log.picture(
-                "attention/frame_mask_map", sample.picture(sample.attention(trainer.network)), step
-            )
-        progress.update(step, logged)
-        if time.monotonic() - saved >= args.checkpoint_interval:
-            checkpoint(trainer, before, log.path)
-            saved = time.monotonic()
-    checkpoint(trainer, before, log.path)
+            picture = sample.picture(sample.attention(trainer.network))
+            log.picture("attention/frame_mask_map", picture, step)
+        yield step, logged
 
 
 def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
@@ -207,22 +196,25 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
         flush=True,
     )
     log = RunLog(path, trainer.global_step if resumed else None)
-    try:
-        with stop_requests() as stop, log:
-            if state is None:
-                log.picture("attention/frame_mask_map", sample.picture(before), 0)
-            with Progress(trainer.global_step, trainer.end, describe) as progress:
-                train(trainer, sample, before, log, progress, stop)
-    except TrainingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return NOT_FINITE
-    if trainer.global_step < trainer.end:
-        print(f"stopped at step {trainer.global_step:,}; continue with --resume {path}")
-        return 128 + stop.signal
+    with stop_requests() as stop:
+        if state is None:
+            log.picture("attention/frame_mask_map", sample.picture(before), 0)
+        status = carry_out(
+            epochs(trainer, sample, log, stop),
+            stop,
+            Progress(trainer.global_step, trainer.end, describe),
+            lambda: checkpoint(trainer, before, path),
+            interval=args.checkpoint_interval,
+            clock=lambda _: time.monotonic(),
+            again=f"continue with --resume {path}",
+            log=log,
+        )
+    if status != 0:
+        return status
     result = finish(trainer, sample, before, path)
     values = "  ".join(f"{k} {v['mean']:.3f}" for k, v in result["summary"].items())
-    epochs = ", ".join(map(str, result["epochs"]))
-    print(f"done: {path}, network of epoch {epochs}: {values}")
+    chosen = ", ".join(map(str, result["epochs"]))
+    print(f"done: {path}, network of epoch {chosen}: {values}")
     return 0
 
 

@@ -4,12 +4,16 @@ And a CLIP of random weights, small enough for tests, as a folder that open_clip
 """
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 torch.set_num_threads(1)
+# Where the parent ignores them (`pytest &` in a script, `nohup`), so would what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 CLIP_CONFIG = {
     "embed_dim": 16,

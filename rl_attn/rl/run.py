@@ -3,10 +3,9 @@
 The algorithm is in `trainer.py`, the settings are in `settings.py`.
 """
 
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import numpy as np
 import torch
 
 from rl_attn.envs.protocol import Episode
-from rl_attn.errors import NOT_FINITE, TrainingError, UserError
+from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
-from rl_attn.rl.play import Player, evaluation_seeds, summarize
+from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import Args, load_settings, validate
 from rl_attn.rl.trainer import State, Trainer
 from rl_attn.rl.watch import attention_sample
@@ -25,25 +24,27 @@ from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, 
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog
+from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.plugins import settled
-from rl_attn.run.progress import Progress, StopRequest, stop_requests
+from rl_attn.run.progress import Progress
+from rl_attn.run.signals import StopRequest, stop_requests
+from rl_attn.run.track import check_tracking, tracked
 
 
-def train(trainer: Trainer, log: RunLog | None, progress: Progress, stop: StopRequest) -> None:
-    """Repeat rollout and update to the end of the run, or until any rank is asked to stop.
+def updates(trainer: Trainer, log: RunLog | None, stop: StopRequest) -> Pieces:
+    """Rollout and update, again and again to the end of the run.
 
     `log` is None on all ranks but the first.
     """
-    args, ranks = trainer.args, trainer.ranks
-    saved, end = trainer.global_step, trainer.end
-    stopping = ranks.any(bool(stop))
-    while trainer.global_step < end and not stopping:
+    args = trainer.args
+    if log is not None and log.last_step("evaluations") < trainer.global_step:
+        evaluate(trainer, log, stop)  # the one that a stop broke off
+    while trainer.global_step < trainer.end:
         started = time.perf_counter()
         episodes = trainer.rollout()
         played = time.perf_counter()
         logged = trainer.update()
         learned = time.perf_counter()
-        step = trainer.global_step
         logged |= watch(trainer, log)
         logged |= {
             "charts/mean_return_100": mean(trainer.returns),
@@ -55,25 +56,20 @@ def train(trainer: Trainer, log: RunLog | None, progress: Progress, stop: StopRe
         }
         if log is not None:
             record(trainer, log, episodes, logged)
+            evaluate(trainer, log, stop)
         trainer.storage.roll()
-        stopping = ranks.any(bool(stop))  # asked once an update: all ranks then do the same
-        if step >= end or stopping or step - saved >= args.checkpoint_interval:
-            save(trainer, log)
-            saved = step
-        progress.update(step, logged)
+        yield trainer.global_step, logged
 
 
 def record(
     trainer: Trainer, log: RunLog, episodes: list[Episode], logged: dict[str, float]
 ) -> None:
-    """What an update brought; now and then an evaluation."""
-    args, step = trainer.args, trainer.global_step
+    """What an update brought."""
+    step = trainer.global_step
     for episode in episodes:
         log.scalar("charts/episodic_return", episode.episode_return, step)
         log.scalar("charts/episodic_length", episode.length, step)
     log.row(logged, step)
-    if args.eval_interval and crossed(step, args.batch_size, args.eval_interval):
-        log.row(evaluate(trainer), step, "evaluations")
 
 
 def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
@@ -93,12 +89,26 @@ def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
     return {"attention/iou": weighted_mean(seen)}
 
 
-def evaluate(trainer: Trainer) -> dict[str, float]:
-    """Means over a few fixed episodes, on lanes of their own; training is not touched by it."""
-    args = trainer.args
+class _Stopped(Exception):
+    """Ends an evaluation."""
+
+
+def evaluate(trainer: Trainer, log: RunLog, stop: StopRequest) -> None:
+    """Now and then, means over a few fixed episodes, in environments of their own; training is not
+    touched by it. Asked to stop, it ends without a row, and the resumed run makes it again."""
+    args, step = trainer.args, trainer.global_step
+    if not step or not args.eval_interval or not crossed(step, args.batch_size, args.eval_interval):
+        return
+
+    def look(_: Moment) -> None:
+        if stop:
+            raise _Stopped
+
     player, seeds = Player(trainer.agent, args), evaluation_seeds(args.eval_episodes)
-    episodes = player.play(args.num_envs, seeds, target=args.attention_target)
-    return {f"eval/{name}": value.mean for name, value in summarize(episodes).items()}
+    with suppress(_Stopped):
+        episodes = player.play(args.num_envs, seeds, target=args.attention_target, look=look)
+        means = {f"eval/{name}": value.mean for name, value in summarize(episodes).items()}
+        log.row(means, step, "evaluations")
 
 
 def crossed(step: int, batch: int, interval: int) -> bool:
@@ -157,17 +167,6 @@ def last_state(path: Path, device: torch.device) -> dict[str, Any] | None:
     return load_checkpoint(latest, State, device) if latest else None
 
 
-def start_tracking(args: Args, path: Path) -> None:
-    """Mirror TensorBoard to Weights & Biases."""
-    try:
-        import wandb
-    except ImportError:
-        raise UserError("--track needs wandb: pip install 'rl-attn[track]'") from None
-    wandb.init(
-        project="rl-attn", name=path.name, dir=path, config=asdict(args), sync_tensorboard=True
-    )
-
-
 def start(parsed: Args, argv: list[str]) -> int:
     """The run of these settings, over all ranks; returns the exit status."""
     with joined() as ranks:
@@ -184,14 +183,16 @@ def prepare_and_run(parsed: Args, argv: list[str], ranks: Ranks) -> int:
     if state and state["global_step"] >= args.num_updates * args.batch_size:
         print(f"{path} is finished: {state['global_step']:,} steps")
         return 0
-    if args.track and ranks.first:
-        start_tracking(args, path)
+    mirrored = args.track and ranks.first
+    if mirrored:
+        check_tracking()
     if not parsed.resume:
         ranks.once(lambda: create(path, args))
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
-    return run(args, path, device, precision, state, parsed.resume is not None, ranks)
+    with tracked(path, asdict(args)) if mirrored else nullcontext():
+        return run(args, path, device, precision, state, parsed.resume is not None, ranks)
 
 
 def run(
@@ -212,15 +213,17 @@ def run(
                 trainer.load_state_dict(state)
         print(f"{args.env} on {device} in {precision}; tensorboard --logdir {path}", flush=True)
         log = RunLog(path, trainer.global_step if resumed else None) if ranks.first else None
-        try:
-            with log or nullcontext(), Progress(trainer.global_step, trainer.end) as progress:
-                train(trainer, log, progress, stop)
-        except TrainingError as error:
-            if ranks.first:
-                print(f"error: {error}", file=sys.stderr)
-            return NOT_FINITE
-    if stop:
-        print(f"stopped at step {trainer.global_step:,}; continue with --resume {path}")
-        return 128 + stop.signal
-    print(f"done: {path}; look at it with python -m rl_attn.evaluate {path}")
-    return 0
+        status = carry_out(
+            updates(trainer, log, stop),
+            stop,
+            Progress(trainer.global_step, trainer.end),
+            lambda: save(trainer, log),
+            interval=args.checkpoint_interval,
+            again=f"continue with --resume {path}",
+            log=log,
+            agree=ranks.any,
+            first=ranks.first,
+        )
+    if status == 0:
+        print(f"done: {path}; look at it with python -m rl_attn.evaluate {path}")
+    return status

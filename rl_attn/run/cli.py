@@ -7,7 +7,6 @@ status 2.
 
 import contextlib
 import io
-import os
 import re
 import signal
 import sys
@@ -18,7 +17,9 @@ import tyro
 
 from rl_attn.errors import USERS_MISTAKE, UserError, choose
 from rl_attn.run.configs import find_config
+from rl_attn.run.files import full_disk
 from rl_attn.run.settings import alternatives, check, fields_of, short
+from rl_attn.run.signals import exits, silence, tell
 from rl_attn.run.yaml import load_yaml
 
 T = TypeVar("T")
@@ -51,16 +52,22 @@ def run_command(main: Callable[[list[str]], int | None]) -> None:
     """Run `main(argv)` as a process: its status; one line and 2 for a UserError; 130 for Ctrl-C;
     141 where nobody reads what it prints any more (`| head`)."""
     try:
-        status = main(sys.argv[1:])
-        sys.stdout.flush()
+        with exits():
+            status = main(sys.argv[1:])
+            sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        silence()  # for the flush at the end
         status = 128 + signal.SIGPIPE
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = USERS_MISTAKE
+    except OSError as error:
+        if (line := full_disk(error)) is None:
+            raise
+        tell(f"error: {line}, then try again")
+        status = 1
     except KeyboardInterrupt:  # where a command has no gentler answer, or was asked twice
-        print("interrupted", file=sys.stderr)
+        tell("interrupted")
         status = 128 + signal.SIGINT
     sys.exit(status or 0)
 

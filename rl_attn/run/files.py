@@ -1,10 +1,19 @@
 """Files that are written beside their place and moved there: a reader never sees half of one."""
 
+import errno
 import os
 import re
 from pathlib import Path
 
 import psutil
+
+
+def full_disk(error: OSError) -> str | None:
+    """One line if that error says that a disk is full; None for another error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    where = f" for {error.filename}" if error.filename else ""
+    return f"no space left{where} ({error.strerror}): free some"
 
 
 def write_text(path: Path, text: str | None) -> None:

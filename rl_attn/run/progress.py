@@ -1,10 +1,8 @@
-"""A progress bar on a terminal, plain lines elsewhere; and a polite answer to Ctrl-C."""
+"""A progress bar on a terminal, plain lines elsewhere."""
 
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -49,7 +47,7 @@ class Progress:
     def update(self, step: int, values: Mapping[str, float]) -> None:
         now = time.monotonic()
         speed = (step - self.start) / max(now - self.started, 1e-9)
-        left = time.strftime("%H:%M:%S", time.gmtime((self.total - step) / speed))
+        left = duration((self.total - step) / max(speed, 1e-9))
         text = (
             f"{step:,}/{self.total:,} steps  {speed:,.0f}/s  {self.describe(values)}  left {left}"
         )
@@ -60,31 +58,12 @@ class Progress:
             self._next_line = now + _SECONDS_BETWEEN_LINES
 
 
-class StopRequest:
-    """True once the process was asked to stop; `signal` says by which signal."""
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds, after days where there are any.
 
-    def __init__(self) -> None:
-        self.signal = 0
-
-    def __bool__(self) -> bool:
-        return self.signal != 0
-
-
-@contextmanager
-def stop_requests(what: str = "after this update") -> Iterator[StopRequest]:
-    """Within the block, Ctrl-C and SIGTERM ask to stop; the same signal again does not ask."""
-    stop = StopRequest()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, _: object) -> None:
-        stop.signal = number
-        signal.signal(number, before[number])
-        print(f"stopping {what} (again: at once)", file=sys.stderr, flush=True)
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    >>> duration(59.9), duration(100_000)
+    ('00:00:59', '1 d 03:46:40')
+    """
+    days, rest = divmod(int(min(seconds, 1e12)), 24 * 3600)
+    clock = time.strftime("%H:%M:%S", time.gmtime(rest))
+    return f"{days} d {clock}" if days else clock

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
 from rl_attn.errors import FOR_GOOD
-from rl_attn.run.progress import StopRequest
+from rl_attn.run.signals import StopRequest
 from rl_attn.studies.cell import Outcome, ask_to_stop
 from rl_attn.studies.plan import Job
 from rl_attn.studies.record import Record

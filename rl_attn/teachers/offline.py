@@ -32,7 +32,10 @@ from rl_attn.run.checkpoint import check_moments, fitting, load_state, save_stat
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import replacing, write_text
-from rl_attn.run.progress import StopRequest, stop_requests
+from rl_attn.run.folder import locked
+from rl_attn.run.loop import Pieces, carry_out
+from rl_attn.run.progress import Progress
+from rl_attn.run.signals import stop_requests
 from rl_attn.teachers.captions import Scene, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
 from rl_attn.teachers.doom_pictures import HELD_OUT, Pictures, render
@@ -203,17 +206,11 @@ def pictures_of(args: Args, folder: Path) -> Pictures:
     return pictures
 
 
-def train(training: Training, pictures: Pictures, folder: Path, stop: StopRequest) -> None:
-    """To the last step, or until asked to stop; the state is saved on the way."""
-    said, steps = time.monotonic(), training.args.steps
-    while training.step < steps and not stop:
+def steps(training: Training, pictures: Pictures) -> Pieces:
+    """Step after step to the last one."""
+    while training.step < training.args.steps:
         loss = training.train_step(pictures)
-        if training.step % _SAVE_EVERY == 0 or stop or training.step == steps:
-            save_state(folder / "training.pt", training.state_dict())
-        if time.monotonic() - said > 10 or training.step == steps:
-            speed = training.step * training.args.batch_size / training.seconds
-            _say(f"step {training.step}/{steps}  loss {loss:.3f}  {speed:.0f} pictures/s")
-            said = time.monotonic()
+        yield training.step, {"loss": loss}
 
 
 def finish(training: Training, folder: Path) -> float:
@@ -271,17 +268,22 @@ def main(argv: list[str]) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     keep_freed_memory()
-    with stop_requests() as stop:
+    with locked(folder), stop_requests("after this step") as stop:
         pictures = pictures_of(args, folder)
-        training = Training(args, pick_device(args.device))
-        if (folder / "training.pt").exists():
-            state = load_state(folder / "training.pt", State, training.device)
-            with fitting(folder / "training.pt"):
-                training.load_state_dict(state)
-        train(training, pictures, folder, stop)
-    if stop:
-        print(f"stopped at step {training.step}; the same command goes on from there")
-        return 128 + stop.signal
+        training, kept = Training(args, pick_device(args.device)), folder / "training.pt"
+        if kept.exists():
+            with fitting(kept):
+                training.load_state_dict(load_state(kept, State, training.device))
+        status = carry_out(
+            steps(training, pictures),
+            stop,
+            Progress(training.step, args.steps, lambda values: f"loss {values['loss']:.3f}"),
+            lambda: save_state(kept, training.state_dict()),
+            interval=_SAVE_EVERY,
+            again="the same command goes on from there",
+        )
+    if status != 0:
+        return status
     print(f"{folder}: names {finish(training, folder):.0%} of the monsters on unseen maps")
     return 0
 

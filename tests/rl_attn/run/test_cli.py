@@ -331,7 +331,7 @@ def test_a_user_error_is_one_line_and_status_2(monkeypatch, capsys):
     assert printed.err == "error: no such thing as 'x': choose y\n" and printed.out == ""
 
 
-def test_ctrl_c_is_a_word_and_status_130(monkeypatch, capsys):
+def test_ctrl_c_is_a_word_and_status_130(monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["prog"])
 
     def main(argv):
@@ -339,7 +339,7 @@ def test_ctrl_c_is_a_word_and_status_130(monkeypatch, capsys):
 
     with pytest.raises(SystemExit) as end:
         run_command(main)
-    assert end.value.code == 130 and capsys.readouterr().err == "interrupted\n"
+    assert end.value.code == 130 and capfd.readouterr().err == "interrupted\n"
 
 
 def test_any_other_error_keeps_its_traceback(monkeypatch):
