@@ -14,40 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from annotated_types import Interval
+from rl_attn.env_settings import EnvSettings
 
 if TYPE_CHECKING:
     import gymnasium
 
     from rl_attn.envs.protocol import VectorEnv
-
-
-@dataclass
-class EnvSettings:
-    """Which environment; commands inherit these flags."""
-
-    env: str = "DefendCenter"
-    """Basic, DefendLine, DefendCenter, TakeCover, DeadlyCorridor, HealthGathering,
-    PredictPosition, MyWayHome, or module:Id-v0 for an environment of gymnasium's"""
-    targets: tuple[str, ...] = ()
-    """what to attend to: object names (DoomImpBall) or categories (category:Monster);
-    empty: the scenario's own"""
-    width: Annotated[int, Interval(ge=1, le=8192)] = 160
-    """frame width in pixels (of Doom)"""
-    height: Annotated[int, Interval(ge=1, le=8192)] = 120
-    """frame height in pixels (of Doom)"""
-    rgb: bool = False
-    """colour frames instead of gray ones (of Doom)"""
-    frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4
-    """game tics an action is repeated for (of Doom)"""
-    frame_key: str = "frame"
-    """what an observation calls its frame (of gymnasium's environments)"""
-    mask_key: str = "mask"
-    """what an observation calls the mask of the targets (of gymnasium's environments)"""
-    env_processes: bool = True
-    """step each environment in a process of its own (of gymnasium's environments)"""
 
 
 @dataclass(frozen=True)

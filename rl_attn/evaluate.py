@@ -25,11 +25,9 @@ from rich.table import Table
 
 from rl_attn.errors import UserError
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
+from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
-from rl_attn.rl.settings import load_settings
-from rl_attn.rl.trainer import State, load_agent, make_agent
 from rl_attn.rl.video import VideoWriter
-from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import write_text
@@ -72,21 +70,6 @@ class Args:
     """CPU threads of torch (0: its own choice)"""
     out: str | None = None
     """folder for the results (default: the run's)"""
-
-
-def load(run: Path, checkpoint: str, device: torch.device) -> Player:
-    """The agent of a run; UserError if the folder, the checkpoint or the network is not right."""
-    settings = load_settings(run)
-    file = {"latest": latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
-        checkpoint, Path(checkpoint)
-    )
-    if file is None:
-        raise UserError(f"{run} has no checkpoint yet")
-    state = load_checkpoint(file, State, device)
-    agent = make_agent(settings).to(device)
-    with fitting(file):
-        load_agent(agent, state["agent"])
-    return Player(agent.eval(), settings)
 
 
 class FrameSampler:

@@ -23,12 +23,10 @@ from rl_attn.errors import UserError, choose
 from rl_attn.reports.analysis import Resampling
 from rl_attn.reports.assemble import assemble
 from rl_attn.reports.collect import collect
-from rl_attn.reports.page import render
-from rl_attn.reports.parts import Plate, Report
+from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Metric, Study
-from rl_attn.reports.tables import as_csv
+from rl_attn.reports.writing import write
 from rl_attn.run.cli import parse, run_command
-from rl_attn.run.files import replacing, write_text
 
 
 @dataclass
@@ -89,27 +87,6 @@ def gallery(study: Study, args: Args) -> list[Plate]:
     from rl_attn.reports.gallery import picture_plates
 
     return picture_plates(study)
-
-
-def write(study: Study, report: Report, out: Path) -> None:
-    """Every table, figure and the page, each replaced in one move."""
-    tables, figures = out / "tables", out / "figures"
-    try:
-        for folder in (tables, figures):
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"report folder {out} cannot be made: {error.strerror}") from None
-    for table in report.tables():
-        write_text(tables / f"{table.name}.csv", as_csv(table.data))
-        write_text(tables / f"{table.name}.md", table.markdown())
-        write_text(tables / f"{table.name}.tex", table.latex())
-    for plate in report.plates():
-        for kind, content in (("png", plate.picture.png), ("pdf", plate.picture.pdf)):
-            with replacing(figures / f"{plate.name}.{kind}") as scratch:
-                scratch.write_bytes(content)
-        if plate.data is not None:
-            write_text(figures / f"{plate.name}.csv", as_csv(plate.data))
-    write_text(out / "index.html", render(study, report, out))
 
 
 def main(argv: list[str]) -> int:

@@ -16,18 +16,20 @@ interrupted table goes on where it stopped. When all have ended, runs/tables/NAM
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from annotated_types import Interval
 
 from rl_attn import study
 from rl_attn.errors import UserError
-from rl_attn.reports.parts import Report
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.configs import find_config
 from rl_attn.run.settings import PathText
 from rl_attn.supervised.comparison.table import read_table
+
+if TYPE_CHECKING:
+    from rl_attn.reports.parts import Report
 
 #: Exit statuses of a study that has ended, whether or not all its runs are well.
 ENDED = (0, 1)
@@ -61,7 +63,7 @@ def write_report(folder: Path, args: Args) -> None:
     print(f"report: {folder / 'report' / 'index.html'}")
 
 
-def _summary(report: Report) -> str:
+def _summary(report: "Report") -> str:
     """The tables of the metrics as they are read, and what is to be said about them."""
     shown = [table.markdown() for table in report.tables() if table.name.startswith("tasks_")]
     return "\n".join([*shown, *(f"note: {note}\n" for note in report.notes)])

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from rl_attn.attention import iou
 from rl_attn.errors import UserError
-from rl_attn.evaluate import load
 from rl_attn.pictures import enlarged, heat, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
+from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Player, evaluation_seeds
 from rl_attn.rl.watch import attention_maps
 from rl_attn.run.checkpoint import latest_checkpoint

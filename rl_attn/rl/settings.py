@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from annotated_types import Interval
 
-from rl_attn.envs.registry import EnvSettings
+from rl_attn.env_settings import EnvSettings
 from rl_attn.errors import UserError
 from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run import plugins

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from rl_attn.report import write
 from rl_attn.reports.analysis import Resampling
 from rl_attn.reports.assemble import assemble
 from rl_attn.reports.collect import collect
 from rl_attn.reports.parts import Report, Section
+from rl_attn.reports.writing import write
 from rl_attn.supervised.comparison.curves import curve_plates
 from rl_attn.supervised.comparison.examples import example_plates
 from rl_attn.supervised.comparison.heat_maps import heat_map_plates
