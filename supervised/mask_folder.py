@@ -103,9 +103,10 @@ def read(folder: Path, split: str, shape: tuple[int, int, int]) -> np.ndarray:
     """The masks of a split, uint8 (N, H, W). UserError for a missing, damaged or unfit file."""
     file = folder / f"{split}.npy"
     try:
-        masks = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"masks {file} cannot be read: {error}") from None
+        masks = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # numpy raises nearly anything on files that are none of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"masks {file} cannot be read: {reason}") from None
     if masks.dtype != np.uint8 or masks.shape != shape:
         raise UserError(
             f"masks {file} must be uint8 {shape}, 255 where attention belongs, got "

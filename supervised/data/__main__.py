@@ -77,7 +77,7 @@ def summary(dataset: DataSet) -> Table:
         cover, empty = "", ""
         if split.masks is not None:
             cover = f"{split.masks.float().mean().item() / 255:.1%}"
-            empty = f"{(split.masks.flatten(1).amax(1) == 0).sum().item():,}"
+            empty = f"{(split.annotated & (split.masks.flatten(1).amax(1) == 0)).sum().item():,}"
         table.add_row(name, f"{len(split):,}", f"{fewest:,}", cover, empty)
     return table
 

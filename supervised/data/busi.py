@@ -52,11 +52,11 @@ def busi(
             "Get Dataset_BUSI_with_GT (Al-Dhabyani et al. 2020) and unpack it there",
         )
     pictures = [p for label, name in enumerate(CLASSES) for p in _class(folder / name, label)]
-    images, masks, _ = read_pictures(pictures, size, fit, MaskReader(MaskOptions("soft")))
-    everything, notes = Split(images, torch.tensor([p.label for p in pictures]), masks), ()
+    images, masks, _, notes = read_pictures(pictures, size, fit, MaskReader(MaskOptions("soft")))
+    everything = Split(images, torch.tensor([p.label for p in pictures]), masks)
     if duplicates == "drop":
         everything = everything[representatives(clusters(images), everything.labels)]
-        notes = (f"left out {len(pictures) - len(everything)} duplicates",)
+        notes = (f"left out {len(pictures) - len(everything)} duplicates", *notes)
     return DataSet(
         name="busi",
         classes=CLASSES,

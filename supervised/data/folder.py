@@ -64,7 +64,7 @@ def masked_folder(
         mask_meaning="what your masks mark",
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        notes=notes,
+        notes=(*notes, *pixels.notes),
     )
 
 

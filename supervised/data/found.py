@@ -21,9 +21,17 @@ def found(dataset: DataSet) -> str:
         f"{dataset.name}: {int(counts.sum()):,} images of {width}x{height} in "
         f"{len(dataset.classes)} classes ({fewest:,} to {most:,} each)",
         *dataset.notes,
+        *_levels(dataset),
         _masks(dataset),
     ]
     return "; ".join(parts)
+
+
+def _levels(dataset: DataSet) -> list[str]:
+    """What images that use little of the range of levels show: perhaps a wrong range."""
+    images = dataset.splits["train"].images
+    least, most = int(images.amin()), int(images.amax())
+    return [f"images hold levels {least} to {most} of 255 only"] if most - least < 64 else []
 
 
 def _masks(dataset: DataSet) -> str:

@@ -52,7 +52,7 @@ def oxford_pets(
             unknown=(3,) if border == "unknown" else (),
         )
     )
-    learned, test = (
+    (learned, notes), (test, _) = (
         _split(
             [
                 Picture(path, (folder / "annotations/trimaps" / f"{path.stem}.png",), label)
@@ -67,7 +67,7 @@ def oxford_pets(
     train, held_out = stratified_indices(learned.labels, validation, seed)
     splits = {"train": learned[train], "validation": learned[held_out], "test": test}
     meaning = f"the pet; its border is {border}"
-    return _set("oxford-pets", tuple(parts[0].classes), splits, meaning)
+    return _set("oxford-pets", tuple(parts[0].classes), splits, meaning, notes)
 
 
 def oxford_flowers(root: Path | None = None, *, size: int = 256, fit: Fit = "letterbox") -> DataSet:
@@ -81,7 +81,7 @@ def oxford_flowers(root: Path | None = None, *, size: int = 256, fit: Fit = "let
     }
     if not (folder / "segmim").is_dir():
         _download_segmentations(folder)
-    splits = {
+    read = {
         name: _split(
             [
                 Picture(path, (folder / "segmim" / path.name.replace("image", "segmim"),), label)
@@ -93,7 +93,9 @@ def oxford_flowers(root: Path | None = None, *, size: int = 256, fit: Fit = "let
         )
         for name, part in parts.items()
     }
-    return _set("oxford-flowers", tuple(map(str, parts["train"].classes)), splits, "the flower")
+    splits = {name: split for name, (split, _) in read.items()}
+    classes = tuple(map(str, parts["train"].classes))
+    return _set("oxford-flowers", classes, splits, "the flower", read["train"][1])
 
 
 def _official(
@@ -124,13 +126,20 @@ def _download_segmentations(folder: Path) -> None:
         ) from None
 
 
-def _split(pictures: list[Picture], size: int, fit: Fit, masks: MaskReader) -> Split:
+def _split(
+    pictures: list[Picture], size: int, fit: Fit, masks: MaskReader
+) -> tuple[Split, tuple[str, ...]]:
+    """The part, and what was done to its images."""
     pixels = read_pictures(pictures, size, fit, masks)
     labels = torch.tensor([picture.label for picture in pictures])
-    return Split(pixels.images, labels, pixels.masks, known=pixels.known)
+    return Split(pixels.images, labels, pixels.masks, known=pixels.known), pixels.notes
 
 
 def _set(
-    name: str, classes: tuple[str, ...], splits: dict[str, Split], mask_meaning: str
+    name: str,
+    classes: tuple[str, ...],
+    splits: dict[str, Split],
+    mask_meaning: str,
+    notes: tuple[str, ...],
 ) -> DataSet:
-    return DataSet(name, classes, splits, mask_meaning, IMAGENET_MEAN, IMAGENET_STD)
+    return DataSet(name, classes, splits, mask_meaning, IMAGENET_MEAN, IMAGENET_STD, notes=notes)

@@ -47,6 +47,7 @@ class Pixels(NamedTuple):
     images: Tensor  # uint8 (N, 3, H, W)
     masks: Tensor  # uint8 (N, H, W)
     known: Tensor | None  # bool (N, H, W); None: everywhere
+    notes: tuple[str, ...] = ()  # what was done to images that do not have the side asked for
 
 
 def read_pictures(
@@ -83,7 +84,19 @@ def read_pictures(
             f"images are {least[0]}x{least[1]} ({named(first.name)}) to {most[0]}x{most[1]} "
             f"({named(last.name)}): choose the side to train at by --size, --data-options size=224"
         )
-    return stored.pixels()
+    return stored.pixels()._replace(notes=_notes(sizes, size, fit))
+
+
+def _notes(sizes: dict[tuple[int, int], Path], size: int, fit: Fit) -> tuple[str, ...]:
+    """How images came to `size`, where that changes more than their scale."""
+    if not size or all(width == height for width, height in sizes):
+        return ()
+    done = {
+        "letterbox": "whole, black beside them",
+        "crop": "their middle, the rest cut off",
+        "stretch": "stretched, their aspect changed",
+    }[fit]
+    return (f"images that are not square: {done} (fit={fit})",)
 
 
 def _refused(sizes: dict[tuple[int, int], Path]) -> bool:

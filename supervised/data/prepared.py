@@ -151,14 +151,16 @@ def _load(
         samples = [s for s in samples if s.annotated or s.split != "train"]
     classes = tuple(sorted({sample.category for sample in samples}))
     subjects = {s: i for i, s in enumerate(sorted({sample.subject for sample in samples}))}
-    splits = {}
+    splits, notes = {}, {}  # notes once each
     for split, rows in deal(name, samples, classes, sizes, seed).items():
         pictures = [_picture(folder, samples[i], classes) for i in rows]
         pixels = read_pictures(pictures, *size, MaskReader(masks or MaskOptions("binary")))
+        notes |= dict.fromkeys(pixels.notes)
         labels = torch.tensor([picture.label for picture in pictures], dtype=torch.int64)
         whose = torch.tensor([subjects[samples[i].subject] for i in rows], dtype=torch.int64)
         splits[split] = Split(pixels.images, labels, pixels.masks, None, whose, pixels.known)
-    return DataSet(name, classes, splits, mask_meaning, IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    return DataSet(name, classes, splits, mask_meaning, mean, std, notes=tuple(notes))
 
 
 def _picture(folder: Path, sample: Sample, classes: Sequence[str]) -> Picture:
