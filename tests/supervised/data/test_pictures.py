@@ -21,7 +21,7 @@ def test_masks_are_united_and_none_is_unknown(tmp_path):
     left, top = np.zeros((4, 4)), np.zeros((4, 4))
     left[:, 0], top[0] = 1, 1
     masks = (save(tmp_path / "a.png", left), save(tmp_path / "b.png", top))
-    images, united, known = read_pictures([Picture(image, masks, 0), Picture(image, (), 0)], 4)
+    images, united, known, _ = read_pictures([Picture(image, masks, 0), Picture(image, (), 0)], 4)
     assert images.shape == (2, 3, 4, 4) and (images == 7).all()
     expected = np.zeros((4, 4))
     expected[0], expected[:, 0] = 255, 255
