@@ -191,6 +191,18 @@ def test_half_gradients_leave_the_head_to_the_task(toy, method):
     assert (gradient is None) == (method == "hint")
 
 
+def test_learning_to_look_keeps_soft_masks_soft_unless_told_otherwise():
+    """A teacher's masks: a cell is as on as its pixels are on average; hardened, it is on."""
+    soft = torch.full((1, 20, 20), 64, dtype=torch.uint8)
+    soft[:, :, 10:] = 0
+    cells = {}
+    for harden in (False, True):
+        method = method_class("learning-to-look")(harden=harden)
+        cells[harden] = method.target(method.annotations(soft, 0).float() / 255, (10, 10))[0, 0]
+    torch.testing.assert_close(cells[False], torch.tensor([64 / 255] * 5 + [0.0] * 5))
+    assert cells[True].tolist() == [1.0] * 5 + [0.0] * 5
+
+
 def test_values_that_cannot_work_are_refused(toy):
     for method, flags in (
         ("learning-to-look", {"attention_epochs": -1}),
