@@ -32,6 +32,7 @@ from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import make
+from rl_attn.run.settings import OpenShare, PathText, Positive, Threads
 from rl_attn.statistics import Interval, mean_interval
 
 matplotlib.use("Agg")
@@ -42,33 +43,33 @@ from matplotlib import pyplot as plt
 class Args:
     """Play a trained agent on fixed seeds; report its return and its attention."""
 
-    run: Annotated[str, tyro.conf.Positional]
+    run: Annotated[PathText, tyro.conf.Positional]
     """folder of a run of rl_attn.ppo"""
-    checkpoint: str = "latest"
+    checkpoint: PathText = "latest"
     """latest, best, or a checkpoint's path"""
-    episodes: int = 30
+    episodes: Positive[int] = 30
     """how many episodes"""
     policy: Literal["sample", "greedy"] = "sample"
     """draw actions from the policy, or take the likeliest one"""
     attention_target: Literal["value", "action"] | None = None
     """whose attention (default: what the run was trained on)"""
-    num_envs: int = 8
+    num_envs: Positive[int] = 8
     """games played at once; the results do not depend on it"""
     video: bool = True
     """write a video of the first episode"""
     faithfulness: bool = False
     """remove and insert the most attended pixels on single frames"""
-    faithfulness_frames: int = 128
+    faithfulness_frames: Positive[int] = 128
     """frames of that test, taken evenly from the episodes"""
     closed_loop: bool = False
     """play again without the most attended pixels, as many random ones, all but the targets"""
-    removed_share: float = 0.1
+    removed_share: OpenShare = 0.1
     """share of the pixels missing in closed loop"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
-    threads: int = 0
+    threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
-    out: str | None = None
+    out: PathText | None = None
     """folder for the results (default: the run's)"""
 
 
@@ -163,11 +164,6 @@ class _bar:
 
 
 def check(args: Args) -> None:
-    for name in ("episodes", "num_envs", "faithfulness_frames"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be positive: {getattr(args, name)}")
-    if not 0 < args.removed_share < 1:
-        raise UserError(f"--removed-share must lie between 0 and 1, got {args.removed_share}")
     if not Path(args.run).is_dir():
         raise UserError(f"run folder {args.run} does not exist")
 

@@ -15,9 +15,11 @@ and HINT are GRADIA's L1.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
@@ -29,6 +31,7 @@ from rl_attn.envs.doom.scenarios import SCENARIOS
 from rl_attn.errors import UserError, choose
 from rl_attn.regularizer_report import Response, draw, show, summarize, write_csv
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.settings import PathText, Seed, Side
 
 #: What is compared: (attention, mask) -> (B,).
 REGULARIZERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -48,23 +51,23 @@ class Args:
     """folder of mask pictures; empty: render masks with Doom"""
     pattern: str = "*.png"
     """which files of that folder"""
-    on_above: int = 127
+    on_above: Annotated[int, Interval(ge=0, le=255)] = 127
     """gray value above which a picture's pixel belongs to the mask"""
     env: str = "DefendCenter"
     """Doom scenario whose targets give the masks"""
-    width: int = 320
+    width: Side = 320
     """width of rendered masks"""
-    height: int = 240
+    height: Side = 240
     """height of rendered masks"""
-    seed: int = 1
+    seed: Seed = 1
     """of the episodes and of the random actions in them"""
-    count: int = 200
+    count: Annotated[int, Interval(ge=1, le=10**6)] = 200
     """how many masks at most"""
-    levels: int = 10
+    levels: Annotated[int, Interval(ge=2, le=1000)] = 10
     """severities above zero for each mask and perturbation"""
-    min_radius: int = 4
+    min_radius: Annotated[int, Interval(ge=1, le=1000)] = 4
     """leave out masks that an erosion by fewer pixels takes away almost wholly"""
-    out: str = "regularizers"
+    out: PathText = "regularizers"
     """folder for the results"""
 
 
@@ -133,11 +136,6 @@ def collect(args: Args) -> list[Tensor]:
 
 
 def check(args: Args) -> None:
-    for name in ("width", "height", "count", "min_radius"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be positive: {getattr(args, name)}")
-    if args.levels < 2:
-        raise UserError(f"--levels must be at least 2: {args.levels}")
     if args.masks and not Path(args.masks).is_dir():
         raise UserError(f"folder {args.masks} does not exist")
     choose("scenario", args.env, list(SCENARIOS))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.reports.analysis import Resampling
@@ -27,42 +28,36 @@ from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Metric, Study
 from rl_attn.reports.writing import write
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.settings import PathText, Seed, Share
 
 
 @dataclass
 class Args:
     """Tables, figures and a page from the run folders of a study."""
 
-    study: Annotated[str, tyro.conf.Positional]
+    study: Annotated[PathText, tyro.conf.Positional]
     """folder of a study of rl_attn.study"""
-    out: str | None = None
+    out: PathText | None = None
     """folder for the report (default: STUDY/report)"""
     metrics: tuple[str, ...] = ()
     """names of an evaluation's summary to report (default: those of the study file)"""
-    resamples: int = 50_000
+    resamples: Annotated[int, Interval(ge=1, le=10**7)] = 50_000
     """of each bootstrap"""
-    seed: int = 0
+    seed: Seed = 0
     """of the resampling: the same seed gives the same intervals"""
-    smoothing: float = 0.05
+    smoothing: Share = 0.05
     """learning curves: each run is averaged over this share of its rows (0: not at all)"""
     figures: bool = True
     """draw figures (off: tables alone, in seconds)"""
     attention: bool = True
     """draw what each method attends to (agents play for it: a minute or two on a CPU)"""
-    frames: int = 2
+    frames: Annotated[int, Interval(ge=1, le=100)] = 2
     """frames of each task in that picture"""
 
 
 def check(args: Args) -> None:
     if not Path(args.study).is_dir():
         raise UserError(f"study folder {args.study} does not exist")
-    for name in ("resamples", "frames"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name} must be positive, got {getattr(args, name)}")
-    if args.seed < 0:
-        raise UserError(f"--seed must be 0 or more, got {args.seed}")
-    if not 0 <= args.smoothing <= 1:
-        raise UserError(f"--smoothing is a share between 0 and 1, got {args.smoothing}")
 
 
 def selected(study: Study, names: tuple[str, ...]) -> Study:

@@ -16,10 +16,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from rl_attn.attention import dilate, edge_band
@@ -30,6 +31,7 @@ from rl_attn.run.files import write_text
 from rl_attn.run.folder import locked
 from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.progress import Progress
+from rl_attn.run.settings import PathText, Side, Threads
 from rl_attn.run.signals import stop_requests
 from rl_attn.supervised.data import DataSet, Split, load
 from rl_attn.supervised.mask_folder import MaskFile, claim
@@ -42,17 +44,17 @@ from rl_attn.teachers.doom_prompts import DOOM, doom_words
 class Args:
     """Make masks for a data set by asking a vision-language model."""
 
-    config: str | None = None
+    config: PathText | None = None
     """YAML file with values for these flags; flags override it"""
     data: str = "digits"
     """data set, see supervised.train"""
-    data_root: str = "data"
+    data_root: PathText = "data"
     """folder with data that does not come with a package"""
     data_options: tuple[str, ...] = ()
     """of the data set: key=value ..."""
     splits: tuple[str, ...] = ()
     """which splits; none: all"""
-    out: str | None = None
+    out: PathText | None = None
     """folder of the masks (default: runs/masks/<data>/<model>-<teacher>)"""
 
     teacher: Literal["clip-es", "naclip", "cam"] = "clip-es"
@@ -62,7 +64,7 @@ class Args:
     python -m rl_attn.teachers.offline trains"""
     weights: str = "openai"
     """tag of open_clip's or a file; `random` is for tests"""
-    input_size: tuple[int, ...] = ()
+    input_size: tuple[Side, ...] = ()
     """side of the model's input (default: the model's own); larger gives finer masks, several are
     averaged"""
     mirror: bool = False
@@ -78,18 +80,18 @@ class Args:
     """sentences with {} for the word"""
     refine: bool = False
     """draw the masks to the pictures' edges (PAMR)"""
-    threshold: float = 0.0
+    threshold: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     """make masks binary at this value; 0: leave them soft"""
-    dilate: int = 0
+    dilate: Annotated[int, Interval(ge=0, le=1000)] = 0
     """then widen them by a square of this radius, in pixels"""
-    edge: int = 0
+    edge: Annotated[int, Interval(ge=0, le=1000)] = 0
     """then keep a band of this radius along their edge (Learning to Look)"""
 
-    batch_size: int = 32
+    batch_size: Annotated[int, Interval(ge=1, le=2**16)] = 32
     """pictures at a time"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
-    threads: int = 0
+    threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
 
 
@@ -166,12 +168,6 @@ def maker_of(args: Args, prompts: Prompts, teacher: Teacher, dataset: DataSet) -
 
 def prepare(args: Args) -> DataSet:
     """The data set with the splits asked for; UserError for what cannot work."""
-    if args.batch_size <= 0:
-        raise UserError(f"--batch-size must be positive, got {args.batch_size}")
-    if not 0 <= args.threshold < 1:
-        raise UserError(f"--threshold must be in [0, 1), got {args.threshold}")
-    if args.dilate < 0 or args.edge < 0:
-        raise UserError(f"--dilate and --edge are radii, got {args.dilate} and {args.edge}")
     options = read_options(args.data_options, "--data-options")
     return load(args.data, Path(args.data_root), **options)
 

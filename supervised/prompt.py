@@ -21,12 +21,13 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
+from annotated_types import Interval
 from PIL import Image
 
-from rl_attn.errors import UserError
 from rl_attn.pictures import heat
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import pick_device
+from rl_attn.run.settings import PathText
 from rl_attn.supervised.page_server import free_port, gradio, server, upload_folder
 from rl_attn.supervised.prompts import encode
 from rl_attn.supervised.steering import RED, YELLOW, Answer, Steered, drawn
@@ -41,9 +42,9 @@ _SHOWN = 224
 class Args:
     """Open a page on which a run's models are steered by drawing."""
 
-    run: Annotated[str, tyro.conf.Positional]
+    run: Annotated[PathText, tyro.conf.Positional]
     """folder of a run of supervised.train --method vapl"""
-    port: int = 7860
+    port: Annotated[int, Interval(ge=1, le=65535)] = 7860
     """of the page, on this machine alone"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
@@ -174,8 +175,6 @@ def page(steered: Steered, scratch: Path) -> Any:
 
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn prompt")
-    if not 0 < args.port < 65536:
-        raise UserError(f"--port must be 1 to 65535, got {args.port}")
     gradio()
     with free_port(args.port) as listener, upload_folder() as folder:
         steered = Steered(Path(args.run), pick_device(args.device))

@@ -90,7 +90,7 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one: {"teacher": {"model": "doom"}} is {"teacher.model": "doom"}."""
     flat = {}
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:  # an empty one is no value of a flag: it is refused
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
@@ -136,8 +136,10 @@ def _checked_flags(values: dict[str, Any], settings_type: type, source: str) -> 
         if is_switch != isinstance(value, bool):
             rule = "must be" if is_switch else "cannot be"
             raise UserError(f"{key} in {source} {rule} true or false, got {short(value)}")
-        if isinstance(value, list):
-            if not any(get_origin(kind) in (tuple, list) for kind in kinds):
+        if isinstance(value, list | dict):
+            if isinstance(value, dict) or not any(
+                get_origin(kind) in (tuple, list) for kind in kinds
+            ):
                 raise UserError(f"{key} in {source} must be one value, got {short(value)}")
             refuse_odd_words(value, f"{key} in {source}")
     return as_flags(flat)

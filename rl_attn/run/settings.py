@@ -16,6 +16,7 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import annotated_types as at
@@ -31,6 +32,8 @@ LONGEST_TEXT = 4096
 Positive = Annotated[T, at.Gt(0)]
 NotNegative = Annotated[T, at.Ge(0)]
 Share = Annotated[float, at.Interval(ge=0, le=1)]
+#: A share that is neither nothing nor all.
+OpenShare = Annotated[float, at.Interval(gt=0, lt=1)]
 Seed = Annotated[int, at.Interval(ge=0, le=LARGEST_INT)]
 Threads = Annotated[int, at.Interval(ge=0, le=1024)]
 #: Pixels of a side of a frame or an image.
@@ -131,7 +134,9 @@ def _of_alternatives(value: Any, parts: Iterable[Any], constraints: tuple[Any, .
 
 
 def _of_type(value: Any, constraints: tuple[Any, ...]) -> str | None:
-    """What holds of every number and text."""
+    """What holds of every number, path and text."""
+    if isinstance(value, Path):
+        return FilePath().complaint(str(value))
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if isinstance(value, int) and not -LARGEST_INT - 1 <= value <= LARGEST_INT:

@@ -18,6 +18,9 @@ from rl_attn.errors import UserError
 _LARGEST = 256 * 1024  # bytes
 _DEEPEST = 16
 
+#: Characters that YAML 1.1 takes for line breaks: they are written with a backslash.
+_ODD_BREAKS = frozenset("\x85\u2028\u2029\ufeff")
+
 _FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 #: Tag, how its plain scalars look, and what they begin with; the first that fits holds.
 _CORE_SCHEMA = (
@@ -52,7 +55,10 @@ def load_yaml(path: Path, kind: str = "config file") -> dict[str, Any]:
 
 def dump_yaml(values: Any) -> str:
     """Plain values as YAML text that `load_yaml` reads back as they were."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+    if not _ODD_BREAKS & set(text):
+        return text
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=100)
 
 
 def _text(path: Path) -> str:

@@ -57,8 +57,9 @@ def import_command(name: str) -> typing.Any:
     """The module of a command."""
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(f"command {name} cannot be imported: {error}") from None
+    except Exception as error:  # whatever somebody's module does as it is imported
+        reason = " ".join(f"{error}".split()) or type(error).__name__
+        raise UserError(f"command {name} cannot be imported: {reason}") from None
 
 
 def _check_flags(module: str, words: Sequence[str]) -> None:

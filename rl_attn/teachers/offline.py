@@ -13,10 +13,11 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
+from annotated_types import Interval
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
 from open_clip.tokenizer import SimpleTokenizer
@@ -35,6 +36,7 @@ from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import locked
 from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.progress import Progress
+from rl_attn.run.settings import PathText, Positive, Seed, Threads
 from rl_attn.run.signals import stop_requests
 from rl_attn.teachers.captions import Scene, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
@@ -63,27 +65,27 @@ _SAVE_EVERY = 50  # steps
 class Args:
     """Train the offline teacher; run again to go on after an interruption."""
 
-    config: str | None = None
+    config: PathText | None = None
     """YAML file with values for these flags; flags override it"""
-    out: str | None = None
+    out: PathText | None = None
     """folder of the teacher (default: the user's cache)"""
-    steps: int = 4000
+    steps: Annotated[int, Interval(ge=1, le=10**9)] = 4000
     """steps of Adam"""
-    batch_size: int = 64
+    batch_size: Annotated[int, Interval(ge=1, le=2**16)] = 64
     """pictures a step"""
-    learning_rate: float = 1e-3
+    learning_rate: Positive[float] = 1e-3
     """its peak; a tenth of the steps warms up, then it falls by a cosine"""
-    maps: int = 28
+    maps: Annotated[int, Interval(ge=1, le=32)] = 28
     """how many of Freedoom's maps to render; four more are held out"""
-    each: int = 10
+    each: Annotated[int, Interval(ge=1, le=10**5)] = 10
     """pictures of each of 14 monsters on each map"""
-    frames: int = 150
+    frames: Annotated[int, Interval(ge=0, le=10**6)] = 150
     """frames of each of the agents' scenarios"""
-    seed: int = 0
+    seed: Seed = 0
     """of everything random"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
-    threads: int = 0
+    threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
 
 
@@ -256,10 +258,6 @@ def claim(folder: Path, args: Args) -> None:
 
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn teacher")
-    for name in ("steps", "batch_size", "learning_rate", "maps", "each"):
-        if getattr(args, name) <= 0:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag} must be positive, got {getattr(args, name)}")
     folder = Path(args.out) if args.out else default_folder()
     if is_complete(folder):
         print(f"{folder} is complete; delete it to train another")

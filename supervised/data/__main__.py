@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from annotated_types import Interval
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -39,9 +40,9 @@ class Args:
     """draw a contact sheet into this PNG file"""
     split: str = "train"
     """whose pictures the sheet shows"""
-    columns: int = 8
+    columns: Annotated[int, Interval(ge=1, le=1000)] = 8
     """pictures of each class on the sheet"""
-    colours: int = 128
+    colours: Annotated[int, Interval(ge=0, le=256)] = 128
     """colours that the sheet's file is reduced to; 0 keeps them all"""
 
 
