@@ -118,7 +118,7 @@ def test_the_command_on_doom_masks_repeats_table_4(tmp_path, capsys):
         (["--masks", "nowhere"], "nowhere does not exist"),
         (["--masks", "."], "no file \\*.none"),
         (["--count", "0"], "--count must be from 1 to"),
-        (["--levels", "1"], "--levels must be at least 2"),
+        (["--levels", "1"], "--levels must be from 2 to"),
         (["--env", "DefendCentre"], "did you mean DefendCenter"),
     ],
 )
