@@ -1,7 +1,7 @@
 """Which environment: the flags that several commands share, apart from `envs` and its gymnasium."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 
@@ -11,8 +11,9 @@ class EnvSettings:
     """Which environment; commands inherit these flags."""
 
     env: str = "DefendCenter"
-    """Basic, DefendLine, DefendCenter, TakeCover, DeadlyCorridor, HealthGathering,
-    PredictPosition, MyWayHome, or module:Id-v0 for an environment of gymnasium's"""
+    """a Doom scenario (Basic, DefendLine, DefendCenter, TakeCover, DeadlyCorridor,
+    HealthGathering, MyWayHome, ...), the path of a scenario file (my.cfg, with --targets), or
+    module:Id-v0 for an environment of gymnasium's"""
     targets: tuple[str, ...] = ()
     """what to attend to: object names (DoomImpBall) or categories (category:Monster);
     empty: the scenario's own"""
@@ -24,6 +25,14 @@ class EnvSettings:
     """colour frames instead of gray ones (of Doom)"""
     frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4
     """game tics an action is repeated for (of Doom)"""
+    actions: Literal["discrete", "binary", "box"] = "discrete"
+    """how buttons are pressed: one set of them an action, each on or off, or a number each (of
+    Doom)"""
+    max_buttons: Annotated[int, Interval(ge=1, le=20)] = 1
+    """buttons that one discrete action may press at once (of Doom)"""
+    looks: str = ""
+    """draw another look each episode: "train:surfaces,light", "test:all"; empty: the plain one
+    (of Doom)"""
     frame_key: str = "frame"
     """what an observation calls its frame (of gymnasium's environments)"""
     mask_key: str = "mask"

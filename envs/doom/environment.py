@@ -8,6 +8,7 @@ from functools import partial
 from rl_attn.envs.doom.env import TICS_PER_SECOND
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
+from rl_attn.envs.doom.looks import Looks
 from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, Scenario, resolve
 from rl_attn.envs.registry import Environment, EnvSettings
 from rl_attn.errors import UserError
@@ -21,8 +22,14 @@ def doom_environment(settings: EnvSettings) -> Environment:
         "frame_skip": settings.frame_skip,
     }
     try:
-        scenario = resolve(settings.env, settings.targets or None)
-        game = Game(scenario, **shape)
+        scenario = resolve(
+            settings.env,
+            settings.targets or None,
+            actions=settings.actions,
+            max_buttons=settings.max_buttons,
+        )
+        looks = Looks.given(settings.looks or None)
+        game = Game(scenario, **shape, looks=() if looks is None else looks.looks)
     except ValueError as error:
         raise UserError(str(error)) from None
     return Environment(
@@ -34,7 +41,7 @@ def doom_environment(settings: EnvSettings) -> Environment:
         fps=Fraction(TICS_PER_SECOND, settings.frame_skip),
         replays=True,
         objects=_objects(scenario),
-        start=partial(Lanes, settings.env, targets=settings.targets or None, **shape),
+        start=partial(Lanes, scenario, looks=looks, **shape),
     )
 
 
@@ -43,6 +50,6 @@ def _objects(scenario: Scenario) -> tuple[str, ...]:
     names: list[str] = []
     for target in scenario.targets:
         category = target.removeprefix(CATEGORY_PREFIX)
-        same = [name for name in scenario.shown if CATEGORIES[name] == category]
+        same = [name for name in scenario.shown if CATEGORIES.get(name) == category]
         names += same if category != target else [target]
     return tuple(dict.fromkeys(names))
