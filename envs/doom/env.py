@@ -25,6 +25,7 @@ from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.looks import PLAIN, Look, Looks, look_of_variation, variation_space
 from rl_attn.envs.doom.made_again import MadeAgain
+from rl_attn.envs.doom.processes import check_shared_memory
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.watchdog import Watchdog
 from rl_attn.envs.seeds import draw_episode_seed
@@ -93,6 +94,7 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         given = () if self.looks is None else self.looks.looks
         self._game = Game(resolved, resolution, rgb, frame_skip, given)
         self.variation_space = variation_space()
+        check_shared_memory(1, self._game.frame_shape)
         self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
         self.render_mode = render_mode

@@ -98,6 +98,7 @@ class Lanes:
         self.looks = Looks.given(looks)
         given = () if self.looks is None else self.looks.looks
         games = [Game(self.scenario, resolution, rgb, frame_skip, given) for _ in range(num_lanes)]
+        processes.check_shared_memory(num_lanes, games[0].frame_shape)
         self._settings = _settings(self.scenario.name, frame_skip, games[0], self.looks)
         self.frame_shape = games[0].frame_shape  # (H, W, C)
         self.mask_shape = games[0].mask_shape  # (H, W)

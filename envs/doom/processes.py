@@ -41,17 +41,22 @@ import psutil
 import vizdoom
 
 from rl_attn.envs.doom._janitor import (
+    SHARED_MEMORY,
     clean,
     command_line,
     kill_game,
     read_record,
     remove_shared_memory,
 )
+from rl_attn.errors import UserError
 
 _HERE = Path(__file__).resolve().parent
 _PACKAGE = Path(vizdoom.__file__).resolve().parent
 REST_TIMEOUT = 1.0  # seconds in which an engine that has answered goes to sleep, on a busy machine
 END_TIMEOUT = 1.0  # seconds in which a killed engine is gone
+_PREFIX = "rl_attn-games-"  # of the temporary folders
+_OWNER = "owner"  # file in each of them
+_MEMORY_OF_QUEUES = 2**16  # bytes in shared memory that each game takes besides its frames
 _ISOLATED = ("-I", "-S")  # no site packages, no environment variables: quick and predictable
 
 
@@ -59,9 +64,10 @@ class Home:
     """The temporary folder of this process' games, and the janitor that watches over it."""
 
     def __init__(self) -> None:
+        sweep()
         self.owner = os.getpid()
-        self.folder = Path(tempfile.mkdtemp(prefix="rl_attn-games-"))
-        self.launcher = self._write_launcher()
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.launcher = self._furnish()
         self._numbers = itertools.count()
         self._janitor, self._alive = self._start_janitor()
         self.abandoned: list[Path] = []  # folders of launches that failed
@@ -70,8 +76,12 @@ class Home:
             self, _close_home, str(self.folder), self._janitor, self._alive, self.abandoned
         )
 
-    def _write_launcher(self) -> Path:
-        """ViZDoom starts one file and passes it the engine's arguments: this file."""
+    def _furnish(self) -> Path:
+        """Write whose folder it is, and the launcher.
+
+        ViZDoom starts one file and passes it the engine's arguments: this file.
+        """
+        (self.folder / _OWNER).write_text(_identity(self.owner))
         command = [sys.executable, *_ISOLATED, _HERE / "_launcher.py", _PACKAGE / "vizdoom"]
         path = self.folder / "launch"
         path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
@@ -100,15 +110,66 @@ class Home:
 
     def new_folder(self) -> Path:
         """An empty folder for one game."""
-        folder = self.folder / str(next(self._numbers))
+        folder = self.present() / str(next(self._numbers))
         folder.mkdir()
         return folder
+
+    def present(self) -> Path:
+        """The folder, made again if somebody has tidied up the temporary files."""
+        if not self.folder.is_dir():
+            self.folder.mkdir(mode=0o700)
+            self._furnish()
+        return self.folder
 
     def forget(self) -> None:
         """In a forked child: drop the parent's janitor, without which it would never end."""
         self._finalizer.detach()
         os.close(self._alive)
         self._janitor.returncode = 0  # not this process' child
+
+
+def _identity(pid: int) -> str:
+    """What tells a process from a later one of the same number, or one of another container."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{pid} {psutil.Process(pid).create_time():.2f} {space}"
+
+
+def sweep() -> None:
+    """Remove what programs have left whose janitor was killed too: their games, files, memory."""
+    here = _identity(os.getpid()).split()[2:]
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, ValueError, IndexError):  # another's, or it goes at this moment
+            pid, began, *space = (folder / _OWNER).read_text().split()
+            if space == here and folder.stat().st_uid == os.getuid() and not _lives(pid, began):
+                clean(str(folder))
+
+
+def _lives(pid: str, began: str) -> bool:
+    try:
+        return _identity(int(pid)).split()[1] == began
+    except psutil.NoSuchProcess:
+        return False
+
+
+def check_shared_memory(num_games: int, frame_shape: tuple[int, int, int]) -> None:
+    """UserError if there is too little for that many games with frames of (H, W, C).
+
+    The engine would die of it in the middle of a game. It takes the frame, the labels, and queues.
+    """
+    height, width, channels = frame_shape
+    needed = num_games * (height * width * (channels + 1) + _MEMORY_OF_QUEUES)
+    with suppress(FileNotFoundError):  # not Linux
+        found = os.statvfs(SHARED_MEMORY)
+        free = found.f_bavail * found.f_frsize
+        if free < needed:
+            raise UserError(
+                f"{num_games} game(s) need {needed / 2**20:.1f} MiB of shared memory, and "
+                f"{SHARED_MEMORY} has {free / 2**20:.1f} MiB free: make it larger "
+                "(docker run --shm-size=1g), or play fewer games or smaller frames"
+            )
 
 
 def _close_home(folder: str, janitor: subprocess.Popen, alive: int, abandoned: list[Path]) -> None:
@@ -151,6 +212,7 @@ class GameProcess:
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.folder = home().new_folder()
+        self._record: tuple[int, str] | None = None  # kept: the folder may vanish
 
     def configure(self, game: vizdoom.DoomGame) -> None:
         """Point the game to our launcher and our folder."""
@@ -160,8 +222,12 @@ class GameProcess:
     @property
     def pid(self) -> int | None:
         """The process id; None before the process has begun."""
-        record = read_record(self.folder)
+        record = self._read_record()
         return None if record is None else record[0]
+
+    def _read_record(self) -> tuple[int, str] | None:
+        self._record = self._record or read_record(self.folder)
+        return self._record
 
     @property
     def failure(self) -> str | None:
@@ -173,6 +239,7 @@ class GameProcess:
 
     def confirm(self) -> None:
         """`init` has returned: from now on the engine's end ends its launcher as well."""
+        self._read_record()
         (self.folder / "started").touch()
 
     def abandon(self) -> None:
@@ -212,7 +279,7 @@ class GameProcess:
 
     def kill(self) -> None:
         """SIGKILL the game if it runs; calls blocked on it then raise. Safe from any thread."""
-        record = read_record(self.folder)
+        record = self._read_record()
         if record is not None and self.owner == os.getpid():
             kill_game(*record)
 
@@ -220,7 +287,7 @@ class GameProcess:
         """See an ended or killed game off and remove what it has left."""
         if self.owner != os.getpid():
             return
-        record = read_record(self.folder)
+        record = self._read_record()
         if record is not None:
             with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
                 psutil.Process(record[0]).wait(END_TIMEOUT)  # its launcher's: gone in no time

@@ -104,7 +104,8 @@ class Wardrobe:
             return
         looks = _with_actors(self._maps, self._actors)
         digest = hashlib.sha256(repr((self._scenario, looks)).encode()).hexdigest()[:16]
-        path = home().folder / f"looks-{digest}.wad"
+        folder = home().present()
+        path = folder / f"looks-{digest}.wad"
         if not path.exists():
             draft = path.with_suffix(f".{threading.get_ident()}")
             wad.write(draft, lumps_of_looks(self._scenario, looks))

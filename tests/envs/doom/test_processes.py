@@ -1,16 +1,22 @@
 """Whole programs that play, ended in all ways; what they leave is looked for from outside."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
+from rl_attn.envs.doom import processes
+from rl_attn.envs.doom.env import DoomEnv
+from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.processes import GameProcess
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,10 +64,11 @@ class Program:
         (folder / "temp").mkdir()
         self.cwd = folder / "cwd"
         self.cwd.mkdir()
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "temp")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(PLAY + rest)],
             cwd=self.cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "temp")},
+            env=self.env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -141,10 +148,64 @@ def test_games_die_with_their_program_even_without_a_janitor(program):
     ]
     janitor.kill()
     playing.process.kill()
+    playing.process.wait()
     wait_until(lambda: not any(alive(game) for game in playing.games))
-    for instance in playing.instances:  # the janitor's work
-        for file in SHARED_MEMORY.glob(f"*{instance}"):
-            file.unlink()
+    assert len(playing.shared_memory()) == 6
+    # The next program that plays does the janitor's work.
+    begin = "from rl_attn.envs.doom.processes import home; home()"
+    subprocess.run([sys.executable, "-c", begin], env=playing.env, check=True)
+    assert not playing.traces()
+
+
+@pytest.mark.parametrize("owner", ["the living", "another machine", "nobody", "nonsense"])
+def test_folders_that_are_not_a_dead_programs_of_ours_are_spared(tmp_path, monkeypatch, owner):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen([sys.executable, "-c", "0"])
+    space = processes._identity(os.getpid()).split()[2]
+    text = {
+        "the living": processes._identity(os.getpid()),
+        "another machine": f"{dead.pid} 1.00 pid:[1]",
+        "nonsense": "xyz",
+    }
+    dead.wait()
+    theirs, ours = tmp_path / "rl_attn-games-theirs", tmp_path / "rl_attn-games-ours"
+    for folder in (theirs, ours):
+        (folder / "0").mkdir(parents=True)
+    if owner in text:
+        (theirs / "owner").write_text(text[owner])
+    (ours / "owner").write_text(f"{dead.pid} 1.00 {space}")
+    processes.sweep()
+    assert theirs.is_dir() and not ours.exists()
+
+
+def test_the_temporary_folder_may_vanish_while_games_go_on(tmp_path):
+    with Lanes("Basic", 1, seed=1, looks="train:light") as lanes:
+        frames = np.zeros((1, *lanes.frame_shape), np.uint8)
+        masks = np.zeros((1, *lanes.mask_shape), np.uint8)
+        lanes.reset(frames, masks)
+        game = lanes._lanes[0].game
+        instances = [game._doom.get_instance_id()]
+        shutil.rmtree(processes.home().folder)
+        assert not lanes.step([0], frames, masks).truncated.any()
+        psutil.Process(game.pid).kill()
+        assert lanes.step([0], frames, masks).truncated.all()  # another game has begun
+        assert not lanes.step([0], frames, masks).truncated.any()
+        instances.append(game._doom.get_instance_id())
+        first, second = instances
+        assert first != second and alive(game.pid)
+    left = [file.name for file in SHARED_MEMORY.iterdir()]
+    assert not any(instance in name for name in left for instance in instances)
+
+
+def test_too_little_shared_memory_is_said_before_a_game_starts(monkeypatch):
+    little = os.statvfs_result((4096, 4096, 16, 16, 16, 9, 9, 9, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: little)
+    with pytest.raises(
+        ValueError, match=r"8 game\(s\) need 0.8 MiB .*/dev/shm has 0.1 MiB free: make"
+    ):
+        Lanes("Basic", 8)
+    with pytest.raises(ValueError, match=r"1 game\(s\) need"):
+        DoomEnv("Basic")
 
 
 @pytest.mark.parametrize(
