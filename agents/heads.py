@@ -3,7 +3,7 @@
     head = head_of(action_space)                     # what the space asks of a network
     layer = head.layer(512)                          # nn.Module: (B, 512) -> (B, head.size)
     policy = head(layer(hidden))                     # a distribution over actions
-    actions = policy.sample(noise)                   # noise (B, head.noise), exponential variates
+    actions = policy.sample(noise)                   # noise (B, head.size), exponential variates
     policy.log_prob(actions), policy.entropy(), policy.kl(other), policy.mode()    # all (B, ...)
     head.for_environment(actions)                    # what `VectorEnv.send` takes
 
@@ -42,7 +42,7 @@ class Policy(Protocol):
     parameters: Tensor  # (B, P)
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Actions, by exponential noise (B, head.noise)."""
+        """Actions, by exponential noise of the parameters' shape (B, P)."""
 
     def mode(self) -> Tensor:
         """The likeliest actions."""
@@ -229,7 +229,6 @@ class Head:
 
     space: gymnasium.Space
     size: int  # P, parameters of a policy
-    noise: int  # exponential variates of a sample
     action_shape: tuple[int, ...]  # () or (D,), of a stored action
     dtype: torch.dtype  # of a stored action
 
@@ -269,16 +268,15 @@ def head_of(space: gymnasium.Space) -> Head:
     """The head for an action space; UserError for one that has none."""
     match space:
         case spaces.Discrete():
-            return Head(space, int(space.n), int(space.n), (), torch.int64)
+            return Head(space, int(space.n), (), torch.int64)
         case spaces.MultiDiscrete():
-            size = int(space.nvec.sum())
-            return Head(space, size, size, (space.nvec.size,), torch.int64)
+            return Head(space, int(space.nvec.sum()), (space.nvec.size,), torch.int64)
         case spaces.MultiBinary():
             size = math.prod(space.shape)
-            return Head(space, size, size, (size,), torch.int64)
+            return Head(space, size, (size,), torch.int64)
         case spaces.Box() if np.issubdtype(space.dtype, np.floating):
             size = math.prod(space.shape)
-            return Head(space, 2 * size, 2 * size, (size,), torch.float32)
+            return Head(space, 2 * size, (size,), torch.float32)
     raise UserError(
         f"no policy for the action space {space}: wrap the environment so that it is Discrete, "
         "MultiDiscrete, MultiBinary or a Box of floats"

@@ -34,14 +34,17 @@ class RolloutStorage:
         frame_shape: tuple[int, int, int],
         stack: int = 4,
         device: torch.device | str = "cpu",
+        action_shape: tuple[int, ...] = (),
+        action_dtype: torch.dtype = torch.int64,
     ):
+        """action_shape, action_dtype: of one action, as `heads.Head` has them."""
         self.num_steps, self.num_lanes, self.stack = num_steps, num_lanes, stack
         self.frame_shape, self.device = tuple(frame_shape), torch.device(device)
         height, width, _ = self.frame_shape
         # S - 1 rows of the past, T observations, and the one after the last step.
         self.frames = self._zeros((stack + num_steps, num_lanes, *self.frame_shape), torch.uint8)
         self.masks = self._zeros((num_steps + 1, num_lanes, height, width), torch.uint8)
-        self.actions = self._zeros((num_steps, num_lanes), torch.int64)
+        self.actions = self._zeros((num_steps, num_lanes, *action_shape), action_dtype)
         self.log_probs = self._zeros((num_steps, num_lanes), torch.float32)
         self.values = self._zeros((num_steps, num_lanes), torch.float32)
         # The environment's side is written by the CPU and crosses over once a rollout.

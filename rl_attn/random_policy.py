@@ -10,11 +10,13 @@ result does not depend on how many games are played at once.
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from gymnasium.vector.utils import create_empty_array
 
 from rl_attn.agents import cell_centres, feature_grid
 from rl_attn.attention import iou_ceiling
@@ -57,14 +59,17 @@ def play(args: Args, seeds: Sequence[int]) -> list[Played]:
         frames = np.zeros((lanes.num_lanes, *lanes.frame_shape), np.uint8)
         masks = np.zeros((lanes.num_lanes, *lanes.mask_shape), np.uint8)
         current: list[int | None] = list(range(lanes.num_lanes))  # which episode each lane plays
-        random = [np.random.default_rng(seed) for seed in seeds]
+        spaces = [deepcopy(lanes.action_space) for _ in seeds]
+        for space, seed in zip(spaces, seeds, strict=True):
+            space.seed(seed)
         lanes.reset(frames, masks)
         while any(index is not None for index in current):
             _look(masks, current, results)
-            actions = [
-                0 if i is None else random[i].integers(lanes.action_space.n) for i in current
-            ]
-            for episode in lanes.step(np.array(actions), frames, masks).episodes:
+            actions = create_empty_array(lanes.action_space, lanes.num_lanes)
+            for lane, index in enumerate(current):
+                if index is not None:
+                    actions[lane] = spaces[index].sample()
+            for episode in lanes.step(actions, frames, masks).episodes:
                 index = current[episode.lane]
                 results[index] = _finished(results[index], episode)
                 following = index + lanes.num_lanes

@@ -43,6 +43,7 @@ except ImportError:
     raise ImportError("rl_attn.sb3 needs stable-baselines3: pip install 'rl-attn[sb3]'") from None
 
 from rl_attn.agents import Output
+from rl_attn.agents.heads import Categorical
 from rl_attn.attention import (
     Cells,
     cells_of,
@@ -239,7 +240,7 @@ class CamalPPO(PPO):
         handle = self.policy.action_net.register_forward_hook(lambda *call: logits.append(call[-1]))
         try:
             with tap(extractor, self.tapped, second_order=self.second_order) as features:
-                yield lambda values: Output(logits[-1], values.flatten(), features())
+                yield lambda values: Output(Categorical(logits[-1]), values.flatten(), features())
         finally:
             handle.remove()
 

@@ -4,15 +4,15 @@
     class Mine(Network):
         \"\"\"A convolution and two heads.\"\"\"
 
-        def __init__(self, in_channels, frame_size, num_parameters, tap=""):
-            super().__init__(in_channels, frame_size, tap)
+        def __init__(self, in_channels, frame_size, actions, tap=""):
+            super().__init__(in_channels, frame_size, actions, tap)
             self.layers = nn.Sequential(nn.Conv2d(in_channels, 32, 8, stride=4), nn.ReLU())
-            self.actor, self.critic = nn.LazyLinear(...), ...
+            self.actor, self.critic = self.head.layer(32), nn.Linear(32, 1)
 
         def forward(self, frames, shift=False):
             features = self.layers(frames / 255)                     # (B, K, h, w)
             hidden = features.mean(dim=(2, 3))
-            return Output(self.actor(hidden), self.critic(hidden)[:, 0], features)
+            return Output(self.head(self.actor(hidden)), self.critic(hidden)[:, 0], features)
 
 Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells.
 """
@@ -20,17 +20,24 @@ Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x 
 from functools import cached_property
 from typing import NamedTuple
 
+import gymnasium
 import torch
 from torch import Tensor, nn
 
+from rl_attn.agents.heads import Policy, head_of
 from rl_attn.attention import Cells
 
 
 class Output(NamedTuple):
-    logits: Tensor  # (B, actions) float32
+    policy: Policy  # of B samples, float32
     value: Tensor  # (B,) float32
     features: Tensor  # (B, K, h, w), the tapped layer's activations
     shift: Tensor | None = None  # (B, K) zeros that were added to every cell, see `forward`
+
+    @property
+    def logits(self) -> Tensor:
+        """(B, P): the policy's parameters, which for Discrete actions are logits."""
+        return self.policy.parameters
 
     def detach(self) -> "Output":
         return Output(*(None if t is None else t.detach() for t in self))
@@ -42,15 +49,24 @@ class Network(nn.Module):
     #: Names of the layers that can be tapped; the last one is the default.
     TAPS: tuple[str, ...] = ("",)
 
-    def __init__(self, in_channels: int, frame_size: tuple[int, int], tap: str = ""):
+    def __init__(
+        self,
+        in_channels: int,
+        frame_size: tuple[int, int],
+        actions: gymnasium.Space | int,
+        tap: str = "",
+    ):
         """
         Args:
             in_channels: S*C, stacked frames times channels a frame.
             frame_size: (H, W) in pixels.
+            actions: the action space, which `self.head` is for; a number is that of a Discrete one.
             tap: whose feature maps the forward gives; "": the network's standard.
         """
         super().__init__()
         self.in_channels, self.frame_size = in_channels, frame_size
+        space = gymnasium.spaces.Discrete(actions) if isinstance(actions, int) else actions
+        self.head = head_of(space)
         self.tap = tap or self.TAPS[-1]
 
     def forward(self, frames: Tensor, shift: bool = False) -> Output:

@@ -9,6 +9,7 @@ Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x 
 
 from typing import Literal
 
+import gymnasium
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ class ActorCritic(Network):
         self,
         in_channels: int,
         frame_size: tuple[int, int],
-        num_actions: int,
+        actions: gymnasium.Space | int,
         tap: Tap | Literal[""] = "",
         placement: Placement = "receptive-field",
     ):
@@ -40,13 +41,13 @@ class ActorCritic(Network):
         Args:
             in_channels: S*C, stacked frames times channels a frame.
             frame_size: (H, W) in pixels; at least 36 x 36.
-            num_actions: size of the discrete action space.
+            actions: the action space, or the number of discrete actions.
             tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3 (the
                 default).
             placement: where these maps' cells are taken to lie in the frame: "receptive-field",
                 at the centre of the pixels that a cell sees; "stretched", evenly over the frame.
         """
-        super().__init__(in_channels, frame_size, tap)
+        super().__init__(in_channels, frame_size, actions, tap)
         self.convolutions = nn.Sequential(
             _orthogonal(PixelConv2d(in_channels, 32, 8, stride=4)),
             nn.ReLU(inplace=True),
@@ -58,7 +59,7 @@ class ActorCritic(Network):
         self.cells = cell_centres(self.tap) if placement == "receptive-field" else None
         h, w = feature_grid(frame_size)
         self.hidden = _orthogonal(nn.Linear(64 * h * w, 512))
-        self.actor = _orthogonal(nn.Linear(512, num_actions), gain=0.01)
+        self.actor = _orthogonal(self.head.layer(512), gain=0.01)
         self.critic = _orthogonal(nn.Linear(512, 1), gain=1.0)
         self.to(memory_format=torch.channels_last)  # the CPU's and the tensor cores' faster layout
 
@@ -81,8 +82,8 @@ class ActorCritic(Network):
             by_channel = self.hidden.weight.unflatten(1, (-1, 64)).sum(1)  # (512, 64)
             hidden = hidden + F.linear(zeros, by_channel)
         hidden = F.relu(hidden)
-        logits, value = self.actor(hidden), self.critic(hidden)[:, 0]
-        return Output(logits.float(), value.float(), features, zeros)
+        policy, value = self.head(self.actor(hidden).float()), self.critic(hidden)[:, 0]
+        return Output(policy, value.float(), features, zeros)
 
     @classmethod
     def check(cls, frame_size: tuple[int, int], tap: str, compiled: bool) -> None:

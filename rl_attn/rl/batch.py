@@ -15,7 +15,7 @@ class Batch:
 
     stacks: Tensor  # (B, S*C, H, W) uint8, as the environments gave them
     masks: Tensor  # (B, H, W) uint8, of the newest frames
-    actions: Tensor  # (B,)
+    actions: Tensor  # (B, ...), as `heads.Head` has them
     log_probs: Tensor  # (B,), of the policy that acted
     values: Tensor  # (B,), likewise
     advantages: Tensor  # (B,)

@@ -53,14 +53,13 @@ class Collector:
         lanes, storage = self.envs.group_slice(group), self.storage
         stacks, masks = storage.observation(step, lanes), storage.masks[step, lanes]
         output = agent(self.method.observe(stacks, masks, "act"))
-        log_probs = output.logits.log_softmax(-1)
-        noise = self.ranks.exponential(log_probs, self.random)
-        actions = (log_probs.exp() / noise).argmax(-1)  # a sample of the softmax
+        noise = self.ranks.exponential(output.policy.parameters, self.random)
+        actions = output.policy.sample(noise)
         storage.actions[step, lanes] = actions
-        storage.log_probs[step, lanes] = log_probs.gather(1, actions[:, None])[:, 0]
+        storage.log_probs[step, lanes] = output.policy.log_prob(actions)
         storage.values[step, lanes] = output.value
         frames, masks = storage.inbox(step + 1, lanes)
-        self.envs.send(actions.cpu().numpy(), frames, masks, group)
+        self.envs.send(agent.head.for_environment(actions), frames, masks, group)
 
     def receive(self, step: int, group: int) -> Ended:
         """Store what that group's actions led to."""

@@ -89,7 +89,7 @@ def _curve(
     """Mean value and mean KL (P,) when the first share of the ranked pixels is out (or in)."""
     pixels = ranks.shape[1] * ranks.shape[2]
     counts = torch.from_numpy(np.round(shares * pixels)).to(ranks.device)
-    true = agent(stacks).logits.log_softmax(-1)  # (B, actions)
+    true = agent(stacks).policy
     samples = torch.arange(len(stacks), device=ranks.device).repeat(len(shares))  # (P*B,)
     levels = counts.repeat_interleave(len(stacks))  # (P*B,)
     values, kls = [], []
@@ -98,14 +98,10 @@ def _curve(
         kept = first if insert else ~first
         output = agent(stacks[some] * kept[:, None])
         values.append(output.value)
-        kls.append(_kl(true[some], output.logits.log_softmax(-1)))
+        kls.append(true[some].kl(output.policy))
     shape = (len(shares), len(stacks))
     value, kl = (torch.cat(parts).view(shape).mean(1).cpu().numpy() for parts in (values, kls))
     return value.astype(np.float64), kl.astype(np.float64)
-
-
-def _kl(true: Tensor, other: Tensor) -> Tensor:
-    return (true.exp() * (true - other)).sum(-1)
 
 
 class Removal:

@@ -54,9 +54,9 @@ class Learner:
         self._anneal(update)
         advantages, returns = self.advantages(storage)
         actions, log_probs, values, advantages, returns = (
-            ranks.all_lanes(tensor).flatten()
+            ranks.all_lanes(tensor).flatten(0, 1)
             for tensor in (storage.actions, storage.log_probs, storage.values, advantages, returns)
-        )  # (T*N,) each, of all ranks
+        )  # (T*N, ...) each, of all ranks
         rows = storage.rows(slice(0, settings.num_steps), slice(None)).flatten(0, 1)
         rows, masks = rows.to(storage.device), storage.masks[:-1].flatten(0, 1)
         targets, taught = self.method.rollout(storage)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.agents import ActorCritic, Output, RolloutStorage
+from rl_attn.agents.heads import Policy
 from rl_attn.attention import alpha_beta, iou, iou_ceiling, mask_weights, pointing_game
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import Environment, find
@@ -98,11 +99,11 @@ def play(
         _measure(moment, agent, results)
         if look:
             look(moment)
-        logits = moment.output.logits
+        policy = moment.output.policy
         if disturb:
             with torch.no_grad():
-                logits = agent(disturb(moment)).logits
-        actions = _choose(logits, random, greedy)
+                policy = agent(disturb(moment)).policy
+        actions = agent.head.for_environment(_choose(policy, random, greedy))
         step = lanes.step(actions, *storage.inbox(1))
         storage.deliver(1)
         dones = step.terminated | step.truncated
@@ -155,14 +156,16 @@ def _measure(moment: Moment, agent: ActorCritic, results: list[Played]) -> None:
             results[index].frames.append(dict(zip(values, table[lane], strict=True)))
 
 
-def _choose(logits: Tensor, random: list[np.random.Generator | None], greedy: bool) -> np.ndarray:
-    """(N,) actions; a sample is the argmax of the logits plus Gumbel noise of the episode."""
-    scores = logits.double().cpu().numpy()
-    if not greedy:
-        for lane, generator in enumerate(random):
-            if generator is not None:
-                scores[lane] += generator.gumbel(size=scores.shape[1])
-    return scores.argmax(axis=1)
+def _choose(policy: Policy, random: list[np.random.Generator | None], greedy: bool) -> Tensor:
+    """(N, ...) actions; the noise of a sample is drawn from the episode's generator."""
+    policy = policy.to("cpu", torch.float64)
+    if greedy:
+        return policy.mode()
+    noise = torch.ones_like(policy.parameters)
+    for lane, generator in enumerate(random):
+        if generator is not None:  # exp(-Gumbel noise) is an exponential variate
+            noise[lane] = torch.from_numpy(np.exp(-generator.gumbel(size=noise.shape[1])))
+    return policy.sample(noise)
 
 
 def _finish(result: Played, episode: Episode) -> None:

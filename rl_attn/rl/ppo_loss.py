@@ -15,9 +15,8 @@ def ppo_loss(
     output: Output, batch: Batch, settings: PPOSettings
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The clipped objective (Eq. 7 and 9) of a mini-batch, a scalar, and its parts for the log."""
-    all_log_probs = output.logits.log_softmax(-1)  # (B, actions)
-    newlogprob = all_log_probs.gather(1, batch.actions[:, None])[:, 0]
-    entropy_loss = -(all_log_probs.exp() * all_log_probs).sum(-1).mean()
+    newlogprob = output.policy.log_prob(batch.actions)
+    entropy_loss = output.policy.entropy().mean()
     logratio = newlogprob - batch.log_probs
     ratio = logratio.exp()
 

@@ -64,7 +64,13 @@ class Trainer:
             num_groups=2 if device.type == "cuda" and num_envs % 2 == 0 else 1,
         )
         self.storage = RolloutStorage(
-            args.num_steps, num_envs, self.envs.frame_shape, args.frame_stack, device
+            args.num_steps,
+            num_envs,
+            self.envs.frame_shape,
+            args.frame_stack,
+            device,
+            self.agent.head.action_shape,
+            self.agent.head.dtype,
         )
         parts = (self.method, self.random, ranks)
         self.collector = Collector(args, self.envs, self.storage, *parts)
@@ -154,6 +160,8 @@ class Trainer:
         storage.age[0] = state["age"].cpu().numpy()
         try:
             self.envs.load_state_dict(state["lanes"], *storage.inbox(0))
+        except UserError:
+            raise
         except ValueError as error:
             raise UserError(f"the checkpoint is of other games: {error}") from None
         storage.deliver(0)
@@ -164,8 +172,8 @@ def make_agent(args: Args) -> nn.Module:
     environment = find(args)
     height, width, channels = environment.frame_shape
     kind = NETWORKS.find(args.network)
-    actions = int(environment.action_space.n)
-    agent = kind(args.frame_stack * channels, (height, width), actions, args.tap)
+    in_channels, actions = args.frame_stack * channels, environment.action_space
+    agent = kind(in_channels, (height, width), actions, args.tap)
     if args.placement == "stretched":
         agent.cells = None
     return agent

@@ -53,8 +53,7 @@ def attention_score(output: Output, actions: Tensor | None, target: str) -> Tens
     """The scalar (B,) whose attention is meant: V(s), or the logit of an action."""
     if target == "value":
         return output.value
-    actions = output.logits.argmax(-1) if actions is None else actions
-    return output.logits.gather(1, actions[:, None])[:, 0]
+    return output.policy.score(output.policy.mode() if actions is None else actions)
 
 
 def attention_sample(

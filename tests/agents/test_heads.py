@@ -64,7 +64,7 @@ def test_the_discrete_policy_is_that_of_torch():
 def test_samples_have_the_policys_frequencies(name):
     """Chi-square over all actions of 20,000 draws."""
     head, policy = policies(name, rows=20_000)
-    drawn = policy.sample(exponential(20_000, head.noise))
+    drawn = policy.sample(exponential(20_000, head.size))
     actions, counts = torch.unique(drawn.view(20_000, -1), dim=0, return_counts=True)
     actions = actions.view(-1, *head.action_shape)
     expected = 20_000 * policy[: len(actions)].log_prob(actions).exp()
@@ -74,7 +74,7 @@ def test_samples_have_the_policys_frequencies(name):
 
 def test_samples_of_a_box_are_normal():
     head, policy = policies("Box", rows=20_000)
-    drawn = policy.sample(exponential(20_000, head.noise))
+    drawn = policy.sample(exponential(20_000, head.size))
     normal = ((drawn - policy.mean) / policy.std).numpy()
     for column in normal.T:
         assert stats.kstest(column, "norm").pvalue > 0.01
@@ -85,7 +85,7 @@ def test_samples_of_a_box_are_normal():
 def test_entropy_and_kl_are_means_of_log_probabilities(name):
     head, policy = policies(name, rows=40_000)
     other = head(policy.parameters.roll(1, dims=1) * 0.7)
-    drawn = policy.sample(exponential(40_000, head.noise, seed=1))
+    drawn = policy.sample(exponential(40_000, head.size, seed=1))
     own, theirs = policy.log_prob(drawn), other.log_prob(drawn)
     assert policy.entropy()[0].item() == pytest.approx(-own.mean().item(), abs=0.03)
     assert policy.kl(other)[0].item() == pytest.approx((own - theirs).mean().item(), rel=0.06)
@@ -95,14 +95,14 @@ def test_entropy_and_kl_are_means_of_log_probabilities(name):
 @pytest.mark.parametrize("name", SPACES)
 def test_the_mode_is_the_likeliest_action(name):
     head, policy = policies(name, rows=500)
-    drawn = policy.sample(exponential(500, head.noise))
+    drawn = policy.sample(exponential(500, head.size))
     assert (policy.log_prob(policy.mode()) >= policy.log_prob(drawn)).all()
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_the_score_is_the_log_probability_but_for_what_no_action_changes(name):
     head, policy = policies(name, rows=50)
-    drawn = policy.sample(exponential(50, head.noise))
+    drawn = policy.sample(exponential(50, head.size))
     rest = policy.log_prob(drawn) - policy.score(drawn)
     if name == "Box":  # of a density, the square of the action belongs to the base measure
         rest = rest + ((drawn / policy.std).square() / 2).sum(1)
@@ -124,7 +124,7 @@ def test_the_layer_gives_the_parameters_and_learns(name):
     layer = head.layer(7)
     policy = head(layer(torch.randn(5, 7)))
     assert policy.parameters.shape == (5, head.size)
-    drawn = policy.sample(exponential(5, head.noise).float())
+    drawn = policy.sample(exponential(5, head.size).float())
     assert drawn.shape == (5, *head.action_shape) and drawn.dtype == head.dtype
     (policy.log_prob(drawn.detach()) + policy.entropy()).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in layer.parameters())

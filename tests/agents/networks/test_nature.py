@@ -51,7 +51,7 @@ def test_one_forward_gives_policy_value_and_features(monkeypatch, size, channels
         "kaiming_uniform_",
     ):  # slow at full size; shapes are all that counts
         monkeypatch.setattr(nn.init, name, lambda weight, *_, **__: weight)
-    agent = ActorCritic(4 * channels, size, num_actions=7)
+    agent = ActorCritic(4 * channels, size, actions=7)
     with torch.no_grad():
         output = agent(torch.zeros(2, 4 * channels, *size, dtype=torch.uint8))
     h, w = feature_grid(size)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import torch
+from gymnasium.spaces import Discrete
 from scipy.stats import chisquare
 
 from rl_attn.agents import Output, RolloutStorage
-from rl_attn.envs.doom.lanes import Step
+from rl_attn.agents.heads import head_of
+from rl_attn.envs.protocol import Step
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.methods import Method
@@ -35,9 +37,10 @@ def test_collected_actions_are_samples_of_the_policy():
     probabilities = torch.tensor([0.1, 0.2, 0.7])
 
     def agent(stacks):
-        logits = probabilities.log().expand(len(stacks), 3)
-        return Output(logits, torch.zeros(len(stacks)), torch.zeros(len(stacks), 1, 1, 1))
+        policy = agent.head(probabilities.log().expand(len(stacks), 3))
+        return Output(policy, torch.zeros(len(stacks)), torch.zeros(len(stacks), 1, 1, 1))
 
+    agent.head = head_of(Discrete(3))
     settings = PPOSettings(num_envs=LANES, num_steps=100)
     storage = RolloutStorage(100, LANES, (2, 2, 1), stack=1)
     random = torch.Generator().manual_seed(0)

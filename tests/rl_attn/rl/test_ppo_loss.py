@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rl_attn.agents import Output
+from rl_attn.agents.heads import Categorical
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.ppo_loss import explained_variance, ppo_loss
 from rl_attn.rl.settings import PPOSettings as Args
@@ -30,7 +31,7 @@ def batch(**changes: list[float]) -> Batch:
 def output(probability: float, values: list[float]) -> Output:
     """Two samples of a policy that takes action 0 with this probability."""
     logits = torch.tensor([[probability, 1 - probability]]).log().repeat(2, 1)
-    return Output(logits, torch.tensor(values), torch.zeros(2, 1, 1, 1))
+    return Output(Categorical(logits), torch.tensor(values), torch.zeros(2, 1, 1, 1))
 
 
 def test_the_clipped_objective_by_hand():
