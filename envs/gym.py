@@ -27,7 +27,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from rl_attn.envs.gym_lane import Ended, GymLane
 from rl_attn.envs.observations import Reader, reader_of
 from rl_attn.envs.protocol import Step
-from rl_attn.envs.registry import Environment, EnvSettings
+from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
 from rl_attn.envs.seeds import lane_seeds
 from rl_attn.errors import UserError
 
@@ -245,13 +245,6 @@ class GymLanes:
     def _settings(self) -> dict[str, Any]:
         """What two runs must share for the same seeds and actions to mean the same episode."""
         return {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
-
-
-#: Said when a run begins, and when somebody tries to resume it.
-CANNOT_RESUME = (
-    "does not play the same episode again from the same seed and actions, so that a run of it "
-    "cannot be resumed: draw all its random numbers from self.np_random, and reset everything"
-)
 
 
 def _gather(rewards: np.ndarray, ended: Sequence[Ended | None], first: int) -> Step:

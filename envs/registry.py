@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
     from rl_attn.envs.protocol import VectorEnv
 
+#: What is said, behind its name, of an environment that does not replay: when a run of it begins,
+#: and when somebody tries to resume it.
+CANNOT_RESUME = (
+    "does not play the same episode again from the same seed and actions, so that a run of it "
+    "cannot be resumed: draw all its random numbers from self.np_random, and reset everything"
+)
+
 
 @dataclass(frozen=True)
 class Environment:

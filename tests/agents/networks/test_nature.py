@@ -244,4 +244,5 @@ def test_detach_cuts_every_field(agent, frames):
         output = agent(frames, shift=shift).detach()
         assert isinstance(output, Output)
         assert (output.shift is not None) is shift
-        assert not any(field.requires_grad for field in output if field is not None)
+        fields = (output.logits, *output[1:])
+        assert not any(field.requires_grad for field in fields if field is not None)

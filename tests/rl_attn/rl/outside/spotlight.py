@@ -14,7 +14,7 @@ SIZE, RADIUS = 48, 4
 
 
 class Spotlight(gymnasium.Env):
-    metadata = {"render_fps": 10}  # noqa: RUF012
+    metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012
 
     def __init__(self):
         self.observation_space = spaces.Dict(

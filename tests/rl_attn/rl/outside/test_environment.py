@@ -1,0 +1,108 @@
+"""An environment outside the package, of continuous actions, from training to evaluation."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rl_attn.rl.trainer import State
+from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
+
+HERE = Path(__file__).parent
+
+COMMANDS = """
+import shutil, sys
+from pathlib import Path
+from rl_attn import evaluate, ppo, random_policy
+from rl_attn.run.checkpoint import checkpoints
+
+out = Path(sys.argv[1])
+whole, broken = out / "whole", out / "broken"
+env = ["--env", "spotlight:Spotlight-v0"]
+small = ["--num-envs", "2", "--num-steps", "16", "--num-minibatches", "2", "--update-epochs", "2"]
+small += ["--device", "cpu", "--threads", "1", "--precision", "fp32", "--checkpoint-interval", "1"]
+small += ["--keep-checkpoints", "9", "--total-timesteps", "96", "--eval-interval", "64"]
+assert ppo.main([*env, *small, "--eval-episodes", "2", "--run-dir", str(whole)]) == 0
+shutil.copytree(whole, broken)
+for later in checkpoints(broken)[1:]:
+    later.unlink()
+assert ppo.main(["--resume", str(broken)]) == 0
+measured = ["--faithfulness", "--faithfulness-frames", "8", "--closed-loop", "--device", "cpu", "--threads", "1"]
+assert evaluate.main([str(whole), "--episodes", "3", "--num-envs", "2", *measured]) == 0
+alone = [str(whole), "--episodes", "3", "--num-envs", "1", "--no-video", "--device", "cpu", "--threads", "1"]
+assert evaluate.main([*alone, "--out", str(out / "alone")]) == 0
+assert random_policy.main([*env, "--episodes", "3", "--out", str(out / "random")]) == 0
+assert "vizdoom" not in sys.modules
+"""
+
+
+pytestmark = pytest.mark.timeout(900)  # a few commands, one after the other
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    """What the commands leave, of a process that imports no Doom."""
+    out = tmp_path_factory.mktemp("outside")
+    command = [sys.executable, "-c", COMMANDS, str(out)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return out
+
+
+def evaluation(folder: Path) -> dict:
+    return json.loads((folder / "evaluation.json").read_text())
+
+
+def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_interrupted(out):
+    files = (latest_checkpoint(out / run) for run in ("whole", "broken"))
+    whole, broken = (load_checkpoint(file, State) for file in files)
+    assert whole["global_step"] == broken["global_step"] == 96
+    assert whole["agent"].keys() == broken["agent"].keys()
+    assert any("log_std" in name for name in whole["agent"])
+    for name, weights in whole["agent"].items():
+        assert torch.equal(weights, broken["agent"][name]), name
+    assert whole["lanes"] == broken["lanes"]
+    for table in ("metrics.csv", "evaluations.csv"):
+        lines = [(out / run / table).read_text().splitlines() for run in ("whole", "broken")]
+        names = lines[0][0].split(",")
+        times = [i for i, name in enumerate(names) if "time" in name or "SPS" in name]
+        for one, other in zip(*lines, strict=True):
+            cells = [np.delete(line.split(","), times).tolist() for line in (one, other)]
+            assert cells[0] == cells[1]
+
+
+def test_it_is_evaluated_with_every_option(out):
+    result = evaluation(out / "whole")
+    assert result["env"] == "spotlight:Spotlight-v0"
+    assert result["summary"]["empty_masks"]["mean"] == 0
+    assert 0 < result["summary"]["iou_ceiling"]["mean"] <= 1
+    assert result["faithfulness"]["removal_attended_kl"][0] == pytest.approx(0, abs=1e-6)
+    assert result["faithfulness"]["removal_attended_kl"][-1] > 0
+    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert (out / "whole" / "evaluation.mp4").stat().st_size > 0
+
+
+def test_episodes_do_not_depend_on_how_many_are_played_at_once(out):
+    for both, alone in zip(
+        evaluation(out / "whole")["episodes"], evaluation(out / "alone")["episodes"], strict=True
+    ):
+        assert both["seed"] == alone["seed"] and both["length"] == alone["length"]
+        assert both["episode_return"] == pytest.approx(alone["episode_return"], abs=1e-4)
+
+
+def test_the_random_policy_plays_it(out):
+    summary = evaluation(out / "random")["summary"]
+    assert -25 < summary["episode_return"]["mean"] < 0 and summary["length"]["mean"] > 1
+
+
+def test_the_look_before_training_refuses_a_key_that_is_not_there():
+    argv = ["ppo", "--env", "spotlight:Spotlight-v0", "--mask-key", "maks"]
+    command = [sys.executable, "-m", "rl_attn", *argv, "--run-dir", "never"]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert done.returncode == 2 and not (HERE / "never").exists()
+    (line,) = done.stderr.strip().splitlines()
+    assert "did you mean mask?" in line and "--mask-key" in line
