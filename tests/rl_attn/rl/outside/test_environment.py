@@ -31,10 +31,10 @@ shutil.copytree(whole, broken)
 for later in checkpoints(broken)[1:]:
     later.unlink()
 assert ppo.main(["--resume", str(broken)]) == 0
-measured = ["--faithfulness", "--faithfulness-frames", "8", "--closed-loop", "--device", "cpu", "--threads", "1"]
-assert evaluate.main([str(whole), "--episodes", "3", "--num-envs", "2", *measured]) == 0
-alone = [str(whole), "--episodes", "3", "--num-envs", "1", "--no-video", "--device", "cpu", "--threads", "1"]
-assert evaluate.main([*alone, "--out", str(out / "alone")]) == 0
+played = [str(whole), "--episodes", "3", "--device", "cpu", "--threads", "1"]
+measured = ["--faithfulness", "--faithfulness-frames", "8", "--closed-loop"]
+assert evaluate.main([*played, "--num-envs", "2", *measured]) == 0
+assert evaluate.main([*played, "--num-envs", "1", "--no-video", "--out", str(out / "alone")]) == 0
 assert random_policy.main([*env, "--episodes", "3", "--out", str(out / "random")]) == 0
 assert "vizdoom" not in sys.modules
 """
