@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from rl_attn.envs.protocol import Episode
+from rl_attn.envs.registry import CANNOT_RESUME, find
 from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
@@ -205,6 +206,9 @@ def run(
     ranks: Ranks = ALONE,
 ) -> int:
     """Train from `state` (None: from the start) to the end; returns the exit status."""
+    replays = find(args).replays
+    if state is not None and not replays:
+        raise UserError(f"{args.env} {CANNOT_RESUME}")
     with stop_requests() as stop, Trainer(args, device, precision, ranks) as trainer:
         if state is None:
             trainer.start()
@@ -212,6 +216,8 @@ def run(
             with fitting(latest_checkpoint(path)):
                 trainer.load_state_dict(state)
         print(f"{args.env} on {device} in {precision}; tensorboard --logdir {path}", flush=True)
+        if not replays:
+            print(f"note: {args.env} {CANNOT_RESUME}", flush=True)
         log = RunLog(path, trainer.global_step if resumed else None) if ranks.first else None
         status = carry_out(
             updates(trainer, log, stop),
