@@ -1,0 +1,99 @@
+"""From settings to data: images are resized once, and what is unknown reaches batches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rl_attn.errors import UserError
+from rl_attn.run.cli import parse
+from rl_attn.supervised.batches import Batches, View, resized
+from rl_attn.supervised.data import Split
+from rl_attn.supervised.data.resize import resize_masks
+from rl_attn.supervised.settings import args_type
+from rl_attn.supervised.setup import read_data
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """Noise of single pixels, 24 x 18; the first image of each class has no mask."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        for kind in ("images", "masks"):
+            (tmp_path / kind / name).mkdir(parents=True)
+        for i in range(6):
+            image = rng.integers(256, size=(18, 24, 3), dtype=np.uint8)
+            Image.fromarray(image).save(tmp_path / "images" / name / f"{i}.png")
+            if i:
+                mask = np.zeros((18, 24), np.uint8)
+                mask[4:9, 6:12] = 255
+                Image.fromarray(mask).save(tmp_path / "masks" / name / f"{i}.png")
+    return tmp_path
+
+
+def args_of(root: Path, *flags: str):
+    argv = ["--data", "masked-folder", "--data-root", str(root), *flags]
+    argv += [] if "--data-options" in flags else ["--data-options", "allow_missing=true"]
+    return parse(args_type(argv), argv, "supervised.train")
+
+
+@pytest.mark.parametrize(("crop", "side", "window"), [("none", 14, None), ("center", 16, (14, 14))])
+def test_images_are_resized_once_from_their_files(root, capsys, crop, side, window):
+    args = args_of(root, "--size", "14", "--fit", "stretch", "--crop", crop)
+    own = read_data(args).own
+    assert "stretched, their aspect changed" in capsys.readouterr().out
+    seen, cut = resized(own, args.size, args.crop)
+    assert seen is own and cut == window
+    once = {
+        np.asarray(Image.open(p).resize((side, side), Image.Resampling.BILINEAR)).tobytes()
+        for p in root.glob("images/*/*.png")
+    }
+    images = torch.cat([part.images for part in seen.splits.values()]).permute(0, 2, 3, 1)
+    assert {image.numpy().tobytes() for image in images} == once
+
+
+def test_sizes_that_contradict_are_refused(root):
+    for flags, message in (
+        (["--size", "14", "--data-options", "size=16"], "two sizes: leave the option out"),
+        (["--crop", "center"], "say which --size"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_data(args_of(root, *flags))
+    argv = ["--data", "digits", "--fit", "crop"]
+    with pytest.raises(UserError, match="digits has square pictures"):
+        read_data(parse(args_type(argv), argv, "supervised.train"))
+
+
+def test_an_image_without_a_mask_is_unknown_in_batches(root, capsys):
+    own = read_data(args_of(root)).own
+    assert "16.7% of the images not annotated" in capsys.readouterr().out
+    everything = [part for part in own.splits.values() if part.known is not None]
+    assert sum(int((~part.annotated).sum()) for part in everything) == 2
+
+
+def test_known_is_cut_and_mirrored_as_masks_are():
+    images = torch.arange(2 * 36).view(2, 1, 6, 6).byte()
+    split = Split(images, torch.tensor([0, 1]), images[:, 0], known=images[:, 0] % 3 > 0)
+    batches = Batches(split, View((4, 4), 1, torch.zeros(1), torch.ones(1)))
+    crops = torch.tensor([[0.0, 0.9], [0.9, 0.4]])
+    batch = batches.take(torch.tensor([1, 0]), crops, torch.tensor([True, False]))
+    assert torch.equal(batch.known, (batch.masks * 255).round() % 3 > 0)
+    batches.give_target(lambda masks, known: known, once=True)
+    assert torch.equal(batches.targets, split.known)
+
+
+def test_split_wants_known_of_the_masks_shape():
+    images = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
+    for known in (torch.ones(1, 2, 3, dtype=torch.bool), torch.ones(1, 2, 2)):
+        with pytest.raises(ValueError, match="known must be bool"):
+            Split(images, torch.tensor([0]), images[:, 0], known=known)
+
+
+def test_resized_masks_average_what_is_known():
+    masks = torch.tensor([[[200, 200, 0, 0]] * 4], dtype=torch.uint8)
+    known = torch.tensor([[[True, True, False, False]] * 4])
+    small, still = resize_masks(masks, known, 2)
+    assert still.tolist() == [[[True, False]] * 2] and not small[0, :, 1].any()
+    assert (small[0, :, 0].int() - 200).abs().max() <= 1
