@@ -2,6 +2,7 @@
 
     python -m rl_attn.evaluate runs/DefendCenter/camal1-s1-...
     python -m rl_attn.evaluate RUN --faithfulness --closed-loop
+    python -m rl_attn.evaluate model.zip --env DefendCenter     # of stable-baselines3
 
 Prints one table and leaves beside the checkpoint's run `evaluation.json` (all of it, each episode
 included), `evaluation.mp4` (frame, mask and attention side by side) and, with --faithfulness,
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rl_attn.envs.registry import EnvSettings
 from rl_attn.errors import UserError
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.loading import load
@@ -32,6 +34,7 @@ from rl_attn.run.cli import parse, run_command
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import make
+from rl_attn.run.plugins import import_all
 from rl_attn.run.settings import OpenShare, PathText, Positive, Threads
 from rl_attn.statistics import Interval, mean_interval
 
@@ -44,7 +47,7 @@ class Args:
     """Play a trained agent on fixed seeds; report its return and its attention."""
 
     run: Annotated[PathText, tyro.conf.Positional]
-    """folder of a run of rl_attn.ppo"""
+    """folder of a run of rl_attn.ppo, or a model.zip of stable-baselines3"""
     checkpoint: PathText = "latest"
     """latest, best, or a checkpoint's path"""
     episodes: Positive[int] = 30
@@ -70,7 +73,17 @@ class Args:
     threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
     out: PathText | None = None
-    """folder for the results (default: the run's)"""
+    """folder for the results (default: the run's, or one beside model.zip)"""
+    env: str = ""
+    """of model.zip: what it plays, as rl_attn.ppo has it (a run says so itself)"""
+    targets: tuple[str, ...] = ()
+    """of model.zip: what counts as a target"""
+    rgb: bool = False
+    """of model.zip: it sees colour frames"""
+    frame_skip: Positive[int] = 4
+    """of model.zip: game tics an action is repeated for"""
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
+    """modules or files that register the environment of model.zip"""
 
 
 class FrameSampler:
@@ -164,20 +177,42 @@ class _bar:
 
 
 def check(args: Args) -> None:
-    if not Path(args.run).is_dir():
+    if is_model(args.run):
+        if not Path(args.run).is_file():
+            raise UserError(f"model {args.run} does not exist")
+        if not args.env:
+            raise UserError(f"{args.run} does not say what it plays: give --env")
+    elif not Path(args.run).is_dir():
         raise UserError(f"run folder {args.run} does not exist")
+    elif args.env:
+        raise UserError(f"--env {args.env}: the run {args.run} says itself what it plays")
+
+
+def is_model(path: str) -> bool:
+    """Whether it is a model of stable-baselines3, and no run."""
+    return path.endswith(".zip")
+
+
+def player_of(args: Args, device: torch.device) -> Player:
+    """The agent of a run or of a model.zip, and what it plays."""
+    if not is_model(args.run):
+        return load(Path(args.run), args.checkpoint, device)
+    from rl_attn.rl.sb3_agent import sb3_player
+
+    import_all(args.imports)
+    env = EnvSettings(args.env, args.targets, rgb=args.rgb, frame_skip=args.frame_skip)
+    return sb3_player(Path(args.run), device, env)
 
 
 def main(argv: list[str]) -> int:
     args = parse(Args, argv, "rl-attn evaluate")
     check(args)
-    run = Path(args.run)
     device = pick_device(args.device)
-    player = load(run, args.checkpoint, device)
+    player = player_of(args, device)
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
-    out = Path(args.out or run)
+    out = Path(args.out or args.run.removesuffix(".zip"))
     make(out)
     seeds = evaluation_seeds(args.episodes)
     target = args.attention_target or player.settings.attention_target
