@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from rl_attn.agents import Network, Output
 from rl_attn.agents.heads import Head, head_of
 from rl_attn.attention import tap
-from rl_attn.envs.registry import EnvSettings, find
+from rl_attn.envs.registry import EnvSettings, find, is_gymnasium_id
 from rl_attn.errors import UserError
 from rl_attn.rl.play import Player
 from rl_attn.rl.settings import Args
@@ -50,11 +50,11 @@ def load_sb3(file: Path, device: torch.device) -> SB3Agent:
 
 
 def sb3_player(file: Path, device: torch.device, env: EnvSettings) -> Player:
-    """The agent of a `model.zip` in an environment; the frames' size is the model's."""
+    """The agent of a `model.zip` in an environment; Doom's frames get the model's size."""
     agent = load_sb3(file, device)
-    height, width = agent.frame_size
-    sized = {**vars(env), "width": width, "height": height}
-    settings = Args(**sized, attention_target=agent.target)
+    settings = Args(**vars(env), attention_target=agent.target)
+    if not is_gymnasium_id(env.env):
+        settings = replace(settings, height=agent.frame_size[0], width=agent.frame_size[1])
     environment = find(settings)
     *size, channels = environment.frame_shape
     if tuple(size) != agent.frame_size or agent.in_channels % channels:

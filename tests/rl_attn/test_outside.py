@@ -1,4 +1,4 @@
-"""A network and a method in files of their own, outside the package: no product file knows them."""
+"""An environment, a network and a method in files outside the package, which knows none of them."""
 
 import csv
 import json
@@ -15,8 +15,9 @@ from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 
 HERE = Path(__file__).parent / "outside"
-FILES = [str(HERE / "shifts.py"), str(HERE / "tiny_network.py")]
-FLAGS = ["--import", *FILES, "--method", "shifts", "--network", "tiny", "--pixels", "3"]
+FILES = [str(HERE / name) for name in ("shifts.py", "tiny_network.py", "spotlight.py")]
+FLAGS = ["--import", *FILES, "--env", "Spotlight-v0", "--network", "tiny"]
+FLAGS += ["--method", "shifts", "--pixels", "3"]
 
 
 class Interruption(BaseException):
@@ -55,7 +56,7 @@ def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeyp
     ours, theirs = final_weights(whole), final_weights(broken)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
-    flags = ["--episodes", "1", "--device", "cpu", "--no-video", "--faithfulness"]
+    flags = ["--episodes", "1", "--device", "cpu", "--no-video", "--faithfulness", "--closed-loop"]
     assert evaluate.main([str(whole), *flags, "--faithfulness-frames", "4"]) == 0
     assert "faithfulness" in json.loads((whole / "evaluation.json").read_text())
 
@@ -69,7 +70,7 @@ def test_a_study_of_them_is_checked_run_and_reported(tmp_path, monkeypatch):
     evaluation["arguments"] = {"episodes": 1, "device": "cpu", "video": False}
     content = {
         "command": "rl_attn.ppo",
-        "arguments": {"env": "Basic", "network": "tiny", **flags},
+        "arguments": {"env": "Spotlight-v0", "network": "tiny", **flags},
         "grid": {"method": {"Plain": {"method": "vanilla"}, "Shifts": {"method": "shifts"}}},
         "seeds": [1],
         "then": [evaluation],

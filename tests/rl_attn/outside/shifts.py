@@ -34,7 +34,6 @@ class Shifts(Method):
     def loss(self, agent, output, batch):
         with torch.no_grad():
             plain = agent(batch.stacks)
-        log_probs = plain.logits.log_softmax(-1), output.logits.log_softmax(-1)
-        moved = (log_probs[0].exp() * (log_probs[0] - log_probs[1])).sum(-1)  # KL, (B,)
+        moved = plain.policy.kl(output.policy)  # (B,)
         loss = (moved + (output.value - plain.value).square()).mean()
         return self.agreement * loss, {"losses/agreement": loss}

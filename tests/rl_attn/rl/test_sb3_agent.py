@@ -76,6 +76,7 @@ def test_policy_and_value_are_the_models_own(actions, tmp_path):
     agent = load_sb3(tmp_path / "model.zip", torch.device("cpu"))
     batch = observed(model)
     taken = torch.as_tensor(np.array([model.action_space.sample()]))
+    taken = taken.float() if actions == "MultiBinary" else taken
     value, log_prob, entropy = model.policy.evaluate_actions(batch, taken)
     output = agent(batch["frame"].to(torch.uint8))
     torch.testing.assert_close(output.value, value.flatten())
@@ -83,7 +84,7 @@ def test_policy_and_value_are_the_models_own(actions, tmp_path):
     torch.testing.assert_close(output.policy.entropy(), entropy)
     assert (agent.in_channels, agent.frame_size, agent.grid) == (2, (SIZE, SIZE), (1, 1))
     best, _ = model.predict({key: part.numpy() for key, part in batch.items()}, deterministic=True)
-    np.testing.assert_array_equal(agent.head.for_environment(output.policy.mode()), best)
+    np.testing.assert_array_equal(agent.head.for_environment(output.detach().policy.mode()), best)
 
 
 @pytest.mark.parametrize("alone", [False, True])
