@@ -1,0 +1,256 @@
+"""What faults cost: kills, hangs, stops, a full disk and a closed pipe, made on purpose.
+
+    python benchmarks/faults.py                  # a few of each
+    python benchmarks/faults.py --times 40
+    python benchmarks/faults.py --quick          # one each of the quickest
+
+Every run trains the same small agent. A game that dies or hangs may cost its own episode only: the
+run goes on to its end. Whatever ends the trainer, the run is resumed and must end with the weights,
+bit for bit, of one that was never disturbed. After each fault nothing may be left behind: no
+half-written file in the run's folder, no games' folder among the temporary ones, no game and none
+of its shared memory. One row a fault: how often it was made, and how often all of that held.
+"""
+
+import csv
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+import tyro
+from machine import SENTENCE, describe, stop_at_signals
+from rich.console import Console
+from rich.table import Table
+
+from rl_attn.rl.trainer import State
+from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
+
+SHARED_MEMORY = Path("/dev/shm")
+SMALL = (
+    *("--num-envs=2", "--num-steps=16", "--num-minibatches=2", "--update-epochs=1"),
+    *("--checkpoint-interval=1", "--keep-checkpoints=2", "--device=cpu", "--precision=fp32"),
+    *("--threads=1", "--picture-interval=0"),
+)
+
+
+@dataclass
+class Args:
+    """What faults cost."""
+
+    times: int = 3
+    """how often each fault is made"""
+    updates: int = 12
+    """length of a run, in updates of 32 steps"""
+    quick: bool = False
+    """once each, short runs, without the faults that take long to be noticed"""
+    seed: int = 0
+    """of the moments at which faults are made"""
+
+
+class Lab:
+    """A scratch folder, and in it the run that nothing disturbs."""
+
+    def __init__(self, folder: Path, args: Args):
+        self.folder, self.chance = folder, random.Random(args.seed)
+        self.flags = (*SMALL, f"--total-timesteps={32 * args.updates}")
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.started: list[subprocess.Popen] = []
+        self.undisturbed = folder / "undisturbed"
+
+    def start(self, run: Path, **how: object) -> subprocess.Popen:
+        """Train in `run`, or go on there."""
+        flags = ["--resume", run] if run.exists() else [*self.flags, "--run-dir", run]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rl_attn.ppo", *map(str, flags)],
+            env={**os.environ, "TMPDIR": str(self.temporary), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **how,
+        )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a fault or a signal to this program has left running."""
+        for process in self.started:
+            process.kill()
+            process.wait()
+
+    def expect(self, process: subprocess.Popen, status: int, said: str = "") -> None:
+        """Wait for its end."""
+        output, _ = process.communicate(timeout=1200)
+        if process.returncode != status or said not in output or "Traceback" in output:
+            raise AssertionError(f"status {process.returncode}, not {status}: {output[-2000:]}")
+
+    def at_a_random_moment(self, process: subprocess.Popen, run: Path) -> None:
+        """Some time after the first checkpoint."""
+        wait_for(lambda: latest_checkpoint(run) or process.poll() is not None)
+        time.sleep(self.chance.uniform(0, 2))
+
+    def ends_like_the_undisturbed(self, run: Path) -> None:
+        self.expect(self.start(run), 0)
+        ours, theirs = weights(run), weights(self.undisturbed)
+        different = [name for name in theirs if not torch.equal(ours[name], theirs[name])]
+        if different:
+            raise AssertionError(f"{different[0]} differs from that of the undisturbed run")
+
+    def nothing_is_left(self, run: Path, before: set[str]) -> None:
+        hidden = [str(file) for file in run.rglob(".*")]
+        wait_for(lambda: not any(self.temporary.glob("rl_attn-games-*")), 30)
+        wait_for(lambda: not orphans(before), 30)
+        if hidden:
+            raise AssertionError(f"left behind: {hidden}")
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(latest_checkpoint(run), State)["agent"]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain")
+        time.sleep(0.002)
+
+
+def shared_memory() -> set[str]:
+    return {file.name for file in SHARED_MEMORY.glob("*ViZDoom*")}
+
+
+def orphans(before: set[str]) -> set[str]:
+    """Shared memory made since then that no living process uses: other programs may play too."""
+    new, used = shared_memory() - before, set()
+    for process in psutil.process_iter() if new else ():
+        try:
+            used |= {Path(part.path).name for part in process.memory_maps()}
+        except psutil.Error:
+            continue
+    return new - used
+
+
+def games_of(process: subprocess.Popen) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if child.name() == "vizdoom"]
+
+
+# ---------------------------------------------------------------------- faults
+
+
+def game(number: int) -> Callable[[Lab, Path], None]:
+    """A signal to one of the games: the run goes on, one episode is lost."""
+
+    def fault(lab: Lab, run: Path) -> None:
+        process = lab.start(run)
+        lab.at_a_random_moment(process, run)
+        lab.chance.choice(games_of(process)).send_signal(number)
+        lab.expect(process, 0, "done: ")
+        with (run / "metrics.csv").open() as file:
+            last = list(csv.DictReader(file))[-1]
+        if last["charts/faults"] != "1":
+            raise AssertionError(f"{last['charts/faults']} faults were counted, not 1")
+
+    return fault
+
+
+def trainer(number: int) -> Callable[[Lab, Path], None]:
+    """A signal to the trainer, at a random moment."""
+
+    def fault(lab: Lab, run: Path) -> None:
+        process = lab.start(run)
+        lab.at_a_random_moment(process, run)
+        process.send_signal(number)
+        lab.expect(process, -number if number == signal.SIGKILL else 128 + number)
+        lab.ends_like_the_undisturbed(run)
+
+    return fault
+
+
+def in_a_checkpoint(lab: Lab, run: Path) -> None:
+    """SIGKILL while a checkpoint is being written."""
+    process = lab.start(run)
+    wait_for(lambda: latest_checkpoint(run))
+    wait_for(lambda: any((run / "checkpoints").glob(".step_*")))
+    process.kill()
+    lab.expect(process, -signal.SIGKILL)
+    lab.ends_like_the_undisturbed(run)
+
+
+def full_disk(lab: Lab, run: Path) -> None:
+    """No file may grow beyond a tenth of a checkpoint."""
+    size = latest_checkpoint(lab.undisturbed).stat().st_size // 10
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # noqa: E731
+    lab.expect(lab.start(run, preexec_fn=limit), 1, "error: no space left")
+    lab.ends_like_the_undisturbed(run)
+
+
+def closed_pipe(lab: Lab, run: Path) -> None:
+    """The reader goes away after the first line, as with `| head -1`."""
+    process = lab.start(run)
+    process.stdout.readline()
+    process.stdout.close()
+    if process.wait(1200) != 128 + signal.SIGPIPE:
+        raise AssertionError(f"status {process.returncode}, not {128 + signal.SIGPIPE}")
+    if latest_checkpoint(run) is None:
+        raise AssertionError("it left no checkpoint")
+    lab.ends_like_the_undisturbed(run)
+
+
+FAULTS: dict[str, Callable[[Lab, Path], None]] = {
+    "a game is killed": game(signal.SIGKILL),
+    "a game hangs": game(signal.SIGSTOP),
+    "the trainer is killed": trainer(signal.SIGKILL),
+    "... while it writes a checkpoint": in_a_checkpoint,
+    "Ctrl-C": trainer(signal.SIGINT),
+    "SIGTERM": trainer(signal.SIGTERM),
+    "SIGHUP": trainer(signal.SIGHUP),
+    "the disk is full": full_disk,
+    "nobody reads its output": closed_pipe,
+}
+QUICK = ("... while it writes a checkpoint", "the disk is full", "nobody reads its output")
+
+
+def main() -> int:
+    args = tyro.cli(Args)
+    stop_at_signals()
+    if args.quick:
+        args.times, args.updates = 1, 3
+    table, failed = Table("fault", "times", "as it should be", "seconds each"), 0
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
+        lab = stack.enter_context(closing(Lab(Path(folder), args)))
+        lab.expect(lab.start(lab.undisturbed), 0)
+        for name in QUICK if args.quick else FAULTS:
+            held, started = 0, time.monotonic()
+            for time_ in range(args.times):
+                run, before = lab.folder / "run", shared_memory()
+                try:
+                    FAULTS[name](lab, run)
+                    lab.nothing_is_left(run, before)
+                    held += 1
+                except AssertionError as error:
+                    print(f"{name}, time {time_ + 1}: {error}", file=sys.stderr)
+                shutil.rmtree(run, ignore_errors=True)
+            failed += args.times - held
+            each = (time.monotonic() - started) / args.times
+            table.add_row(name, str(args.times), f"{held} of {args.times}", f"{each:.1f}")
+    Console().print(table)
+    print(SENTENCE.format(**describe(1)))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
