@@ -1,3 +1,5 @@
+import os
+import pty
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -368,3 +370,26 @@ def test_a_process_with_a_bad_flag_prints_one_line_without_a_traceback(tmp_path)
     assert done.returncode == 2
     assert done.stdout == "" and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ") and "'eight'" in done.stderr
+
+
+def test_an_error_on_a_terminal_is_the_same_line_as_in_a_pipe(tmp_path):
+    script = tmp_path / "command.py"
+    script.write_text(
+        "from dataclasses import dataclass\n"
+        "from rl_attn.run.cli import parse, run_command\n"
+        "@dataclass\n"
+        "class Args:\n"
+        "    camal: float = 1.0\n"
+        "    '''coefficient of the loss'''\n"
+        "run_command(lambda argv: print(parse(Args, argv, 'command')))\n"
+    )
+    command = [sys.executable, script, "--camal", "high"]
+    piped = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
+    terminal, its_end = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
+    with subprocess.Popen(command, stdout=its_end, stderr=its_end, env=environment) as process:
+        assert process.wait(60) == 2
+    os.close(its_end)
+    with open(terminal, "rb", closefd=True) as shown:
+        assert shown.read1().decode().replace("\r\n", "\n") == piped
+    assert piped.count("\n") == 1 and "'high'" in piped
