@@ -115,8 +115,9 @@ class Wardrobe:
 
     def wear(self, look: Look, doom: vizdoom.DoomGame) -> None:
         """Have the next episode played in this look."""
-        if self._maps:
-            doom.set_doom_map(map_name(self._maps.index(look.map)))
+        name = map_name(self._maps.index(look.map)) if self._maps else ""
+        if name and doom.get_doom_map().upper() != name:  # costs a load even if it is
+            doom.set_doom_map(name)
 
 
 def _with_actors(maps: tuple[Look, ...], actors: Look) -> tuple[Look, ...]:
