@@ -3,7 +3,6 @@
 from rl_attn.agents.networks import NETWORKS, Network, Output
 from rl_attn.agents.networks.nature import (
     ActorCritic,
-    Placement,
     Tap,
     cell_centres,
     feature_grid,
@@ -15,7 +14,6 @@ __all__ = [
     "ActorCritic",
     "Network",
     "Output",
-    "Placement",
     "RolloutStorage",
     "Tap",
     "cell_centres",

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from rl_attn.attention import MAPS
 from rl_attn.envs.registry import EnvSettings
 from rl_attn.errors import UserError
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
@@ -56,6 +57,8 @@ class Args:
     """draw actions from the policy, or take the likeliest one"""
     attention_target: Literal["value", "action"] | None = None
     """whose attention (default: what the run was trained on)"""
+    attention: str | None = None
+    """what map it is, by its name as in rl-attn ppo (default: what the run was trained with)"""
     num_envs: Positive[int] = 8
     """games played at once; the results do not depend on it"""
     video: bool = True
@@ -216,7 +219,9 @@ def main(argv: list[str]) -> int:
     make(out)
     seeds = evaluation_seeds(args.episodes)
     target = args.attention_target or player.settings.attention_target
-    how = {"greedy": args.policy == "greedy", "target": target}
+    attention = args.attention or player.settings.attention
+    MAPS.find(attention)
+    how = {"greedy": args.policy == "greedy", "target": target, "attention": attention}
     sampler = FrameSampler(args.faithfulness_frames)
     with ExitStack() as stack:
         looks = [sampler] if args.faithfulness else []
@@ -238,7 +243,7 @@ def main(argv: list[str]) -> int:
         "summary": {name: value._asdict() for name, value in summary.items()},
     }
     if args.faithfulness:
-        curves = frame_curves(player.agent, sampler.stacks(), target)
+        curves = frame_curves(player.agent, sampler.stacks(), target, attention=attention)
         draw_curves(curves, out / "faithfulness.png")
         results["faithfulness"] = curves.as_dict()
     loops = closed_loop(player, args, seeds, episodes, how) if args.closed_loop else {}

@@ -45,17 +45,17 @@ except ImportError:
 from rl_attn.agents import Output
 from rl_attn.agents.heads import Categorical
 from rl_attn.attention import (
-    Cells,
-    cells_of,
-    grad_cam,
-    iou,
-    mask_weights,
+    BY_INPUT,
+    MAPS,
+    Attention,
+    Seen,
+    explain,
+    measure,
     resize_mask,
     tap,
-    upsample,
 )
 from rl_attn.errors import choose
-from rl_attn.rl.attention_loss import camal_terms, trained_attention
+from rl_attn.rl.attention_loss import camal_terms
 from rl_attn.rl.entries import entry
 from rl_attn.rl.watch import attention_score
 
@@ -128,6 +128,7 @@ class CamalPPO(PPO):
         *arguments: Any,
         camal: float = 1.0,
         attention_target: str = "value",
+        attention: str = "grad-cam",
         empty_mask: str = "skip",
         second_order: bool = True,
         layer: str | None = None,
@@ -146,7 +147,8 @@ class CamalPPO(PPO):
             layer: whose maps are trained, as `extractor.named_modules()` calls it; None: the last
                 convolution, with the ReLU that follows it. The log says which, attention/layer.
             frame_key, mask_key: what the observations call them.
-            attention_target, empty_mask, second_order: as `rl_attn.ppo` has them.
+            attention_target, attention, empty_mask, second_order: as `rl_attn.ppo` has them; maps
+                of feature maps alone.
             arguments, settings: PPO's own.
         """
         if camal < 0:
@@ -157,7 +159,10 @@ class CamalPPO(PPO):
         ):
             if value not in choices:
                 raise ValueError(f"{name} is {value!r}: choose {' or '.join(choices)}")
-        self.camal, self.attention_target = camal, attention_target
+        MAPS.find(attention)
+        if attention in BY_INPUT:
+            raise ValueError(f"attention is {attention!r}, of pixels: choose a map of features")
+        self.camal, self.attention_target, self.attention = camal, attention_target, attention
         self.empty_mask, self.second_order = empty_mask, second_order
         self.layer, self.frame_key, self.mask_key = layer, frame_key, mask_key
         super().__init__(policy, env, *arguments, **settings)
@@ -240,28 +245,37 @@ class CamalPPO(PPO):
         handle = self.policy.action_net.register_forward_hook(lambda *call: logits.append(call[-1]))
         try:
             with tap(extractor, self.tapped, second_order=self.second_order) as features:
-                yield lambda values: Output(Categorical(logits[-1]), values.flatten(), features())
+
+                def output_of(values: Tensor) -> Output:
+                    self._cells = features.cells
+                    return Output(Categorical(logits[-1]), values.flatten(), features())
+
+                yield output_of
         finally:
             handle.remove()
 
+    def _attention(self, output: Output, actions: Tensor, **options: Any) -> Attention:
+        action = self.attention_target == "action"
+        seen = Seen(
+            score=attention_score(output, actions, self.attention_target),
+            features=output.features,
+            cells=self._cells,
+            logits=output.policy.parameters if action else None,
+            labels=actions,
+        )
+        return explain(self.attention, seen, second_order=self.second_order, **options)
+
     def _attention_terms(self, output: Output, actions: Tensor, masks: Tensor) -> dict[str, Tensor]:
         """CAMAL's loss on these masks (B, H, W), with its parts for the log."""
-        target, second_order = self.attention_target, self.second_order
-        how = {"second_order": second_order, "dead": "signed"}
-        attention = trained_attention(output, actions, target, **how)
-        cells = tapped_cells(self._explained_extractor(), self.tapped)
-        weights = mask_weights(masks, tuple(output.features.shape[2:]), cells)
-        _, logged = camal_terms(attention, weights, self.empty_mask)
+        attention = self._attention(output, actions, dead="signed")
+        _, logged = camal_terms(attention.map, attention.weights(masks), self.empty_mask)
         return {name: entry(value).value for name, value in logged.items()}
 
     def _iou(self, output: Output, actions: Tensor, masks: Tensor) -> float:
         """Mean IoU over the samples with a target, before the update's first step."""
-        score = attention_score(output, actions, self.attention_target)
-        attention = grad_cam(score, output.features, second_order=False).detach()
-        visible = (masks > 0).flatten(1).any(dim=1)
-        cells = tapped_cells(self._explained_extractor(), self.tapped)
-        overlap = iou(upsample(attention, masks.shape[1:], cells)[visible], masks[visible])
-        return overlap.mean().item() if visible.any() else float("nan")
+        found = measure(self._attention(output, actions).detach(), masks)
+        visible = found["present"]
+        return found["iou"][visible].mean().item() if visible.any() else float("nan")
 
 
 class _AlongWith(torch.autograd.Function):
@@ -339,16 +353,6 @@ def tapped_layer(extractor: nn.Module) -> str:
     ):
         return following[0][0]
     return name
-
-
-def tapped_cells(extractor: nn.Module, name: str) -> Cells | None:
-    """Where that layer's cells lie in the frame; None where it is not the end of a chain."""
-    parent = extractor.get_submodule(name.rpartition(".")[0])
-    leaves = [module for module in extractor.modules() if not _has_parts(module)]
-    chain = leaves[: leaves.index(extractor.get_submodule(name)) + 1]
-    if not isinstance(parent, nn.Sequential) or list(parent)[: len(chain)] != chain:
-        return None
-    return cells_of(chain)
 
 
 def _has_parts(module: nn.Module) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from rl_attn.attention import Cells, find_cells
+from rl_attn.attention import BY_INPUT, Cells, find_cells
 from rl_attn.errors import UserError
 from rl_attn.supervised.network import Network, Output
 
@@ -69,14 +69,25 @@ class _Half(nn.Module):
 class Ensemble(Network):
     """S networks, tapped between `features` and `head`."""
 
-    def __init__(self, models: Sequence[nn.Module], layer: str | None, precision: str = "fp32"):
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        layer: str | None,
+        precision: str = "fp32",
+        attention: str = "grad-cam",
+    ):
         first = models[0]
+        if attention in BY_INPUT:
+            raise UserError(
+                f"--ensemble trains on maps of features, and --attention {attention} is of the "
+                "pixels: run the seeds one by one"
+            )
         if not (hasattr(first, "features") and hasattr(first, "head")) or layer != first.layer:
             raise UserError(
                 "--ensemble takes a small backbone with feature maps at its standard tap, i.e. "
                 f"lenet, color-cnn or decoy-cnn, not {type(first).__name__} at {layer!r}"
             )
-        super().__init__(Stacked(models), layer, precision)
+        super().__init__(Stacked(models), layer, precision, attention)
         self.copies, self.first = len(models), first
         self.linear = getattr(first, "classifier", None)
 

@@ -1,8 +1,9 @@
 """How well a network classifies and where it looks, on one split.
 
-Attention is one protocol for all methods: the Grad-CAM of the true class at the tapped layer,
-divided by its maximum, upsampled to the pictures by where its cells lie; for networks without
-feature maps the absolute input gradient. Pictures with an empty mask count for accuracy alone.
+Attention is one protocol for all methods: the Grad-CAM of the true class at the tapped layer (or
+another map, `--attention`), divided by its maximum, upsampled to the pictures by where its cells
+lie; for networks without feature maps the absolute input gradient. Pictures with an empty mask
+count for accuracy alone.
 
     accuracy, worst_group_accuracy         in [0, 1]
     precision, recall, f1                  of the second of two classes; of more, classes' mean
@@ -19,7 +20,7 @@ import torch
 from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 
-from rl_attn.attention import PIXELS, Attention, as_map, input_gradient, measure
+from rl_attn.attention import Attention, measure
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.network import Network
@@ -43,13 +44,8 @@ def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Attention]:
     """Logits (B, classes) and attention of the true classes, without a graph."""
     with torch.enable_grad():
         pictures = batch.pictures.detach()
-        if network.layer is None:
-            output = network.by_input(pictures)
-            gradient = input_gradient(output.score(batch.labels), pictures, second_order=False)
-            attention = Attention(as_map(gradient), PIXELS)
-        else:
-            output = network(pictures)
-            attention = output.grad_cam(batch.labels, second_order=False)
+        output = network.plain(pictures) if network.layer is None else network(pictures)
+        attention = network.explain(output, pictures, batch.labels, second_order=False)
     return output.logits.detach(), attention.detach()
 
 

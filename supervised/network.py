@@ -3,16 +3,19 @@
 Letters: B samples, K feature maps of h x w cells.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from rl_attn.attention import (
+    BY_INPUT,
     Attention,
     Cells,
+    Seen,
     cam,
     differentiable_attention,
+    explain,
     find_cells,
     grad_cam,
     tap,
@@ -33,7 +36,7 @@ class Output(NamedTuple):
         return self.logits.gather(1, labels[:, None])[:, 0]
 
     def grad_cam(self, labels: Tensor, **options) -> Attention:
-        """The labels' Grad-CAM; options as of `rl_attn.attention.grad_cam`."""
+        """The labels' Grad-CAM, whatever map the network has; options as of `grad_cam`."""
         return Attention(grad_cam(self.score(labels), self.features, **options), self.cells)
 
     def cam(self, labels: Tensor, **options) -> Attention:
@@ -52,8 +55,19 @@ class Network:
     #: How many networks this is at once, see `ensemble.py`.
     copies = 1
 
-    def __init__(self, model: nn.Module, layer: str | None, precision: str = "fp32"):
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str | None,
+        precision: str = "fp32",
+        attention: str = "grad-cam",
+    ):
+        """`attention`: which map is trained and measured, by its name in MAPS; one of the pixels
+        where there are no feature maps."""
         self.model, self.layer, self.precision = model, layer, precision
+        if layer is None and attention not in BY_INPUT:
+            attention = "input-gradient"
+        self.attention = attention
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
         self.halved = layer is not None and layer == getattr(model, "layer", None)
         self.halved &= hasattr(model, "features") and hasattr(model, "head")
@@ -65,6 +79,31 @@ class Network:
             maps, logits = self.halves(pictures) if self.halved else self.tapped(pictures)
         weight = head_weight(self.model, maps.shape[1])
         return Output(logits.float(), maps, weight, cells=self.cells(pictures))
+
+    def explain(
+        self, output: Output, pictures: Tensor, labels: Tensor, **options: Any
+    ) -> Attention:
+        """The labels' attention in a forward, to be trained through or looked at.
+
+        Args:
+            output: of pictures (B, C, H, W).
+            labels: (B,).
+            options: normalization, second_order, relu, dead, epsilon, as of `grad_cam`.
+        """
+
+        def score_of(images: Tensor, rows: Tensor) -> Tensor:
+            return self.plain(images).score(labels[rows])
+
+        seen = Seen(
+            score=output.score(labels),
+            features=output.features,
+            cells=output.cells,
+            logits=output.logits,
+            labels=labels,
+            images=pictures,
+            score_of=score_of,
+        )
+        return explain(self.attention, seen, **options)
 
     def cells(self, pictures: Tensor) -> Cells:
         """Where the cells of the maps of such pictures lie."""

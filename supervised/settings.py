@@ -92,6 +92,11 @@ class Args:
     vit_b_16, swin_v2_t, maxvit_t, or timm:NAME"""
     layer: str = ""
     """whose feature maps are the attention (empty: the backbone's standard tap)"""
+    attention: str = "grad-cam"
+    """what map is trained and measured: grad-cam (the papers'), grad-cam-plus-plus, layer-cam,
+    hires-cam, diff-grad-cam; or of pixels, which costs forwards of their own: input-gradient,
+    input-x-gradient, guided-backpropagation, integrated-gradients, expected-gradients,
+    smooth-grad; methods whose papers name a map keep that in training"""
     weights: Literal["none", "imagenet"] = "none"
     """what the backbone starts from"""
 
@@ -180,6 +185,9 @@ def method_of(args: Args) -> Method:
 def validate(args: Args) -> None:
     """Refuse what cannot work, before data are loaded."""
     check(args)
+    from rl_attn.attention import MAPS  # torch
+
+    MAPS.find(args.attention)
     if args.select_every and args.select != "accuracy":
         raise UserError(
             f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "

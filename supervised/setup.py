@@ -180,8 +180,8 @@ def make_network(args: Args, method: Method, data: Data, device: torch.device) -
     models = [model.to(device, memory_format=layout) for model in models]
     precision = pick_precision(precision, device)
     if len(models) > 1:
-        return Ensemble(models, layer, precision)
-    return Network(models[0], layer, precision)
+        return Ensemble(models, layer, precision, args.attention)
+    return Network(models[0], layer, precision, args.attention)
 
 
 def fit_method(args: Args, method: Method, network: Network, data: Data) -> torch.nn.Module:

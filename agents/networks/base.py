@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_attn.agents.heads import Policy, head_of
-from rl_attn.attention import Cells
+from rl_attn.attention import Cells, find_cells
 
 
 class Output(NamedTuple):
@@ -88,9 +88,11 @@ class Network(nn.Module):
         return features.shape[2], features.shape[3]
 
     @cached_property
-    def cells(self) -> Cells | None:
-        """Where these maps' cells lie in the frame; None: spread evenly over it."""
-        return None
+    def cells(self) -> Cells:
+        """Where these maps' cells lie in the frame: found, unless the network says it itself."""
+        frames = torch.zeros(1, self.in_channels, *self.frame_size)
+        frames = frames.to(next(self.parameters()).device)
+        return find_cells(lambda x: self(x).features, frames, model=self)
 
     @classmethod
     def check(cls, frame_size: tuple[int, int], tap: str, compiled: bool) -> None:

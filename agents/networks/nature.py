@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from rl_attn.agents.networks import NETWORKS, Network, Output
 
 Tap = Literal["conv1", "conv2", "conv3"]
-Placement = Literal["receptive-field", "stretched"]
 
 #: Kernel and stride of each convolution.
 _SHAPES = {"conv1": (8, 4), "conv2": (4, 2), "conv3": (3, 1)}
@@ -35,7 +34,6 @@ class ActorCritic(Network):
         frame_size: tuple[int, int],
         actions: gymnasium.Space | int,
         tap: Tap | Literal[""] = "",
-        placement: Placement = "receptive-field",
     ):
         """
         Args:
@@ -44,8 +42,6 @@ class ActorCritic(Network):
             actions: the action space, or the number of discrete actions.
             tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3 (the
                 default).
-            placement: where these maps' cells are taken to lie in the frame: "receptive-field",
-                at the centre of the pixels that a cell sees; "stretched", evenly over the frame.
         """
         super().__init__(in_channels, frame_size, actions, tap)
         self.convolutions = nn.Sequential(
@@ -56,7 +52,7 @@ class ActorCritic(Network):
             _orthogonal(nn.Conv2d(64, 64, 3, stride=1)),
         )
         self.grid = feature_grid(frame_size, self.tap)  # (h, w)
-        self.cells = cell_centres(self.tap) if placement == "receptive-field" else None
+        self.cells = cell_centres(self.tap)
         h, w = feature_grid(frame_size)
         self.hidden = _orthogonal(nn.Linear(64 * h * w, 512))
         self.actor = _orthogonal(self.head.layer(512), gain=0.01)

@@ -12,6 +12,7 @@ from rl_attn.attention.controls import (
 )
 from rl_attn.attention.curves import deletion, insertion
 from rl_attn.attention.decomposition import contextual_decomposition
+from rl_attn.attention.explain import BY_INPUT, MAPS, Seen, explain
 from rl_attn.attention.fields import find_cells
 from rl_attn.attention.guided import guided_backpropagation, guided_relus
 from rl_attn.attention.inputs import as_map, class_score, input_gradient, input_x_gradient
@@ -84,7 +85,9 @@ from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
 from rl_attn.attention.taps import differentiable_attention, tap
 
 __all__ = [
+    "BY_INPUT",
     "INDISPENSABLE",
+    "MAPS",
     "PIXELS",
     "PRECLUDED",
     "UNDECIDED",
@@ -94,6 +97,7 @@ __all__ = [
     "MaskWeights",
     "RandomMasks",
     "Scores",
+    "Seen",
     "SpatialVariance",
     "TapError",
     "TapWarning",
@@ -121,6 +125,7 @@ __all__ = [
     "evenly",
     "evidence_alignment",
     "expected_gradients",
+    "explain",
     "find_cells",
     "gals_attention",
     "gals_gradient",

@@ -27,12 +27,12 @@ class Curve:
     """Scores while pixels are removed or inserted."""
 
     shares: Tensor  # (P,): of pixels removed or inserted, from 0 to 1
-    values: Tensor  # (B, P)
+    values: Tensor  # (B, P), or (B, P, M) of M scores at once
 
     @property
     def areas(self) -> Tensor:
-        """Area under each sample's curve (trapezoidal rule), (B,)."""
-        return torch.trapezoid(self.values, self.shares, dim=1)
+        """Area under each sample's curve (trapezoidal rule), (B,) or (B, M)."""
+        return torch.trapezoid(self.values.movedim(1, -1), self.shares)
 
 
 def deletion(
@@ -47,8 +47,9 @@ def deletion(
     """The score as the most attended pixels go, (B, points) (Petsiuk et al. 2018).
 
     Args:
-        score: pictures (N, C, H, W), rows (N,) -> (N,); rows says which sample of the batch each
-            picture is a variant of. Any function: `probability_of`, a value, a distance.
+        score: pictures (N, C, H, W), rows (N,) -> (N,), or (N, M) for M scores at once; rows says
+            which sample of the batch each picture is a variant of. Any function: `probability_of`,
+            a value, a distance.
         images: (B, C, H, W).
         attention: (B, H, W) of the same size (see `upsample`). Ties are broken in reading order,
             so a dead map removes the picture from its top.
@@ -94,7 +95,7 @@ def _curve(
         first = (ranks[some] < level[:, None, None])[:, None]  # (b, 1, H, W)
         kept = first if insert else ~first
         values.append(score(torch.where(kept, images[some], nothing[some]), some))
-    return Curve(shares, torch.cat(values).view(len(images), points))
+    return Curve(shares, torch.cat(values).unflatten(0, (len(images), points)))
 
 
 def pixel_ranks(attention: Tensor) -> Tensor:

@@ -37,20 +37,21 @@ def find_cells(
 
     Args:
         maps_of: gives feature maps (B, K, h, w).
-        inputs: its arguments, one of which is (or holds) pictures (B, C, H, W) of floating point;
-            one sample is enough.
+        inputs: its arguments, one of which is (or holds) pictures (B, C, H, W), seen here as
+            floating point; one sample is enough.
         model: what it runs, where it is no method of a module: put into evaluation mode meanwhile,
             so that neither statistics nor the random state move.
     """
     if model is None:
         model = getattr(maps_of, "__self__", maps_of)
     leaves, tree = pytree.tree_flatten(inputs)
-    chosen = next((i for i, leaf in enumerate(leaves) if _is_picture(leaf)), None)
+    chosen = next((i for i, leaf in enumerate(leaves) if is_picture(leaf)), None)
     if chosen is None:
-        raise ValueError("no picture (B, C, H, W) of floating point is among the arguments")
+        raise ValueError("no picture (B, C, H, W) is among the arguments")
     first = [leaf[:1].detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
     noise = torch.randn(first[chosen].shape, generator=torch.Generator().manual_seed(0))
-    first[chosen] = picture = noise.to(first[chosen]).requires_grad_()
+    kind = first[chosen] if first[chosen].is_floating_point() else first[chosen].float()
+    first[chosen] = picture = noise.to(kind).requires_grad_()
     float32 = torch.autocast(picture.device.type, enabled=False)
     with _at_rest(model), torch.inference_mode(False), torch.enable_grad(), float32:
         maps = maps_of(*pytree.tree_unflatten(first, tree))
@@ -58,8 +59,9 @@ def find_cells(
         return _read(maps, picture, size, grid) or _probe(maps, picture, size, grid)
 
 
-def _is_picture(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.ndim == 4 and leaf.is_floating_point()
+def is_picture(leaf: Any) -> bool:
+    """Whether an argument of a network is pictures (B, C, H, W)."""
+    return isinstance(leaf, Tensor) and leaf.ndim == 4
 
 
 @contextmanager

@@ -24,6 +24,10 @@ from rl_attn.attention.cells import Cells, interpolation, lines, nearest_cell
 Resize = Literal["area", "max", "bilinear", "nearest"]
 
 
+#: By how much pooled or resized masks may leave [0, 1].
+_ROUNDING = 1e-4
+
+
 class MaskWeights(NamedTuple):
     """A mask as weights over the cells of an attention map: alpha = sum(h * inside)."""
 
@@ -92,7 +96,7 @@ def in_unit(mask: Tensor, least: int = 0) -> Tensor:
         return mask.float()
     low, high = (value.item() for value in mask.aminmax())
     exact = mask if mask.dtype == torch.float64 else mask.float()
-    if least <= low and high <= 1:
+    if least - _ROUNDING <= low and high <= 1 + _ROUNDING:
         return exact
     if not mask.is_floating_point() and high == 255 and ((mask == 0) | (mask == 255)).all():
         return exact / 255

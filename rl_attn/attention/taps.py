@@ -13,12 +13,16 @@ has scaled-dot-product attention computed by its MATH backend.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import _pytree as pytree
 
 from rl_attn.attention.backbones import OUTPUT, find_layer, standard_layer, unwrapped
+from rl_attn.attention.cells import Cells
+from rl_attn.attention.fields import find_cells, is_picture
 from rl_attn.attention.grids import Layout, as_maps, grid_of, layout_of, prefix_of
 
 _cuda = torch.backends.cuda  # where the switches of all devices are
@@ -30,6 +34,9 @@ BACKENDS = (
     (_cuda.cudnn_sdp_enabled, _cuda.enable_cudnn_sdp),
 )
 MATH_ALONE = (True, False, False, False)
+
+#: Where cells lie: model -> (layer, size of the picture, grid) -> cells.
+_CELLS: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @contextmanager
@@ -80,11 +87,12 @@ class Features:
         self.maps: Tensor | None = None
         self.runs, self.version = 0, 0
         self.picture: tuple[int, int] | None = None  # (H, W) of the model's input
+        self.example: tuple = ()  # its arguments, of the first sample
         self.backends: tuple[bool, ...] = _backends()  # as they were when the forward began
         self.forced = False
 
     def __call__(self) -> Tensor:
-        """(B, K, h, w), in the graph of the forward that made them."""
+        """(B, K, h, w), in the graph of the forward that made them; `cells` says where they lie."""
         if self.maps is None:
             raise RuntimeError(f"layer {self.layer!r} has not run: call the model inside the tap")
         if self.runs > 1:
@@ -99,6 +107,25 @@ class Features:
             )
         return self.maps
 
+    @property
+    def cells(self) -> Cells:
+        """Where the cells of the maps lie in the picture (`find_cells`); found once a size."""
+        known = _CELLS.setdefault(self.model, {})
+        place = (self.layer, self.picture, tuple(self().shape[2:]))
+        if place not in known:
+            before = vars(self).copy()  # its own hooks hear the probe too
+            try:
+                known[place] = find_cells(self._again, *self.example, model=self.model)
+            finally:
+                vars(self).update(before)
+        return known[place]
+
+    def _again(self, args: tuple, kwargs: dict) -> Tensor:
+        options = {"layout": self.layout, "prefix": self.prefix, "grid": self.grid}
+        with tap(self.model, self.layer, **options) as features:
+            self.model(*args, **kwargs)
+        return features()
+
     def attach(self) -> list:
         hooks = [
             self.model.register_forward_pre_hook(self.begin, with_kwargs=True),
@@ -111,8 +138,9 @@ class Features:
     def begin(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
         self.end()
         self.maps, self.runs, self.backends = None, 0, _backends()
-        pictures = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.ndim == 4)
-        self.picture = next((tuple(a.shape[2:]) for a in pictures), None)
+        self.example = pytree.tree_map(_first_sample, (args, kwargs))
+        pictures = (leaf for leaf in pytree.tree_leaves(self.example) if is_picture(leaf))
+        self.picture = next((tuple(leaf.shape[2:]) for leaf in pictures), None)
 
     def end(self) -> None:
         if self.forced:
@@ -151,6 +179,11 @@ class Features:
         if self.second_order and torch.is_grad_enabled():
             _set_backends(MATH_ALONE)
             self.forced = True
+
+
+def _first_sample(argument: object) -> object:
+    batched = isinstance(argument, Tensor) and argument.ndim
+    return argument[:1].detach() if batched else argument
 
 
 def _backends() -> tuple[bool, ...]:

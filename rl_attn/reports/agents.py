@@ -112,7 +112,11 @@ def _rows(
     stacks, masks = seen.spread(frames)
     maps = {}
     for method, player in players.items():
-        maps[method], _ = attention_maps(player.agent, stacks, player.settings.attention_target)
+        settings = player.settings
+        attention, _ = attention_maps(
+            player.agent, stacks, settings.attention_target, attention=settings.attention
+        )
+        maps[method] = attention.upsample(tuple(masks.shape[1:]))
     channels = first.environment.frame_shape[2]
     rows = []
     for i, mask in enumerate(masks):

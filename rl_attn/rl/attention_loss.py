@@ -3,27 +3,10 @@
 Letters: B samples, h x w cells of the maps.
 """
 
-from typing import Any
-
 from torch import Tensor
 
-from rl_attn.agents import Output
-from rl_attn.attention import MaskWeights, alpha_beta, camal_loss, grad_cam
+from rl_attn.attention import MaskWeights, alpha_beta, camal_loss
 from rl_attn.rl.entries import Log, over
-from rl_attn.rl.watch import attention_score
-
-
-def trained_attention(output: Output, actions: Tensor, target: str, **how: Any) -> Tensor:
-    """Maps (B, h, w) that a loss on attention may go through.
-
-    Args:
-        output: of the forward that PPO's loss is made of, with `shift=True`.
-        actions: (B,), the actions taken.
-        target: whose attention, "value" or "action".
-        how: normalization, second_order, dead of `grad_cam`.
-    """
-    score = attention_score(output, actions, target)
-    return grad_cam(score, output.features, shift=output.shift, **how)
 
 
 def camal_terms(attention: Tensor, weights: MaskWeights, empty_mask: str) -> tuple[Tensor, Log]:

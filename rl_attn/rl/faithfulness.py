@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.agents import ActorCritic
+from rl_attn.agents import Network
+from rl_attn.attention import deletion, insertion
+from rl_attn.attention.curves import pixel_ranks
 from rl_attn.rl.play import Moment
 from rl_attn.rl.watch import attention_maps
 
@@ -49,59 +51,42 @@ class Curves:
 
 
 def frame_curves(
-    agent: ActorCritic, stacks: Tensor, target: str = "value", points: int = 21, seed: int = 0
+    agent: Network,
+    stacks: Tensor,
+    target: str = "value",
+    points: int = 21,
+    seed: int = 0,
+    attention: str = "grad-cam",
 ) -> Curves:
     """Removal and insertion on frames, whole batches at once.
 
     Args:
         stacks: (B, S*C, H, W) uint8.
         points: shares of pixels, evenly from 0 to 1.
+        attention: which map, by its name in MAPS.
 
     Returns:
         Curves named "<removal|insertion>_<attended|random>_<value|kl>". Faithful attention has a
         removal KL that rises faster, and an insertion KL that falls faster, than random order has.
     """
-    attention, _ = attention_maps(agent, stacks, target)
-    random = torch.rand(attention.shape, generator=torch.Generator().manual_seed(seed))
-    shares = np.linspace(0, 1, points)
+    maps, output = attention_maps(agent, stacks, target, attention=attention)
+    attended = maps.upsample(tuple(stacks.shape[2:]))
+    random = torch.rand(attended.shape, generator=torch.Generator().manual_seed(seed))
+    true = output.policy
+
+    def reaction(frames: Tensor, rows: Tensor) -> Tensor:
+        """(N, 2): the value, and how far the policy moves."""
+        disturbed = agent(frames)
+        return torch.stack([disturbed.value, true[rows].kl(disturbed.policy)], 1)
+
     values = {}
-    for name, order in (("attended", attention), ("random", random.to(attention.device))):
-        ranks = pixel_ranks(order)
-        for action in ("removal", "insertion"):
-            value, kl = _curve(agent, stacks, ranks, shares, insert=action == "insertion")
-            values[f"{action}_{name}_value"], values[f"{action}_{name}_kl"] = value, kl
-    return Curves(shares, values)
-
-
-def pixel_ranks(attention: Tensor) -> Tensor:
-    """(B, H, W) int64: 0 for the most attended pixel; ties in reading order."""
-    flat = attention.flatten(1)
-    order = flat.argsort(dim=1, descending=True, stable=True)
-    ranks = torch.empty_like(order)
-    ranks.scatter_(1, order, torch.arange(flat.shape[1], device=flat.device).expand_as(order))
-    return ranks.view_as(attention)
-
-
-@torch.no_grad()
-def _curve(
-    agent: ActorCritic, stacks: Tensor, ranks: Tensor, shares: np.ndarray, insert: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean value and mean KL (P,) when the first share of the ranked pixels is out (or in)."""
-    pixels = ranks.shape[1] * ranks.shape[2]
-    counts = torch.from_numpy(np.round(shares * pixels)).to(ranks.device)
-    true = agent(stacks).policy
-    samples = torch.arange(len(stacks), device=ranks.device).repeat(len(shares))  # (P*B,)
-    levels = counts.repeat_interleave(len(stacks))  # (P*B,)
-    values, kls = [], []
-    for some, level in zip(samples.split(_BATCH), levels.split(_BATCH), strict=True):
-        first = ranks[some] < level[:, None, None]  # (b, H, W)
-        kept = first if insert else ~first
-        output = agent(stacks[some] * kept[:, None])
-        values.append(output.value)
-        kls.append(true[some].kl(output.policy))
-    shape = (len(shares), len(stacks))
-    value, kl = (torch.cat(parts).view(shape).mean(1).cpu().numpy() for parts in (values, kls))
-    return value.astype(np.float64), kl.astype(np.float64)
+    for name, order in (("attended", attended), ("random", random.to(attended.device))):
+        for action, curve_of in (("removal", deletion), ("insertion", insertion)):
+            curve = curve_of(reaction, stacks, order, points=points, batch_size=_BATCH)
+            for measured, column in zip(("value", "kl"), curve.values.unbind(2), strict=True):
+                mean = column.T.contiguous().mean(1).cpu().numpy()  # (P,)
+                values[f"{action}_{name}_{measured}"] = mean.astype(np.float64)
+    return Curves(np.linspace(0, 1, points), values)
 
 
 class Removal:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rl_attn.agents import ActorCritic, Output, RolloutStorage
 from rl_attn.agents.heads import Policy
-from rl_attn.attention import alpha_beta, iou, iou_ceiling, mask_weights, pointing_game
+from rl_attn.attention import Attention, measure
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import Environment, find
 from rl_attn.rl.settings import Args
@@ -69,6 +69,7 @@ def play(
     *,
     greedy: bool = False,
     target: str = "value",
+    attention: str = "grad-cam",
     stack: int = 4,
     look: Callable[[Moment], None] | None = None,
     disturb: Callable[[Moment], Tensor] | None = None,
@@ -79,6 +80,7 @@ def play(
     Args:
         greedy: take the likeliest action instead of a sample.
         target: whose attention, "value" or "action" (the likeliest one's logit).
+        attention: which map, by its name in MAPS.
         look: called at every step.
         disturb: gives other stacks for the policy to act on (the measures are of the true ones).
         progress: called with the number of episodes finished so far.
@@ -95,8 +97,9 @@ def play(
     storage.deliver(0)
     finished = 0
     while finished < len(seeds):
-        moment = _observe(agent, storage, target, current, random)
-        _measure(moment, agent, results)
+        maps, output = attention_maps(agent, storage.observation(0), target, attention=attention)
+        moment = _observe(storage, maps, output, current, random)
+        _measure(moment, maps, results)
         if look:
             look(moment)
         policy = moment.output.policy
@@ -125,35 +128,27 @@ def _generator(seeds: Sequence[int], index: int | None) -> np.random.Generator |
 
 
 def _observe(
-    agent: ActorCritic,
     storage: RolloutStorage,
-    target: str,
+    maps: Attention,
+    output: Output,
     current: list[int | None],
     random: list[np.random.Generator | None],
 ) -> Moment:
-    stacks = storage.observation(0)
-    attention, output = attention_maps(agent, stacks, target)
+    stacks, masks = storage.observation(0), storage.masks[0]
     frames = storage.frames[storage.stack - 1].cpu().numpy()
-    return Moment(stacks, frames, storage.masks[0], attention, output, list(current), list(random))
+    full = maps.upsample(tuple(masks.shape[1:]))
+    return Moment(stacks, frames, masks, full, output, list(current), list(random))
 
 
-def _measure(moment: Moment, agent: ActorCritic, results: list[Played]) -> None:
+def _measure(moment: Moment, maps: Attention, results: list[Played]) -> None:
     """Add this step's measures to the episodes that are being played."""
-    weights = mask_weights(moment.masks, tuple(moment.masks.shape[1:]))
-    alpha, beta = alpha_beta(moment.attention, weights)
-    values = {
-        "present": weights.present.float(),
-        "iou": iou(moment.attention, moment.masks),
-        "iou_ceiling": iou_ceiling(moment.masks, agent.grid, cells=agent.cells),
-        "pointing_game": pointing_game(moment.attention, moment.masks),
-        "alpha": alpha,
-        "beta": beta,
-        "dead_maps": (moment.attention.amax(dim=(1, 2)) == 0).float(),
-    }
-    table = torch.stack(list(values.values()), dim=1).cpu().tolist()  # one wait for the device
+    values = measure(maps, moment.masks)
+    columns = [values[name].float() for name in ("present", *MEASURES)]
+    table = torch.stack(columns, dim=1).cpu().tolist()
     for lane, index in enumerate(moment.episode):
         if index is not None:
-            results[index].frames.append(dict(zip(values, table[lane], strict=True)))
+            frame = dict(zip(("present", *MEASURES), table[lane], strict=True))
+            results[index].frames.append(frame)
 
 
 def _choose(policy: Policy, random: list[np.random.Generator | None], greedy: bool) -> Tensor:

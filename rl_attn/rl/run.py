@@ -81,7 +81,11 @@ def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
         trainer.global_step // trainer.args.batch_size,
     )
     sample = attention_sample(
-        trainer.agent, trainer.storage, args.attention_target, max(1, 64 // ranks.size)
+        trainer.agent,
+        trainer.storage,
+        args.attention_target,
+        max(1, 64 // ranks.size),
+        args.attention,
     )
     due = args.picture_interval and (update == 1 or update % args.picture_interval == 0)
     if log is not None and due:
@@ -106,8 +110,9 @@ def evaluate(trainer: Trainer, log: RunLog, stop: StopRequest) -> None:
             raise _Stopped
 
     player, seeds = Player(trainer.agent, args), evaluation_seeds(args.eval_episodes)
+    how = {"target": args.attention_target, "attention": args.attention}
     with suppress(_Stopped):
-        episodes = player.play(args.num_envs, seeds, target=args.attention_target, look=look)
+        episodes = player.play(args.num_envs, seeds, look=look, **how)
         means = {f"eval/{name}": value.mean for name, value in summarize(episodes).items()}
         log.row(means, step, "evaluations")
 

@@ -50,9 +50,6 @@ class NetworkSettings:
     """whose feature maps attention is made of, by the network's own names (default: its last).
     nature's are conv1, conv2 and conv3; earlier ones are finer (29x39 and 13x18 cells, in place of
     11x16, of frames of 160x120) and cost more time"""
-    placement: Literal["receptive-field", "stretched"] = "receptive-field"
-    """where a cell of the map lies in the frame: amid the pixels that it sees, or as if the cells
-    covered the frame evenly, which is what is commonly done and up to 17 pixels off at 160x120"""
     compile: bool = False
     """torch.compile the convolutions"""
 
@@ -63,6 +60,11 @@ class AttentionSettings:
 
     attention_target: Literal["value", "action"] = "value"
     """whose attention: the critic's value (the paper) or the taken action's logit"""
+    attention: str = "grad-cam"
+    """what map it is: grad-cam (the paper), grad-cam-plus-plus, layer-cam, hires-cam,
+    diff-grad-cam; or of pixels, which costs forwards of their own: input-gradient,
+    input-x-gradient, guided-backpropagation, integrated-gradients, expected-gradients,
+    smooth-grad; or one of --import"""
 
 
 @dataclass
@@ -241,8 +243,10 @@ def check_together(args: Args) -> None:
 def _validate_agent(args: Args) -> None:
     """What only torch and the environments can tell."""
     from rl_attn.agents.networks import NETWORKS
+    from rl_attn.attention import MAPS
     from rl_attn.envs.registry import find
 
+    MAPS.find(args.attention)
     try:
         size = find(args).mask_shape
         NETWORKS.find(args.network).check(size, args.tap, args.compile)

@@ -173,10 +173,7 @@ def make_agent(args: Args) -> nn.Module:
     height, width, channels = environment.frame_shape
     kind = NETWORKS.find(args.network)
     in_channels, actions = args.frame_stack * channels, environment.action_space
-    agent = kind(in_channels, (height, width), actions, args.tap)
-    if args.placement == "stretched":
-        agent.cells = None
-    return agent
+    return kind(in_channels, (height, width), actions, args.tap)
 
 
 def load_agent(agent: nn.Module, state: dict[str, Tensor]) -> None:

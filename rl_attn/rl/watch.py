@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.agents import ActorCritic, Output, RolloutStorage
-from rl_attn.attention import grad_cam, iou, upsample
+from rl_attn.agents import Network, Output, RolloutStorage
+from rl_attn.agents.heads import Categorical
+from rl_attn.attention import Attention, Seen, explain, iou
 from rl_attn.pictures import grid, side_by_side
 
 
@@ -33,20 +34,46 @@ class AttentionSample:
 
 
 def attention_maps(
-    agent: ActorCritic, stacks: Tensor, target: str, actions: Tensor | None = None
-) -> tuple[Tensor, Output]:
-    """Maps (B, H, W) at the frames' resolution, and the forward they come from.
+    agent: Network,
+    stacks: Tensor,
+    target: str,
+    actions: Tensor | None = None,
+    attention: str = "grad-cam",
+) -> tuple[Attention, Output]:
+    """Maps without a graph, and the forward they come from.
 
     Args:
         stacks: (B, S*C, H, W) uint8.
         target: "value", or "action" for the logit of `actions` (B,), by default the likeliest.
+        attention: which map, by its name in MAPS.
     """
     with torch.enable_grad():
         output = agent(stacks, shift=True)
-        score = attention_score(output, actions, target)
-        attention = grad_cam(score, output.features, second_order=False, shift=output.shift)
-    size = (stacks.shape[2], stacks.shape[3])
-    return upsample(attention.detach(), size, agent.cells), output.detach()
+        seen = seen_by(agent, output, stacks, target, actions)
+        maps = explain(attention, seen, second_order=False)
+    return maps.detach(), output.detach()
+
+
+def seen_by(
+    agent: Network, output: Output, stacks: Tensor, target: str, actions: Tensor | None = None
+) -> Seen:
+    """What maps of a forward are made of; arguments as of `attention_maps`."""
+    actions = output.policy.mode() if actions is None else actions
+    discrete = target == "action" and isinstance(output.policy, Categorical)
+
+    def score_of(images: Tensor, rows: Tensor) -> Tensor:
+        return attention_score(agent(images), actions[rows], target)
+
+    return Seen(
+        score=attention_score(output, actions, target),
+        features=output.features,
+        cells=agent.cells,
+        shift=output.shift,
+        logits=output.policy.parameters if discrete else None,
+        labels=actions,
+        images=stacks,
+        score_of=score_of,
+    )
 
 
 def attention_score(output: Output, actions: Tensor | None, target: str) -> Tensor:
@@ -57,18 +84,21 @@ def attention_score(output: Output, actions: Tensor | None, target: str) -> Tens
 
 
 def attention_sample(
-    agent: ActorCritic, storage: RolloutStorage, target: str, size: int = 64
+    agent: Network,
+    storage: RolloutStorage,
+    target: str,
+    size: int = 64,
+    attention: str = "grad-cam",
 ) -> AttentionSample:
     """Attention on up to `size` observations, spread evenly over the rollout."""
     total = storage.num_steps * storage.num_lanes
     chosen = np.linspace(0, total - 1, min(size, total)).astype(np.int64)
     steps, lanes = np.divmod(chosen, storage.num_lanes)
     stacks = storage.stacks(storage.rows(steps, lanes).to(storage.device))
-    attention, _ = attention_maps(agent, stacks, target, storage.actions[steps, lanes])
+    maps, _ = attention_maps(agent, stacks, target, storage.actions[steps, lanes], attention)
     masks = storage.masks[steps, lanes]
+    full = maps.upsample(tuple(masks.shape[1:]))
     visible = (masks > 0).flatten(1).any(dim=1)
-    overlap = iou(attention[visible], masks[visible]).mean().item() if visible.any() else np.nan
+    overlap = iou(full[visible], masks[visible]).mean().item() if visible.any() else np.nan
     frames = storage.frames[steps + storage.stack - 1, lanes]
-    return AttentionSample(
-        frames.cpu().numpy(), masks.cpu().numpy(), attention.cpu().numpy(), overlap
-    )
+    return AttentionSample(frames.cpu().numpy(), masks.cpu().numpy(), full.cpu().numpy(), overlap)

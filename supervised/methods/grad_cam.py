@@ -36,7 +36,9 @@ class GradCamMethod(Method):
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch.pictures)
-        attention = output.grad_cam(
+        attention = network.explain(
+            output,
+            batch.pictures,
             batch.labels,
             normalization=self.normalization,
             relu=self.relu,

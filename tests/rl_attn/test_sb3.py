@@ -22,17 +22,17 @@ from torch import nn
 
 import rl_attn.sb3
 from rl_attn.agents import ActorCritic, cell_centres
-from rl_attn.attention import mask_weights
+from rl_attn.attention import BY_INPUT, MAPS, grad_cam, mask_weights
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.envs.doom.vector import DoomVectorEnv
-from rl_attn.rl.attention_loss import camal_terms, trained_attention
+from rl_attn.rl.attention_loss import camal_terms
 from rl_attn.rl.entries import entry
+from rl_attn.rl.watch import attention_score
 from rl_attn.sb3 import (
     CamalPPO,
     LanesVecEnv,
     WithoutMask,
     current_masks,
-    tapped_cells,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -149,8 +149,8 @@ def test_the_loss_and_its_gradient_are_ours(attention_target, second_order, empt
     masks = current_masks(batch, stacked=4)
     terms = theirs._attention_terms(output, actions, masks)
     own = ours(batch["frame"].to(torch.uint8), shift=True)
-    how = {"second_order": second_order, "dead": "signed"}
-    attention = trained_attention(own, actions, attention_target, **how)
+    how = {"second_order": second_order, "dead": "signed", "shift": own.shift}
+    attention = grad_cam(attention_score(own, actions, attention_target), own.features, **how)
     weights = mask_weights(masks, ours.grid, ours.cells)
     _, logged = camal_terms(attention, weights, empty_mask)
     expected = {name: entry(value).value for name, value in logged.items()}
@@ -269,7 +269,6 @@ def test_another_policy_and_separate_extractors_are_tapped():
     }
     agent = model("MultiInputPolicy", policy_kwargs=kwargs, attention_target="action")
     assert agent.tapped == "extractor.conv"
-    assert tapped_cells(agent._explained_extractor(), agent.tapped) is None  # not a chain's end
     assert agent._explained_extractor() is agent.policy.pi_features_extractor
     before = weights(agent)
     agent.learn(32)
@@ -280,15 +279,23 @@ def test_another_policy_and_separate_extractors_are_tapped():
 
 def test_cells_of_their_network_lie_where_ours_do():
     agent = model("CamalPolicy")
-    cells = tapped_cells(agent._explained_extractor(), agent.tapped)
-    assert cells == cell_centres() == (17.5, 8.0)
+    agent.learn(32)
+    assert agent._cells == cell_centres() == (17.5, 8.0)
+
+
+@pytest.mark.parametrize("attention", sorted(set(MAPS) - BY_INPUT))
+def test_every_map_of_features_trains(attention):
+    agent = model("CamalPolicy", attention=attention)
+    before = weights(agent)
+    agent.learn(32)
+    assert not same(before, weights(agent))
 
 
 def test_another_layer_is_tapped_and_logged():
     recorder = Recorder()
     agent = model(layer="extractor.cnn.3").learn(32, callback=recorder)
     assert recorder.seen[-1]["attention/layer"] == "extractor.cnn.3"
-    assert tapped_cells(agent._explained_extractor(), agent.tapped) == cell_centres("conv2")
+    assert agent._cells == cell_centres("conv2")
     with pytest.raises(ValueError, match=r"did you mean extractor\.cnn"):
         model(layer="extractor.cn.3")
 

@@ -68,9 +68,11 @@ class Camal(Method):
         """Masks (T, N, H, W) as weights (T*N, h, w), a few steps at a time."""
         import torch
 
-        from rl_attn.attention import MaskWeights, mask_weights, pool_mask
+        from rl_attn.attention import BY_INPUT, PIXELS, MaskWeights, mask_weights, pool_mask
 
         grid, cells = self.context.agent.grid, self.context.agent.cells
+        if self.context.settings.attention in BY_INPUT:
+            grid, cells = tuple(masks.shape[2:]), PIXELS
         parts = []
         for some in (part.flatten(0, 1) for part in masks.split(16)):
             if self.compare == "mask-down":
@@ -86,15 +88,17 @@ class Camal(Method):
     def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
         if not self.attends:
             return None, {}
-        from rl_attn.rl.attention_loss import camal_terms, trained_attention
+        from rl_attn.attention import explain
+        from rl_attn.rl.attention_loss import camal_terms
+        from rl_attn.rl.watch import seen_by
 
-        attention = trained_attention(
-            output,
-            batch.actions,
-            self.context.settings.attention_target,
+        settings = self.context.settings
+        attention = explain(
+            settings.attention,
+            seen_by(agent, output, batch.stacks, settings.attention_target, batch.actions),
             normalization=self.normalization,
             second_order=self.second_order,
             dead=self.dead_maps,
         )
-        loss, logged = camal_terms(attention, batch.targets, self.empty_mask)
+        loss, logged = camal_terms(attention.map, batch.targets, self.empty_mask)
         return self.coefficient() * loss, logged

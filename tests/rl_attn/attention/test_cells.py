@@ -55,10 +55,6 @@ def test_a_cell_lies_amid_the_pixels_that_move_it(tap):
         assert (columns[0] + columns[-1]).item() / 2 == first + column * step
 
 
-def test_stretched_is_what_an_agent_can_be_told():
-    assert ActorCritic(1, (60, 76), 3, placement="stretched").cells is None
-
-
 def test_upsampling_is_linear_between_the_centres_and_constant_beyond():
     attention = torch.tensor([[[0.0, 1.0, 0.5]]])
     cells = (1.0, 2.0)  # centres at pixels 1, 3, 5

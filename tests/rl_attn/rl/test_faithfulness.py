@@ -31,7 +31,7 @@ def test_ranks_by_hand():
 def test_curves_equal_a_loop_over_frames_and_shares(agent, stacks):
     curves = frame_curves(agent, stacks, points=5)
     attention, _ = attention_maps(agent, stacks, "value")
-    ranks = pixel_ranks(attention).flatten(1)
+    ranks = pixel_ranks(attention.upsample((44, 52))).flatten(1)
     for point, share in enumerate(curves.shares):
         count, values, kls = round(share * 44 * 52), [], []
         for i in range(len(stacks)):
