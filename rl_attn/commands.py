@@ -7,7 +7,6 @@
 A command's module is imported when it is run, so that one command does not pay for another.
 """
 
-import importlib
 from importlib.metadata import version
 from typing import Annotated, Any, Union
 
@@ -41,7 +40,7 @@ def completion(argv: list[str]) -> None:
     import tyro
 
     kinds = [
-        Annotated[importlib.import_module(command.module).Args, tyro.conf.subcommand(name)]
+        Annotated[command.load().Args, tyro.conf.subcommand(name)]
         for name, command in COMMANDS.items()
     ]
     shell = choose("shell", argv[0], SHELLS)
@@ -59,7 +58,7 @@ def main(argv: list[str]) -> int:
             completion(shell)
         case [name, *flags]:
             command = COMMANDS[choose("command", name, [*COMMANDS, "completion"])]
-            return importlib.import_module(command.module).main(flags)
+            return command.load().main(flags)
     return 0
 
 

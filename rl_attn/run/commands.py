@@ -1,6 +1,8 @@
 """Every command by its short name, as `rl-attn NAME` and a study's `command: NAME` take it."""
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 
 
 @dataclass(frozen=True)
@@ -9,6 +11,10 @@ class Command:
 
     module: str
     summary: str
+
+    def load(self) -> ModuleType:
+        """Import the module: not before the command is to be run."""
+        return importlib.import_module(self.module)
 
 
 COMMANDS = {
