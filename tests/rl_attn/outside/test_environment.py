@@ -1,5 +1,6 @@
 """An environment outside the package, of continuous actions, from training to evaluation."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 HERE = Path(__file__).parent
 
 COMMANDS = """
-import shutil, sys
+import shutil, sys, yaml
 from pathlib import Path
-from rl_attn import evaluate, ppo, random_policy
+from rl_attn import evaluate, ppo, random_policy, report, study
 from rl_attn.run.checkpoint import checkpoints
 
 out = Path(sys.argv[1])
@@ -36,6 +37,24 @@ measured = ["--faithfulness", "--faithfulness-frames", "8", "--closed-loop"]
 assert evaluate.main([*played, "--num-envs", "2", *measured]) == 0
 assert evaluate.main([*played, "--num-envs", "1", "--no-video", "--out", str(out / "alone")]) == 0
 assert random_policy.main([*env, "--episodes", "3", "--out", str(out / "random")]) == 0
+
+flags = {"num_envs": 1, "num_steps": 8, "num_minibatches": 1, "update_epochs": 1}
+flags |= {"total_timesteps": 16, "device": "cpu", "threads": 1, "precision": "fp32"}
+files = ["spotlight.py", "tiny_network.py", "shifts.py"]
+flags |= {"import": [str(Path(file).absolute()) for file in files], "env": "Spotlight-v0"}
+evaluation = {"command": "rl_attn.evaluate", "positional": ["{run}"]}
+evaluation["arguments"] = {"episodes": 1, "device": "cpu", "video": False}
+content = {
+    "command": "rl_attn.ppo",
+    "arguments": {"network": "tiny", **flags},
+    "grid": {"method": {"Plain": {"method": "vanilla"}, "Shifts": {"method": "shifts"}}},
+    "seeds": [1],
+    "then": [evaluation],
+    "report": {"compare": "method", "metrics": [{"name": "iou", "label": "IoU"}]},
+}
+(out / "study.yaml").write_text(yaml.safe_dump(content))
+assert study.main([str(out / "study.yaml"), "--out", str(out / "study"), "--workers", "1"]) == 0
+assert report.main([str(out / "study")]) == 0
 assert "vizdoom" not in sys.modules
 """
 
@@ -92,6 +111,11 @@ def test_episodes_do_not_depend_on_how_many_are_played_at_once(out):
     ):
         assert both["seed"] == alone["seed"] and both["length"] == alone["length"]
         assert both["episode_return"] == pytest.approx(alone["episode_return"], abs=1e-4)
+
+
+def test_it_is_put_into_a_study_with_a_network_and_a_method_of_ones_own(out):
+    rows = list(csv.DictReader((out / "study" / "results.csv").open()))
+    assert {row["method"] for row in rows} == {"Plain", "Shifts"}
 
 
 def test_the_random_policy_plays_it(out):
