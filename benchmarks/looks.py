@@ -33,7 +33,7 @@ def measure(rounds: int, steps: int = STEPS) -> dict[str, list[float]]:
         for number in range(rounds):
             for text, lanes in every.items():
                 rng = np.random.default_rng(number)
-                actions = rng.integers(lanes.num_actions, size=(steps, NUM_LANES))
+                actions = rng.integers(int(lanes.action_space.n), size=(steps, NUM_LANES))
                 begin = time.perf_counter()
                 for step in actions:
                     lanes.step(step, *arrays[text])
