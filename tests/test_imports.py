@@ -24,7 +24,7 @@ LAYERS = (
     ("rl_attn.agents", "rl_attn.envs"),
     ("rl_attn.run", "rl_attn.pictures"),
     ("rl_attn.teachers",),
-    ("rl_attn.rl", "rl_attn.supervised"),
+    ("rl_attn.rl", "rl_attn.supervised", "rl_attn.sb3"),
     ("rl_attn.studies",),
     ("rl_attn.reports", "rl_attn.supervised.comparison"),
     ("rl_attn.supervised.compare", "any other module of rl_attn itself: a command"),
