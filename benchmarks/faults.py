@@ -190,8 +190,8 @@ def in_a_checkpoint(lab: Lab, run: Path) -> None:
 
 
 def full_disk(lab: Lab, run: Path) -> None:
-    """No file may grow beyond a tenth of a checkpoint."""
-    size = latest_checkpoint(lab.undisturbed).stat().st_size // 10
+    """No file may grow to the size of a checkpoint; the games' shared memory is smaller."""
+    size = latest_checkpoint(lab.undisturbed).stat().st_size * 3 // 4
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # noqa: E731
     lab.expect(lab.start(run, preexec_fn=limit), 1, "error: no space left")
     lab.ends_like_the_undisturbed(run)

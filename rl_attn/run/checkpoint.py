@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -79,8 +79,19 @@ def save_state(file: Path, state: dict[str, Any]) -> None:
             f"{broken} is not finite any more, and is not saved: the last checkpoint is from "
             "before; try a lower --learning-rate, or --precision fp32"
         )
-    with replacing(file) as scratch, scratch.open("wb") as out:  # a full disk is then an OSError
-        torch.save({"format": FORMAT, **state}, out)
+    with replacing(file) as scratch, scratch.open("wb") as out:
+        _write({"format": FORMAT, **state}, out)
+
+
+def _write(state: dict[str, Any], out: BinaryIO) -> None:
+    """torch.save; a full disk is an OSError, which torch hides behind an error of its archive."""
+    try:
+        torch.save(state, out)
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise (cause or error) from None
 
 
 def not_finite(state: Any, name: str = "") -> str | None:

@@ -1,6 +1,8 @@
+import errno
 import os
 import random
 import zipfile
+from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
@@ -109,6 +111,16 @@ def test_a_save_that_fails_half_way_leaves_the_old_file_and_no_scratch(run, monk
             save_checkpoint(run, state(8), step, keep=1, best=True)
     assert files(run) == names and file.read_bytes() == before
     assert (run / "checkpoints" / "best.pt").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_no_scratch(run, monkeypatch):
+    full = {**state(7), "agent": {"weight": torch.zeros(1_000_000)}}
+    monkeypatch.setattr(Path, "open", lambda path, mode: open("/dev/full", mode))  # noqa: SIM115
+    with pytest.raises(OSError, match="No space left") as error:
+        save_checkpoint(run, full, step=7, keep=3, best=True)
+    assert error.value.errno == errno.ENOSPC
+    assert files(run) == []
 
 
 def test_a_state_that_cannot_be_saved_leaves_no_file(run):
