@@ -29,7 +29,7 @@ def _transformer(path: str, norm: str) -> Callable[[nn.Module], str]:
 
 #: (package, class) of a model -> its standard tap.
 STANDARD: dict[tuple[str, str], Callable[[nn.Module], str]] = {
-    ("agents", "ActorCritic"): lambda model: f"{OUTPUT}features",
+    ("rl_attn", "Network"): lambda model: f"{OUTPUT}features",
     ("torchvision", "ResNet"): lambda model: "layer4",
     ("torchvision", "ConvNeXt"): _last("features"),
     ("torchvision", "EfficientNet"): _last("features"),
@@ -61,6 +61,12 @@ def standard_layer(model: nn.Module) -> str:
         f"no standard tap is known for {type(model).__name__}; name a layer, e.g. one of its last "
         f"convolutions {', '.join(map(repr, candidates)) or '(it has none)'}"
     )
+
+
+def ancestors(model: nn.Module, layer: str) -> list[nn.Module]:
+    """The modules that a layer is part of, from the nearest outwards to the model."""
+    parts = layer.split(".")[:-1]
+    return [model.get_submodule(".".join(parts[:n])) for n in range(len(parts), -1, -1)]
 
 
 def find_layer(model: nn.Module, layer: str) -> nn.Module:

@@ -37,8 +37,8 @@ def as_maps(
     return maps, torch.cat([output[:, :prefix], patches], 1) if prefix else patches
 
 
-def layout_of(model: nn.Module, layer: nn.Module, output: Tensor) -> Layout:
-    """How `layer` of `model` lays out its output: from its type where that tells."""
+def layout_of(around: list[nn.Module], layer: nn.Module, output: Tensor) -> Layout:
+    """How `layer` lays out its output: from its type where that tells, or what is around it."""
     if output.ndim == 3:
         return "tokens"
     if output.ndim != 4:
@@ -49,17 +49,21 @@ def layout_of(model: nn.Module, layer: nn.Module, output: Tensor) -> Layout:
     if type(layer) in (nn.LayerNorm, nn.Linear):  # both work on the last axis
         return "channels_last"
     first = isinstance(layer, nn.Conv2d) or getattr(layer, "dims", None) == [0, 3, 1, 2]
-    if type(model).__name__ in CHANNELS_LAST and not first:
+    if not first and any(type(module).__name__ in CHANNELS_LAST for module in around):
         return "channels_last"
     return "channels_first"
 
 
-def prefix_of(model: nn.Module) -> int:
-    """Tokens in front of the patches: timm says how many, others have a class token or none."""
-    if hasattr(model, "num_prefix_tokens"):
-        return int(model.num_prefix_tokens)
+def prefix_of(around: list[nn.Module]) -> int:
+    """Tokens in front of the patches, as the nearest module around the layer says that knows: timm
+    how many, others have a class token or none."""
     names = ("class_token", "cls_token", "class_embedding")
-    return int(any(getattr(model, name, None) is not None for name in names))
+    for module in around:
+        if hasattr(module, "num_prefix_tokens"):
+            return int(module.num_prefix_tokens)
+        if any(getattr(module, name, None) is not None for name in names):
+            return 1
+    return 0
 
 
 def grid_of(patches: int, picture: tuple[int, int] | None) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
-from rl_attn.attention.backbones import OUTPUT, find_layer, standard_layer, unwrapped
+from rl_attn.attention.backbones import OUTPUT, ancestors, find_layer, standard_layer, unwrapped
 from rl_attn.attention.cells import Cells
 from rl_attn.attention.fields import find_cells, is_picture
 from rl_attn.attention.grids import Layout, as_maps, grid_of, layout_of, prefix_of
@@ -166,10 +166,11 @@ class Features:
         return output
 
     def shape_of(self, layer: nn.Module, output: Tensor) -> tuple[Layout, int, tuple | None]:
-        layout = self.layout or layout_of(self.model, layer, output)
+        around = ancestors(self.model, self.layer)
+        layout = self.layout or layout_of(around, layer, output)
         if layout != "tokens":
             return layout, 0, None
-        prefix = prefix_of(self.model) if self.prefix is None else self.prefix
+        prefix = prefix_of(around) if self.prefix is None else self.prefix
         return layout, prefix, self.grid or grid_of(output.shape[1] - prefix, self.picture)
 
     def keep(self, maps: Tensor | None) -> None:

@@ -339,3 +339,14 @@ def test_outputs_that_are_no_maps_are_refused(net, pictures):
         model(torch.rand(3, 2, 4))
     with tap(net, "output.features"), pytest.raises(TypeError, match=r"output\.features"):
         net(pictures)
+
+
+@pytest.mark.parametrize("wrap", [nn.Sequential, torch.optim.swa_utils.AveragedModel])
+def test_a_wrapped_backbone_keeps_its_class_token(wrap):
+    net = VisionTransformer(32, 16, 2, 2, hidden_dim=16, mlp_dim=16, num_classes=5).eval()
+    layer, x = "encoder.layers.encoder_layer_1.ln_1", torch.randn(1, 3, 32, 32)
+    whole = wrap(net).eval()
+    name = f"{'0' if wrap is nn.Sequential else 'module'}.{layer}"
+    with tap(net, layer) as bare, tap(whole, name) as wrapped:
+        net(x), whole(x)
+    assert wrapped().shape == bare().shape == (1, 16, 2, 2)
