@@ -65,7 +65,7 @@ MAXVIT_PIXELS = 224
 
 
 @dataclass
-class Args:
+class AttributionSettings:
     """Measure training steps with attention against plain ones and other libraries'."""
 
     backbones: list[Backbone] = field(default_factory=lambda: list(BACKBONES))
@@ -88,7 +88,7 @@ class Args:
     """file to write the numbers to"""
 
 
-def validate(args: Args) -> None:
+def validate(args: AttributionSettings) -> None:
     """Refuse what cannot work, before any process starts."""
     for name in ("rounds", "steps", "batch", "maxvit_batch"):
         if getattr(args, name) < 1:
@@ -107,7 +107,7 @@ def validate(args: Args) -> None:
         raise UserError(f"--json {args.json}: that folder does not exist")
 
 
-def sections(args: Args) -> dict[str, dict[str, Any]]:
+def sections(args: AttributionSettings) -> dict[str, dict[str, Any]]:
     """Heading of each section -> the fields of its `attribution_steps.Case`."""
     found = {}
     for backbone in args.backbones:
@@ -131,7 +131,7 @@ def sections(args: Args) -> dict[str, dict[str, Any]]:
 # ---------------------------------------------------------------------- the numbers
 
 
-def measure(case: dict[str, Any], args: Args) -> list[dict[str, Any]]:
+def measure(case: dict[str, Any], args: AttributionSettings) -> list[dict[str, Any]]:
     """One row a contender, as it is written to the JSON file."""
     from attribution_steps import Case  # loads torch and the libraries
 
@@ -193,8 +193,12 @@ def _ratio(value: float | None) -> str:
 # ---------------------------------------------------------------------- the program
 
 
+#: What `main` reads the command line into.
+SETTINGS = AttributionSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python benchmarks/attribution.py")
+    args = parse(AttributionSettings, argv, "python benchmarks/attribution.py")
     validate(args)
     args = replace(args, threads=args.threads or num_cores())
     stop_at_signals()

@@ -63,7 +63,7 @@ ALL: tuple[Mask, ...] = get_args(Mask)
 
 
 @dataclass
-class Args:
+class ColorMaskSettings:
     """Train with each kind of mask, and see whether colours are still relied on."""
 
     masks: tuple[Mask, ...] = ALL
@@ -154,7 +154,7 @@ def maps(kind: Mask, net: LeNet, features: Tensor, labels: Tensor) -> Tensor:
 # ---------------------------------------------------------------------- a run
 
 
-def run(args: Args, kind: Mask, seed: int) -> list[dict[str, float]]:
+def run(args: ColorMaskSettings, kind: Mask, seed: int) -> list[dict[str, float]]:
     """What each epoch of phase 2 left."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -209,7 +209,7 @@ def accuracy(net: LeNet, pictures: Pictures) -> float:
 # ---------------------------------------------------------------------- all of them
 
 
-def finished(args: Args) -> dict[str, list[dict[str, float]]]:
+def finished(args: ColorMaskSettings) -> dict[str, list[dict[str, float]]]:
     """By "kind, seed": what --out holds of runs with these settings."""
     file = Path(args.out)
     if not file.exists():
@@ -222,13 +222,13 @@ def finished(args: Args) -> dict[str, list[dict[str, float]]]:
     return kept["runs"]
 
 
-def settings(args: Args) -> dict[str, object]:
+def settings(args: ColorMaskSettings) -> dict[str, object]:
     """What a run's result depends on."""
     others = ("masks", "seeds", "workers", "out", "data_root")
     return {name: value for name, value in asdict(args).items() if name not in others}
 
 
-def table(args: Args, runs: dict[str, list[dict[str, float]]]) -> Table:
+def table(args: ColorMaskSettings, runs: dict[str, list[dict[str, float]]]) -> Table:
     made = Table(title=f"ColorMNIST over {args.base}, colours reversed in the test")
     for heading in ("masks", "test, last epoch", "best epoch", "validation", "Optim Value"):
         made.add_column(heading, justify="left" if heading == "masks" else "right", no_wrap=True)
@@ -246,8 +246,12 @@ def spread(values: list[float]) -> str:
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
+#: What `main` reads the command line into.
+SETTINGS = ColorMaskSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python benchmarks/color_mnist_masks.py")
+    args = parse(ColorMaskSettings, argv, "python benchmarks/color_mnist_masks.py")
     for name in ("pictures", "joint_epochs", "seeds", "workers"):
         if getattr(args, name) < 1:
             flag = name.replace("_", "-")

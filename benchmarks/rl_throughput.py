@@ -63,7 +63,7 @@ SECTIONS = {
 
 
 @dataclass
-class Args(Games):
+class ThroughputSettings(Games):
     """Measure steps/s and memory of our games and training against other libraries'."""
 
     only: Literal["stepping", "training", "camal", "all"] = "all"
@@ -78,7 +78,7 @@ class Args(Games):
     """file to write the numbers to"""
 
 
-def validate(args: Args) -> None:
+def validate(args: ThroughputSettings) -> None:
     """Refuse what cannot work, before any process starts."""
     for name in ("rounds", "steps", "updates", "num_envs", "num_steps"):
         if getattr(args, name) < 1:
@@ -109,7 +109,7 @@ def validate(args: Args) -> None:
 # ---------------------------------------------------------------------- the numbers
 
 
-def chunk(section: str, args: Args) -> tuple[int, int]:
+def chunk(section: str, args: ThroughputSettings) -> tuple[int, int]:
     """What a contender is asked for at a time, and how many steps of a game that is."""
     if section == "stepping":
         return args.steps, args.steps * args.num_envs
@@ -134,7 +134,7 @@ def numbers(result: Result, steps: int) -> dict[str, Any]:
     }
 
 
-def measure(section: str, args: Args) -> dict[str, Any]:
+def measure(section: str, args: ThroughputSettings) -> dict[str, Any]:
     count, steps = chunk(section, args)
     results = compete(SECTIONS[section], args, count, args.rounds)
     return {
@@ -175,8 +175,12 @@ def _number(value: float) -> str:
 # ---------------------------------------------------------------------- the program
 
 
+#: What `main` reads the command line into.
+SETTINGS = ThroughputSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python benchmarks/rl_throughput.py")
+    args = parse(ThroughputSettings, argv, "python benchmarks/rl_throughput.py")
     validate(args)
     args = replace(args, threads=args.threads or num_cores())
     stop_at_signals()

@@ -71,7 +71,7 @@ EPOCH = 60_000
 
 
 @dataclass
-class Args(Classifiers):
+class EpochSettings(Classifiers):
     """Measure an epoch of LeNet with Learning to Look's joint loss."""
 
     seeds: bool = False
@@ -84,7 +84,7 @@ class Args(Classifiers):
     """chunks of each contender"""
 
 
-def show_profile(args: Args) -> None:
+def show_profile(args: EpochSettings) -> None:
     """The operations that take longest, by their own time."""
     ours = Ours(args)
     ours.run(args.steps)
@@ -96,7 +96,7 @@ def show_profile(args: Args) -> None:
     print(measured.key_averages().table(sort_by="self_cpu_time_total", row_limit=20))
 
 
-def measure(args: Args) -> Table:
+def measure(args: EpochSettings) -> Table:
     """Seconds an epoch, and the time relative to the first entry."""
     entries = SEEDS if args.seeds else SINGLE
     table = Table(
@@ -110,8 +110,12 @@ def measure(args: Args) -> Table:
     return table
 
 
+#: What `main` reads the command line into.
+SETTINGS = EpochSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python benchmarks/supervised_epoch.py")
+    args = parse(EpochSettings, argv, "python benchmarks/supervised_epoch.py")
     for name in ("batch_size", "steps", "rounds", "threads"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} must be positive")

@@ -2,7 +2,7 @@
 
 A chunk is a number of rollouts, each followed by its update. All of them have the same network,
 whose number of parameters proves it, and Table 8's hyper-parameters, which are the defaults of
-`rl_attn.rl.settings.Args`. Rewards are clipped, episodes' returns recorded, nothing is logged.
+`AgentSettings`. Rewards are clipped, episodes' returns recorded, nothing is logged.
 """
 
 from functools import partial
@@ -32,7 +32,7 @@ class Training:
     def __init__(self, args: Games, camal: float = 0.0) -> None:
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
-        self.args = settings.Args(
+        self.args = settings.AgentSettings(
             env=args.env,
             width=args.width,
             height=args.height,
@@ -139,7 +139,7 @@ class SB3PPO(Training):
         self._model.get_env().close()
 
 
-def sb3_env(args: settings.Args) -> gymnasium.Env:
+def sb3_env(args: settings.AgentSettings) -> gymnasium.Env:
     """One environment as a user of stable-baselines3 would wrap it, observing (H, W, 1)."""
     from stable_baselines3.common.monitor import Monitor
 
@@ -287,7 +287,7 @@ class CleanRLAgent(nn.Module):
         return action, policy.log_prob(action), policy.entropy(), self.critic(hidden)
 
 
-def cleanrl_env(args: settings.Args) -> gymnasium.Env:
+def cleanrl_env(args: settings.AgentSettings) -> gymnasium.Env:
     """One environment in CleanRL's wrappers, observing (S, H, W)."""
     env = DoomEnv(args.env, (args.width, args.height))
     env = RecordEpisodeStatistics(FrameOnly(env, flat=True))

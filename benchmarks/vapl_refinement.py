@@ -36,7 +36,7 @@ from rl_attn.supervised.steering import Steered
 
 
 @dataclass
-class Args:
+class RefinementSettings:
     """Time the refinement of one prompt."""
 
     masks: int = 5000
@@ -87,7 +87,7 @@ def one_by_one(network: Network, picture: Tensor, prompt: Tensor, masks: RandomM
     raise ValueError(f"{number} masks of {len(masks)}")
 
 
-def refinement(args: Args) -> None:
+def refinement(args: RefinementSettings) -> None:
     torch.manual_seed(0)
     precision = pick_precision("auto", torch.device("cpu"))
     model = resnet18(num_classes=2).to(memory_format=torch.channels_last).eval()
@@ -119,7 +119,7 @@ def refinement(args: Args) -> None:
         )
 
 
-def adaptive(args: Args) -> None:
+def adaptive(args: RefinementSettings) -> None:
     steered = Steered(Path(args.run), torch.device("cpu"))
     method, split = steered.method, steered.test.split[: args.pictures]
     made = Annotator()(split.masks, torch.Generator().manual_seed(0))
@@ -145,8 +145,12 @@ def adaptive(args: Args) -> None:
     )
 
 
+#: What `main` reads the command line into.
+SETTINGS = RefinementSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "python benchmarks/vapl_refinement.py")
+    args = parse(RefinementSettings, argv, "python benchmarks/vapl_refinement.py")
     torch.set_num_threads(args.threads)
     print(SENTENCE.format(**describe(args.threads)))
     refinement(args)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import run_command
-from rl_attn.run.commands import COMMANDS
+from rl_attn.run.commands import COMMANDS, settings_of
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -40,7 +40,7 @@ def completion(argv: list[str]) -> None:
     import tyro
 
     kinds = [
-        Annotated[command.load().Args, tyro.conf.subcommand(name)]
+        Annotated[settings_of(command.load(), []), tyro.conf.subcommand(name)]
         for name, command in COMMANDS.items()
     ]
     shell = choose("shell", argv[0], SHELLS)

@@ -44,7 +44,7 @@ from matplotlib import pyplot as plt
 
 
 @dataclass
-class Args:
+class EvaluationSettings:
     """Play a trained agent on fixed seeds; report its return and its attention."""
 
     run: Annotated[PathText, tyro.conf.Positional]
@@ -115,7 +115,11 @@ class FrameSampler:
 
 
 def closed_loop(
-    player: Player, args: Args, seeds: list[int], undisturbed: list[Played], how: dict[str, Any]
+    player: Player,
+    args: EvaluationSettings,
+    seeds: list[int],
+    undisturbed: list[Played],
+    how: dict[str, Any],
 ) -> dict[str, dict[str, Interval]]:
     """Returns with pixels missing, and their paired difference to the undisturbed episodes."""
     before = np.array([episode.episode_return for episode in undisturbed])
@@ -179,7 +183,7 @@ class _bar:
         self.bar.stop()
 
 
-def check(args: Args) -> None:
+def check(args: EvaluationSettings) -> None:
     if is_model(args.run):
         if not Path(args.run).is_file():
             raise UserError(f"model {args.run} does not exist")
@@ -196,7 +200,7 @@ def is_model(path: str) -> bool:
     return path.endswith(".zip")
 
 
-def player_of(args: Args, device: torch.device) -> Player:
+def player_of(args: EvaluationSettings, device: torch.device) -> Player:
     """The agent of a run or of a model.zip, and what it plays."""
     if not is_model(args.run):
         return load(Path(args.run), args.checkpoint, device)
@@ -207,8 +211,12 @@ def player_of(args: Args, device: torch.device) -> Player:
     return sb3_player(Path(args.run), device, env)
 
 
+#: What `main` reads the command line into.
+SETTINGS = EvaluationSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn evaluate")
+    args = parse(EvaluationSettings, argv, "rl-attn evaluate")
     check(args)
     device = pick_device(args.device)
     player = player_of(args, device)

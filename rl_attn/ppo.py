@@ -11,10 +11,10 @@
 right.
 """
 
-from rl_attn.rl.settings import Args, args_type, check_together, validate
+from rl_attn.rl.settings import AgentSettings, args_type, check_together, validate
 from rl_attn.run.cli import parse, run_command
 
-__all__ = ["Args", "args_type", "main", "validate"]
+__all__ = ["AgentSettings", "args_type", "main", "validate"]
 
 
 def main(argv: list[str]) -> int:

@@ -33,7 +33,7 @@ NAMES = ("episode_return", "length", "iou_ceiling", "empty_masks")
 
 
 @dataclass(kw_only=True)
-class Args(EnvSettings):
+class RandomPolicySettings(EnvSettings):
     """Play the evaluation's seeds with uniformly random actions."""
 
     out: PathText
@@ -44,7 +44,7 @@ class Args(EnvSettings):
     """games played at once; the result does not depend on it"""
 
 
-def validate(args: Args) -> None:
+def validate(args: RandomPolicySettings) -> None:
     """Refuse what cannot work, before any game starts."""
     try:
         feature_grid(find(args).mask_shape)
@@ -52,7 +52,7 @@ def validate(args: Args) -> None:
         raise UserError(str(error)) from None
 
 
-def play(args: Args, seeds: Sequence[int]) -> list[Played]:
+def play(args: RandomPolicySettings, seeds: Sequence[int]) -> list[Played]:
     """One episode for each seed, in the order of the seeds."""
     results = [Played(seed) for seed in seeds]
     with find(args).start(min(args.num_envs, len(seeds)), episode_seeds=seeds) as lanes:
@@ -99,8 +99,12 @@ def _finished(played: Played, episode: Episode) -> Played:
     )
 
 
+#: What `main` reads the command line into.
+SETTINGS = RandomPolicySettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn random-policy")
+    args = parse(RandomPolicySettings, argv, "rl-attn random-policy")
     validate(args)
     summary = summarize(play(args, evaluation_seeds(args.episodes)))
     out = Path(args.out)

@@ -44,7 +44,7 @@ REGULARIZERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @dataclass
-class Args:
+class RegularizerSettings:
     """Correlate regularisers' responses with how far attention deviates from masks."""
 
     masks: str = ""
@@ -91,7 +91,7 @@ def usable(mask: Tensor, min_radius: int) -> bool:
     return reach(mask, "erode") >= min_radius
 
 
-def read_masks(args: Args) -> Iterator[Tensor]:
+def read_masks(args: RegularizerSettings) -> Iterator[Tensor]:
     """The folder's masks, (H, W) in {0, 1}, each of its own size."""
     paths = sorted(Path(args.masks).rglob(args.pattern))
     if not paths:
@@ -104,7 +104,9 @@ def read_masks(args: Args) -> Iterator[Tensor]:
         yield torch.from_numpy(picture > args.on_above).float()
 
 
-def rendered_masks(args: Args, every: int = 8, steps: int = 20_000) -> Iterator[Tensor]:
+def rendered_masks(
+    args: RegularizerSettings, every: int = 8, steps: int = 20_000
+) -> Iterator[Tensor]:
     """Masks that Doom renders under random play, (H, W) in {0, 1}: every 8th step of 4 games."""
     random = np.random.default_rng(args.seed)
     size = (args.width, args.height)
@@ -118,7 +120,7 @@ def rendered_masks(args: Args, every: int = 8, steps: int = 20_000) -> Iterator[
                 yield from torch.from_numpy(masks > 0).float()
 
 
-def collect(args: Args) -> list[Tensor]:
+def collect(args: RegularizerSettings) -> list[Tensor]:
     """Up to `count` usable masks."""
     source = read_masks(args) if args.masks else rendered_masks(args)
     chosen = []
@@ -135,14 +137,18 @@ def collect(args: Args) -> list[Tensor]:
     return chosen
 
 
-def check(args: Args) -> None:
+def check(args: RegularizerSettings) -> None:
     if args.masks and not Path(args.masks).is_dir():
         raise UserError(f"folder {args.masks} does not exist")
     choose("scenario", args.env, list(SCENARIOS))
 
 
+#: What `main` reads the command line into.
+SETTINGS = RegularizerSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn regularizers")
+    args = parse(RegularizerSettings, argv, "rl-attn regularizers")
     check(args)
     masks = collect(args)
     found = [

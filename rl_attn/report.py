@@ -32,7 +32,7 @@ from rl_attn.run.settings import PathText, Seed, Share
 
 
 @dataclass
-class Args:
+class ReportSettings:
     """Tables, figures and a page from the run folders of a study."""
 
     study: Annotated[PathText, tyro.conf.Positional]
@@ -55,7 +55,7 @@ class Args:
     """frames of each task in that picture"""
 
 
-def check(args: Args) -> None:
+def check(args: ReportSettings) -> None:
     if not Path(args.study).is_dir():
         raise UserError(f"study folder {args.study} does not exist")
 
@@ -71,7 +71,7 @@ def selected(study: Study, names: tuple[str, ...]) -> Study:
     return replace(study, metrics=[known[choose("metric", n, list(known))] for n in names])
 
 
-def gallery(study: Study, args: Args) -> list[Plate]:
+def gallery(study: Study, args: ReportSettings) -> list[Plate]:
     """Pictures of attention: drawn from agents, or those that other commands left."""
     if not (args.figures and args.attention):
         return []
@@ -84,8 +84,12 @@ def gallery(study: Study, args: Args) -> list[Plate]:
     return picture_plates(study)
 
 
+#: What `main` reads the command line into.
+SETTINGS = ReportSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn report")
+    args = parse(ReportSettings, argv, "rl-attn report")
     check(args)
     study = selected(collect(Path(args.study)), args.metrics)
     pictures = gallery(study, args)

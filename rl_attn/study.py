@@ -51,7 +51,7 @@ from rl_attn.studies.search import SearchSource, examples
 
 
 @dataclass
-class Args:
+class StudySettings:
     """Run a study: many runs of one command, on this machine or on a cluster."""
 
     study: Annotated[PathText, tyro.conf.Positional]
@@ -72,7 +72,7 @@ class Args:
     """list the runs with their commands and how long they may take; start nothing"""
 
 
-def executor(args: Args) -> LocalExecutor | RayExecutor:
+def executor(args: StudySettings) -> LocalExecutor | RayExecutor:
     """Where the runs are executed, as the flags say."""
     if args.ray is not None:
         return RayExecutor(args.ray, args.cpus_per_run, args.gpus_per_run, args.workers)
@@ -95,7 +95,7 @@ def dry_run(jobs: list[Job], record: Record, study: Study, at_once: int) -> None
         print(f"{runs} runs to do, about {clock(left)} with {at_once} at once")
 
 
-def run(study: Study, out: Path, args: Args, stop: StopRequest) -> int:
+def run(study: Study, out: Path, args: StudySettings, stop: StopRequest) -> int:
     """Run all that is left to do; returns the exit status."""
     record = Record(out)
     record.add(references(study, out))
@@ -133,15 +133,19 @@ def all_jobs(study: Study, out: Path) -> list[Job]:
     return [*references(study, out), *runs]
 
 
+#: What `main` reads the command line into.
+SETTINGS = StudySettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn study")
+    args = parse(StudySettings, argv, "rl-attn study")
     file = find_config(args.study, "study")
     study = read_study(file)
     out = Path(args.out or Path("runs/studies") / file.stem).absolute()
     return start(study, out, args)
 
 
-def start(study: Study, out: Path, args: Args) -> int:
+def start(study: Study, out: Path, args: StudySettings) -> int:
     """Begin or continue a study in the folder `out`, or list its runs; returns the exit status."""
     jobs = all_jobs(study, out)
     refuse_changes(study, out)

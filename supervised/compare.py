@@ -36,7 +36,7 @@ ENDED = (0, 1)
 
 
 @dataclass
-class Args(study.Args):
+class TableSettings(study.StudySettings):
     """Run a table of the papers and write it: every data set, backbone, method and fold."""
 
     study: Annotated[PathText, tyro.conf.Positional]
@@ -53,7 +53,7 @@ class Args(study.Args):
     """of each bootstrap, in tables of unpaired seeds"""
 
 
-def write_report(folder: Path, args: Args) -> None:
+def write_report(folder: Path, args: TableSettings) -> None:
     """Write the comparison; say what it says."""
     from rl_attn.reports.analysis import Resampling  # pandas and matplotlib: not before the runs
     from rl_attn.supervised.comparison.report import compare
@@ -69,8 +69,12 @@ def _summary(report: "Report") -> str:
     return "\n".join([*shown, *(f"note: {note}\n" for note in report.notes)])
 
 
+#: What `main` reads the command line into.
+SETTINGS = TableSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn compare")
+    args = parse(TableSettings, argv, "rl-attn compare")
     if args.report_only and args.dry_run:
         raise UserError("--report-only runs nothing and --dry-run writes nothing: leave one out")
     file = find_config(args.study, "table")

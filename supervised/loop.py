@@ -18,7 +18,7 @@ from rl_attn.supervised.batches import Draws
 from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate, per_copy
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.settings import Args, seeds_of
+from rl_attn.supervised.settings import TrainSettings, seeds_of
 from rl_attn.supervised.setup import Data
 
 #: Optimiser steps between looks for a loss that is not finite: each look waits for the device.
@@ -45,7 +45,9 @@ class State(TypedDict):
 class Trainer:
     """The network, its optimiser, its data and its place in the run."""
 
-    def __init__(self, args: Args, method: Method, network: Network, extra: nn.Module, data: Data):
+    def __init__(
+        self, args: TrainSettings, method: Method, network: Network, extra: nn.Module, data: Data
+    ):
         self.args, self.method, self.network, self.extra = args, method, network, extra
         self.data, self.train, self.validation = data, data.train, data.validation
         self.epoch, self.step, self.restarted = 0, 0, 0  # step: of this epoch

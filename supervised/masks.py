@@ -41,7 +41,7 @@ from rl_attn.teachers.doom_prompts import DOOM, doom_words
 
 
 @dataclass
-class Args:
+class MaskSettings:
     """Make masks for a data set by asking a vision-language model."""
 
     config: PathText | None = None
@@ -95,7 +95,7 @@ class Args:
     """CPU threads of torch (0: its own choice)"""
 
 
-def prompts_of(args: Args, dataset: DataSet) -> Prompts:
+def prompts_of(args: MaskSettings, dataset: DataSet) -> Prompts:
     """The words: the user's, else those of the paper, of the offline teacher, or CLIP-ES's."""
     usual = LEARNING_TO_LOOK.get(args.data)
     if usual is None:
@@ -111,7 +111,7 @@ def prompts_of(args: Args, dataset: DataSet) -> Prompts:
     return Prompts(tuple(foreground), tuple(background), args.templates or usual.templates)
 
 
-def teacher_of(args: Args, prompts: Prompts, device: torch.device) -> Teacher:
+def teacher_of(args: MaskSettings, prompts: Prompts, device: torch.device) -> Teacher:
     """The model at the sizes asked for, and how it is read."""
     clips = [load_clip(args.model, args.weights, device, n) for n in args.input_size or (None,)]
     return Teacher(
@@ -125,7 +125,7 @@ def teacher_of(args: Args, prompts: Prompts, device: torch.device) -> Teacher:
     )
 
 
-def label(teacher: Teacher, args: Args, split: Split, file: MaskFile) -> Iterator[int]:
+def label(teacher: Teacher, args: MaskSettings, split: Split, file: MaskFile) -> Iterator[int]:
     """Make what is missing of a split, chunk by chunk; yields how many pictures are done."""
     done = len(split)
     for rows in (missing := list(file.missing())):
@@ -140,7 +140,7 @@ def label(teacher: Teacher, args: Args, split: Split, file: MaskFile) -> Iterato
     file.finish()
 
 
-def postprocessed(masks: Tensor, args: Args) -> Tensor:
+def postprocessed(masks: Tensor, args: MaskSettings) -> Tensor:
     """Threshold, dilation and edge band, (B, H, W)."""
     if args.threshold:
         masks = (masks > args.threshold).float()
@@ -153,7 +153,9 @@ def as_bytes(masks: Tensor) -> np.ndarray:
     return (masks * 255).round().byte().cpu().numpy()
 
 
-def maker_of(args: Args, prompts: Prompts, teacher: Teacher, dataset: DataSet) -> dict[str, Any]:
+def maker_of(
+    args: MaskSettings, prompts: Prompts, teacher: Teacher, dataset: DataSet
+) -> dict[str, Any]:
     """What the masks depend on; a folder holds the masks of one such maker."""
     makes = ("data", "data_options", "teacher", "model", "input_size", "mirror", "spread", "refine")
     shaped = ("threshold", "dilate", "edge", "batch_size")
@@ -166,14 +168,18 @@ def maker_of(args: Args, prompts: Prompts, teacher: Teacher, dataset: DataSet) -
     return json.loads(json.dumps(maker))  # as it will be read
 
 
-def prepare(args: Args) -> DataSet:
+def prepare(args: MaskSettings) -> DataSet:
     """The data set with the splits asked for; UserError for what cannot work."""
     options = read_options(args.data_options, "--data-options")
     return load(args.data, Path(args.data_root), **options)
 
 
+#: What `main` reads the command line into.
+SETTINGS = MaskSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn masks")
+    args = parse(MaskSettings, argv, "rl-attn masks")
     dataset = prepare(args)
     unknown = [name for name in args.splits if name not in dataset.splits]
     if unknown:
@@ -191,7 +197,9 @@ def main(argv: list[str]) -> int:
     return run(args, teacher, {name: dataset.splits[name] for name in names}, folder)
 
 
-def label_all(teacher: Teacher, args: Args, splits: dict[str, Split], folder: Path) -> Pieces:
+def label_all(
+    teacher: Teacher, args: MaskSettings, splits: dict[str, Split], folder: Path
+) -> Pieces:
     """All splits, one after the other."""
     before = 0
     for name, split in splits.items():
@@ -201,7 +209,7 @@ def label_all(teacher: Teacher, args: Args, splits: dict[str, Split], folder: Pa
         before += len(split)
 
 
-def run(args: Args, teacher: Teacher, splits: dict[str, Split], folder: Path) -> int:
+def run(args: MaskSettings, teacher: Teacher, splits: dict[str, Split], folder: Path) -> int:
     """Label what is missing, then measure; returns the exit status."""
     total = sum(len(split) for split in splits.values())
     with stop_requests("after this batch") as stop:

@@ -11,12 +11,14 @@ from rl_attn.errors import UserError
 from rl_attn.supervised import masks as beforehand
 from rl_attn.supervised.data import DataSet
 from rl_attn.supervised.methods import Method
-from rl_attn.supervised.settings import Args
+from rl_attn.supervised.settings import TrainSettings
 from rl_attn.teachers import Taught
 from rl_attn.teachers.cache import MaskCache
 
 
-def mask_maker(args: Args, method: Method, dataset: DataSet, device: torch.device) -> MaskCache:
+def mask_maker(
+    args: TrainSettings, method: Method, dataset: DataSet, device: torch.device
+) -> MaskCache:
     """masks(images, labels) for the pictures to train on.
 
     UserError: a method that must see all masks first, a model that cannot be had.
@@ -27,7 +29,7 @@ def mask_maker(args: Args, method: Method, dataset: DataSet, device: torch.devic
             "-m supervised.masks, and take --masks FOLDER"
         )
     chosen = args.mask_teacher
-    asked = beforehand.Args(
+    asked = beforehand.MaskSettings(
         data=args.data,
         teacher=chosen.method,
         model=chosen.model,

@@ -39,7 +39,7 @@ _SHOWN = 224
 
 
 @dataclass
-class Args:
+class PromptSettings:
     """Open a page on which a run's models are steered by drawing."""
 
     run: Annotated[PathText, tyro.conf.Positional]
@@ -173,8 +173,12 @@ def page(steered: Steered, scratch: Path) -> Any:
     return blocks
 
 
+#: What `main` reads the command line into.
+SETTINGS = PromptSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn prompt")
+    args = parse(PromptSettings, argv, "rl-attn prompt")
     gradio()
     with free_port(args.port) as listener, upload_folder() as folder:
         steered = Steered(Path(args.run), pick_device(args.device))

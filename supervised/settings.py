@@ -43,7 +43,7 @@ class ImageTeacher(TeacherSettings):
 
 
 @dataclass
-class Args:
+class TrainSettings:
     """Train a classifier that looks where the masks say."""
 
     config: PathText | None = None
@@ -149,40 +149,42 @@ class Args:
     (CAMAL: 1)"""
 
 
-def args_type(argv: Sequence[str]) -> type[Args]:
+def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     """The command line for the method and data set that `argv` or its --config names."""
     flat = {**_from_config(argv), **_from_flags(argv)}
-    method = method_class(flat.get("method", Args.method))
-    data = choose("data set", flat.get("data", Args.data), list(LOADERS))
+    method = method_class(flat.get("method", TrainSettings.method))
+    data = choose("data set", flat.get("data", TrainSettings.data), list(LOADERS))
     return with_method(method, data)
 
 
-def with_method(method: type[Method], data: str) -> type[Args]:
-    """Args and the method's fields in one dataclass, with the paper's values as defaults.
+def with_method(method: type[Method], data: str) -> type[TrainSettings]:
+    """TrainSettings and the method's fields in one dataclass, with the paper's values as defaults.
 
     It inherits from both, since the help of a flag is read from the source of its class.
     """
     recipe = {**method.recipes.get("", {}), **method.recipes.get(data, {})}
     defaults = {"method": method.name, "data": data, **recipe}
     kinds = {
-        field.name: field.type for kind in (Args, method) for field in dataclasses.fields(kind)
+        field.name: field.type
+        for kind in (TrainSettings, method)
+        for field in dataclasses.fields(kind)
     }
     unknown = set(defaults) - set(kinds)
     if unknown:
         raise TypeError(f"recipe of {method.name} sets unknown fields {sorted(unknown)}")
     changed = [(name, kinds[name], dataclasses.field(default=v)) for name, v in defaults.items()]
-    made = dataclasses.make_dataclass("TrainingArgs", changed, bases=(Args, method))
+    made = dataclasses.make_dataclass("TrainingArgs", changed, bases=(TrainSettings, method))
     made.__doc__ = f"{method.__doc__.strip().splitlines()[0]} ({method.name})"
     return made
 
 
-def method_of(args: Args) -> Method:
+def method_of(args: TrainSettings) -> Method:
     """The method with the hyper-parameters of `args`."""
     kind = method_class(args.method)
     return kind(**{field.name: getattr(args, field.name) for field in dataclasses.fields(kind)})
 
 
-def validate(args: Args) -> None:
+def validate(args: TrainSettings) -> None:
     """Refuse what cannot work, before data are loaded."""
     check(args)
     from rl_attn.attention import MAPS  # torch
@@ -207,11 +209,11 @@ def validate(args: Args) -> None:
     method.check(args)
 
 
-def seeds_of(args: Args) -> list[int]:
+def seeds_of(args: TrainSettings) -> list[int]:
     return list(range(args.seed, args.seed + args.ensemble))
 
 
-def options(args: Args) -> dict[str, str]:
+def options(args: TrainSettings) -> dict[str, str]:
     """--data-options as a mapping."""
     return read_options(args.data_options, "--data-options")
 

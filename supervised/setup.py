@@ -30,7 +30,7 @@ from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.settings import TEACHER, Args, options, seeds_of
+from rl_attn.supervised.settings import TEACHER, TrainSettings, options, seeds_of
 
 
 class Data(NamedTuple):
@@ -51,7 +51,7 @@ class Read(NamedTuple):
     taught: DataSet  # with the masks to train on
 
 
-def read_data(args: Args) -> Read:
+def read_data(args: TrainSettings) -> Read:
     """The data set, or its fold; UserError for what is not there or does not fit."""
     own = load(args.data, Path(args.data_root), **placed(args))
     print(found(own), flush=True)
@@ -66,7 +66,7 @@ def read_data(args: Args) -> Read:
     return Read(*(fewer(dataset, args.train_pictures, args.seed) for dataset in read))
 
 
-def placed(args: Args) -> dict[str, str]:
+def placed(args: TrainSettings) -> dict[str, str]:
     """--data-options; of a set that reads image files also --size and --fit, so that each image is
     resized once, from its file. UserError: two sizes, or a crop of no size."""
     given, known = options(args), options_of(args.data)
@@ -105,7 +105,7 @@ def fewer(dataset: DataSet, number: int, seed: int) -> DataSet:
     return replace(dataset, splits={**dataset.splits, "train": train[chosen]})
 
 
-def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -> Data:
+def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.device) -> Data:
     """Everything on the device, at the size asked for."""
     dataset = read.own
     sized, crop = resized(dataset, args.size, args.crop)
@@ -135,7 +135,7 @@ def prepare_data(args: Args, method: Method, read: Read, device: torch.device) -
     return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
 
 
-def training_masks(args: Args, method: Method, name: str, split: Split) -> Tensor | None:
+def training_masks(args: TrainSettings, method: Method, name: str, split: Split) -> Tensor | None:
     """uint8 (N, H, W): the masks of a split, as the method annotates them."""
     masks = split.masks
     if masks is None:
@@ -151,7 +151,7 @@ def training_masks(args: Args, method: Method, name: str, split: Split) -> Tenso
 
 
 def make_view(
-    args: Args, dataset: DataSet, crop: tuple[int, int] | None, device: torch.device
+    args: TrainSettings, dataset: DataSet, crop: tuple[int, int] | None, device: torch.device
 ) -> View:
     channels = backbones.channels_of(args.backbone, dataset.channels)
     mean, std = dataset.mean, dataset.std
@@ -160,7 +160,7 @@ def make_view(
     return View(crop, channels, torch.tensor(mean, device=device), torch.tensor(std, device=device))
 
 
-def make_network(args: Args, method: Method, data: Data, device: torch.device) -> Network:
+def make_network(args: TrainSettings, method: Method, data: Data, device: torch.device) -> Network:
     """The network and its tap, fresh from the seed."""
     shape = (data.channels, len(data.classes), data.size)
     imagenet = args.weights == "imagenet"
@@ -184,7 +184,9 @@ def make_network(args: Args, method: Method, data: Data, device: torch.device) -
     return Network(models[0], layer, precision, args.attention)
 
 
-def fit_method(args: Args, method: Method, network: Network, data: Data) -> torch.nn.Module:
+def fit_method(
+    args: TrainSettings, method: Method, network: Network, data: Data
+) -> torch.nn.Module:
     """Check the tap, give batches their targets; returns the method's own parameters."""
     index = torch.arange(min(args.batch_size, len(data.train), 16))
     batch = data.train.take(index.repeat(network.copies))

@@ -36,7 +36,7 @@ from rl_attn.supervised.evaluation import evaluate
 from rl_attn.supervised.faithfulness import faithfulness
 from rl_attn.supervised.loop import State, Trainer
 from rl_attn.supervised.methods import Method
-from rl_attn.supervised.settings import Args, args_type, method_of, seeds_of, validate
+from rl_attn.supervised.settings import TrainSettings, args_type, method_of, seeds_of, validate
 from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
 from rl_attn.supervised.showing import Sample, save
 from rl_attn.supervised.spatial import save_arrays, spatial_variance
@@ -132,7 +132,7 @@ def describe(values: dict[str, float]) -> str:
     return "  ".join(words)
 
 
-def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
+def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
     """The run's settings, checked; its folder; and whether it goes on from there."""
     resume = [word for word in argv if word.split("=")[0] == "--resume"]
     if not resume:
@@ -144,7 +144,7 @@ def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
     others = [word for word in argv if word.startswith("--") and word not in resume]
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
-    path = Path(parse(Args, argv, "rl-attn train").resume)
+    path = Path(parse(TrainSettings, argv, "rl-attn train").resume)
     config = path / "config.yaml"
     if not config.is_file():
         raise UserError(f"{path} is not a run: it has no config.yaml")
@@ -153,7 +153,7 @@ def prepare(argv: list[str]) -> tuple[Args, Path, bool]:
     return args, path, True
 
 
-def build(args: Args, device: torch.device) -> Trainer:
+def build(args: TrainSettings, device: torch.device) -> Trainer:
     """Data, network and method, checked; a trainer at its start."""
     method = method_of(args)
     data = prepare_data(args, method, read_data(args), device)

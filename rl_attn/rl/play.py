@@ -17,7 +17,7 @@ from rl_attn.agents.heads import Policy
 from rl_attn.attention import Attention, measure
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import Environment, find
-from rl_attn.rl.settings import Args
+from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.watch import attention_maps
 from rl_attn.statistics import Interval, mean_interval
 
@@ -190,7 +190,7 @@ class Player:
     """An agent and the settings of the environment that it was trained for."""
 
     agent: ActorCritic
-    settings: Args
+    settings: AgentSettings
 
     @property
     def environment(self) -> Environment:

@@ -18,7 +18,7 @@ from rl_attn.envs.registry import CANNOT_RESUME, find
 from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
-from rl_attn.rl.settings import Args, load_settings, validate
+from rl_attn.rl.settings import AgentSettings, load_settings, validate
 from rl_attn.rl.trainer import State, Trainer
 from rl_attn.rl.watch import attention_sample
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
@@ -145,7 +145,7 @@ def weighted_mean(values: Sequence[tuple[float, int]]) -> float:
     return sum(value * count for value, count in values) / sum(count for _, count in values)
 
 
-def prepare(args: Args, argv: list[str]) -> tuple[Args, Path]:
+def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     """The run's settings, checked, and its folder."""
     if args.resume is None:
         validate(args)
@@ -159,7 +159,7 @@ def prepare(args: Args, argv: list[str]) -> tuple[Args, Path]:
     return load_settings(path), path
 
 
-def label_of(args: Args) -> str:
+def label_of(args: AgentSettings) -> str:
     """The method in the name of a run's folder: vanilla, camal0.1, prior1."""
     weight = getattr(args, "camal", None)
     if weight is None or weight == 0:
@@ -173,13 +173,13 @@ def last_state(path: Path, device: torch.device) -> dict[str, Any] | None:
     return load_checkpoint(latest, State, device) if latest else None
 
 
-def start(parsed: Args, argv: list[str]) -> int:
+def start(parsed: AgentSettings, argv: list[str]) -> int:
     """The run of these settings, over all ranks; returns the exit status."""
     with joined() as ranks:
         return prepare_and_run(parsed, argv, ranks)
 
 
-def prepare_and_run(parsed: Args, argv: list[str], ranks: Ranks) -> int:
+def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int:
     """Everything before the games: settings, device, run folder, checkpoint."""
     args, path = ranks.once(lambda: prepare(parsed, argv))
     check_lanes(args.num_envs, ranks)
@@ -202,7 +202,7 @@ def prepare_and_run(parsed: Args, argv: list[str], ranks: Ranks) -> int:
 
 
 def run(
-    args: Args,
+    args: AgentSettings,
     path: Path,
     device: torch.device,
     precision: str,

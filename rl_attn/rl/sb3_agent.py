@@ -27,7 +27,7 @@ from rl_attn.attention import tap
 from rl_attn.envs.registry import EnvSettings, find, is_gymnasium_id
 from rl_attn.errors import UserError
 from rl_attn.rl.play import Player
-from rl_attn.rl.settings import Args
+from rl_attn.rl.settings import AgentSettings
 
 
 def load_sb3(file: Path, device: torch.device) -> SB3Agent:
@@ -52,7 +52,7 @@ def load_sb3(file: Path, device: torch.device) -> SB3Agent:
 def sb3_player(file: Path, device: torch.device, env: EnvSettings) -> Player:
     """The agent of a `model.zip` in an environment; Doom's frames get the model's size."""
     agent = load_sb3(file, device)
-    settings = Args(**vars(env), attention_target=agent.target)
+    settings = AgentSettings(**vars(env), attention_target=agent.target)
     if not is_gymnasium_id(env.env):
         settings = replace(settings, height=agent.frame_size[0], width=agent.frame_size[1])
     environment = find(settings)

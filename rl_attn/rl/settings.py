@@ -156,14 +156,16 @@ class RunSettings:
 
 
 @dataclass
-class Args(RunSettings, PPOSettings, AttentionSettings, NetworkSettings, EnvironmentSettings):
+class AgentSettings(
+    RunSettings, PPOSettings, AttentionSettings, NetworkSettings, EnvironmentSettings
+):
     """Every setting but the method's own."""
 
     method: str = "camal"
     """how attention is trained: vanilla, camal, prior, or one of --import"""
 
 
-def args_type(argv: Sequence[str]) -> type[Args]:
+def args_type(argv: Sequence[str]) -> type[AgentSettings]:
     """The command line with the flags of the method that `argv` or its --config names."""
     plugins.load_imports(argv)
     config = plugins.config_values(argv)
@@ -172,60 +174,62 @@ def args_type(argv: Sequence[str]) -> type[Args]:
             "--masks teacher is called --method prior now, with --teacher.model and so on; "
             "--masks true is left out"
         )
-    named = plugins.words_of(argv, "--method") or plugins.listed(config.get("method", Args.method))
+    named = plugins.words_of(argv, "--method") or plugins.listed(
+        config.get("method", AgentSettings.method)
+    )
     return with_method(named[-1])
 
 
-def with_method(name: str) -> type[Args]:
-    """Args and the method's fields in one dataclass.
+def with_method(name: str) -> type[AgentSettings]:
+    """AgentSettings and the method's fields in one dataclass.
 
     It inherits from both, since the help of a flag is read from the source of its class.
     """
     kind = METHODS.find(name)
     changed = [("method", str, dataclasses.field(default=name))]
     made = dataclasses.make_dataclass(
-        "TrainingArgs", changed, bases=(kind, Args), namespace={"__reduce__": _reduce}
+        "TrainingArgs", changed, bases=(kind, AgentSettings), namespace={"__reduce__": _reduce}
     )
     made.__doc__ = (kind.__doc__ or name).strip().splitlines()[0]
     return made
 
 
-def _reduce(args: Args) -> tuple:
+def _reduce(args: AgentSettings) -> tuple:
     """How settings go to other processes, which have no such class until they make it."""
     return _made, ({f.name: getattr(args, f.name) for f in dataclasses.fields(args)},)
 
 
-def _made(values: dict[str, Any]) -> Args:
+def _made(values: dict[str, Any]) -> AgentSettings:
     plugins.import_all(values["imports"])
     return with_method(values["method"])(**values)
 
 
-def load_settings(run: Path) -> Args:
+def load_settings(run: Path) -> AgentSettings:
     """Those that a run was started with; UserError if it is none, or if they cannot work."""
     from rl_attn.run.folder import load_args
 
     file = run / "config.yaml"
-    kind = args_type(["--config", str(file)]) if file.is_file() else Args
+    kind = args_type(["--config", str(file)]) if file.is_file() else AgentSettings
     settings = load_args(run, kind)
     validate(settings)
     return settings
 
 
-def method_of(args: Args) -> Method:
+def method_of(args: AgentSettings) -> Method:
     """The method with the hyper-parameters of `args`."""
     kind = METHODS.find(args.method)
     names = [field.name for field in dataclasses.fields(kind) if hasattr(args, field.name)]
     return kind(**{name: getattr(args, name) for name in names})
 
 
-def validate(args: Args) -> None:
+def validate(args: AgentSettings) -> None:
     """Refuse what cannot work, before any game starts: what is quickly seen first."""
     check(args)
     check_together(args)
     _validate_agent(args)
 
 
-def check_together(args: Args) -> None:
+def check_together(args: AgentSettings) -> None:
     """Refuse values that are right by themselves and do not go together."""
     if args.batch_size % args.num_minibatches:
         raise UserError(
@@ -240,7 +244,7 @@ def check_together(args: Args) -> None:
     method_of(args).check(args)
 
 
-def _validate_agent(args: Args) -> None:
+def _validate_agent(args: AgentSettings) -> None:
     """What only torch and the environments can tell."""
     from rl_attn.agents.networks import NETWORKS
     from rl_attn.attention import MAPS

@@ -19,7 +19,7 @@ from rl_attn.rl.collect import Collector
 from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
 from rl_attn.rl.learn import Learner
 from rl_attn.rl.methods import Context
-from rl_attn.rl.settings import Args, method_of
+from rl_attn.rl.settings import AgentSettings, method_of
 from rl_attn.run.checkpoint import check_moments
 
 
@@ -42,7 +42,9 @@ class State(TypedDict):
 class Trainer:
     """See the head of this file."""
 
-    def __init__(self, args: Args, device: torch.device, precision: str, ranks: Ranks = ALONE):
+    def __init__(
+        self, args: AgentSettings, device: torch.device, precision: str, ranks: Ranks = ALONE
+    ):
         """`ranks`: with whom the environments and the work are shared (see `distributed.py`)."""
         self.args, self.device, self.precision, self.ranks = args, device, precision, ranks
         torch.manual_seed(args.seed)
@@ -167,7 +169,7 @@ class Trainer:
         storage.deliver(0)
 
 
-def make_agent(args: Args) -> nn.Module:
+def make_agent(args: AgentSettings) -> nn.Module:
     """The network for this environment's frames and actions; starts no game."""
     environment = find(args)
     height, width, channels = environment.frame_shape

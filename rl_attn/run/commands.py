@@ -1,8 +1,10 @@
 """Every command by its short name, as `rl-attn NAME` and a study's `command: NAME` take it."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,11 @@ def module_of(name: str) -> str:
         return COMMANDS[name].module
     # The folder supervised/ at the top of a checkout is rl_attn/supervised/.
     return f"rl_attn.{name}" if name.startswith("supervised.") else name
+
+
+def settings_of(module: ModuleType, words: Sequence[str]) -> type[Any] | None:
+    """The dataclass that a command reads these words into: what its `args_type` says of them, or
+    its `SETTINGS`; None if it has neither."""
+    if hasattr(module, "args_type"):
+        return module.args_type(words)
+    return getattr(module, "SETTINGS", None)

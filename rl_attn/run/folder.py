@@ -27,7 +27,7 @@ from rl_attn.run.files import sweep, write_text
 from rl_attn.run.versions import versions
 from rl_attn.run.yaml import dump_yaml, load_yaml
 
-Args = TypeVar("Args")
+T = TypeVar("T")
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -79,7 +79,7 @@ def create(path: Path, args: Any) -> Path:
     return path
 
 
-def load_args(path: Path, args_type: type[Args]) -> Args:
+def load_args(path: Path, args_type: type[T]) -> T:
     """The configuration that the run was started with."""
     if not (path / "config.yaml").is_file():
         raise UserError(f"{path} is not a run: it has no config.yaml")

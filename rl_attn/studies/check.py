@@ -1,8 +1,8 @@
 """Refuses commands that cannot be imported and flags that they do not have, before any run.
 
-A command of this project has a dataclass `Args`, or one that depends on the words,
+A command of this project has a dataclass `SETTINGS`, or one that depends on the words,
 `args_type(words)`: the words are parsed as the command itself would parse them, and if its module
-has a `validate(args: Args)`, that looks at them too. Of any other command the flags are looked up
+has a `validate(settings)`, that looks at them too. Of any other command the flags are looked up
 in its --help. This happens in a process of its own, since
 importing a command may take seconds and much memory:
 
@@ -20,6 +20,7 @@ from functools import lru_cache
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.commands import settings_of
 from rl_attn.studies.plan import Command, Job
 
 
@@ -38,12 +39,11 @@ def check(command: Command) -> None:
     """UserError if the command cannot be imported or does not understand its arguments."""
     module = import_command(command.module)
     try:
-        if hasattr(module, "Args"):
-            kind = getattr(module, "args_type", lambda words: module.Args)(command.arguments)
-            args = parse(kind, command.arguments, command.module)
-            validate = getattr(module, "validate", None)
-            if validate and module.Args in typing.get_type_hints(validate).values():
-                validate(args)
+        kind = settings_of(module, command.arguments)
+        if kind is not None:
+            settings = parse(kind, command.arguments, command.module)
+            if hasattr(module, "validate"):
+                module.validate(settings)
         else:
             _check_flags(command.module, command.arguments)
     except UserError as error:
@@ -76,7 +76,7 @@ def _flags_in_help(module: str) -> tuple[str, ...]:
     )
     found = tuple(dict.fromkeys(re.findall(r"(?<![\w-])--[\w-]+", answer.stdout)))
     if answer.returncode != 0 or not found:
-        raise UserError(f"it has no dataclass Args, and its --help names no flags: {module}")
+        raise UserError(f"it has no dataclass SETTINGS, and its --help names no flags: {module}")
     return found
 
 

@@ -62,7 +62,7 @@ _SAVE_EVERY = 50  # steps
 
 
 @dataclass
-class Args:
+class OfflineTeacherSettings:
     """Train the offline teacher; run again to go on after an interruption."""
 
     config: PathText | None = None
@@ -116,7 +116,7 @@ class PicturesState(TypedDict):
 class Training:
     """The model, its optimiser and its place in the run; a step depends on its number alone."""
 
-    def __init__(self, args: Args, device: torch.device):
+    def __init__(self, args: OfflineTeacherSettings, device: torch.device):
         torch.manual_seed(args.seed)
         self.args, self.device = args, device
         self.model = CLIP(**CONFIG).to(device)
@@ -194,7 +194,7 @@ class Training:
         self.step, self.seconds = state["step"], state["seconds"]
 
 
-def pictures_of(args: Args, folder: Path) -> Pictures:
+def pictures_of(args: OfflineTeacherSettings, folder: Path) -> Pictures:
     """The training pictures, rendered once and kept until the training is over."""
     kept = folder / "pictures.pt"
     if kept.exists():
@@ -237,7 +237,7 @@ def finish(training: Training, folder: Path) -> float:
     return accuracy
 
 
-def claim(folder: Path, args: Args) -> None:
+def claim(folder: Path, args: OfflineTeacherSettings) -> None:
     """Start a folder for a training of these settings, or go on with one; UserError if others."""
     free = ("config", "out", "device", "threads")
     wanted = {k: v for k, v in dataclasses.asdict(args).items() if k not in free}
@@ -256,8 +256,12 @@ def claim(folder: Path, args: Args) -> None:
         )
 
 
+#: What `main` reads the command line into.
+SETTINGS = OfflineTeacherSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn teacher")
+    args = parse(OfflineTeacherSettings, argv, "rl-attn teacher")
     folder = Path(args.out) if args.out else default_folder()
     if is_complete(folder):
         print(f"{folder} is complete; delete it to train another")

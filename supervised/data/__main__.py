@@ -27,7 +27,7 @@ from rl_attn.supervised.data.sheet import contact_sheet
 
 
 @dataclass(frozen=True)
-class Args:
+class DataSettings:
     """Look at a data set."""
 
     data: tyro.conf.Positional[str]
@@ -46,8 +46,12 @@ class Args:
     """colours that the sheet's file is reduced to; 0 keeps them all"""
 
 
+#: What `main` reads the command line into.
+SETTINGS = DataSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn data")
+    args = parse(DataSettings, argv, "rl-attn data")
     if args.sheet is not None and not args.sheet.absolute().parent.is_dir():
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
     dataset = load(args.data, args.data_root, **read_options(args.options, "--options"))

@@ -10,6 +10,7 @@ import pytest
 
 from rl_attn import commands
 from rl_attn.errors import UserError
+from rl_attn.run.commands import settings_of
 
 
 def test_the_console_script_is_this_command():
@@ -21,7 +22,7 @@ def test_the_console_script_is_this_command():
 def test_every_command_has_a_module_that_can_be_run(name):
     module = commands.COMMANDS[name].load()
     assert callable(module.main)
-    assert is_dataclass(module.Args)
+    assert is_dataclass(settings_of(module, []))
 
 
 def test_without_a_name_it_lists_all_of_them(capsys):

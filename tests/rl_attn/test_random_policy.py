@@ -10,18 +10,18 @@ from rl_attn import random_policy
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.errors import UserError
-from rl_attn.random_policy import NAMES, Args, play
+from rl_attn.random_policy import NAMES, RandomPolicySettings, play
 
 SEEDS = [1_000_000, 1_000_001, 1_000_002]
 
 
 @pytest.fixture(scope="module")
 def played():
-    return play(Args(out="", env="Basic", num_envs=2), SEEDS)
+    return play(RandomPolicySettings(out="", env="Basic", num_envs=2), SEEDS)
 
 
 def test_episodes_do_not_depend_on_how_many_are_played_at_once(played):
-    alone = play(Args(out="", env="Basic", num_envs=1), SEEDS)
+    alone = play(RandomPolicySettings(out="", env="Basic", num_envs=1), SEEDS)
     assert [asdict(episode) for episode in alone] == [asdict(episode) for episode in played]
 
 

@@ -7,10 +7,10 @@ from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
 from rl_attn.supervised.data import LOADERS
 from rl_attn.supervised.methods import METHODS
-from rl_attn.supervised.settings import Args, args_type, method_of, options, validate
+from rl_attn.supervised.settings import TrainSettings, args_type, method_of, options, validate
 
 
-def parsed(*argv: str) -> Args:
+def parsed(*argv: str) -> TrainSettings:
     return parse(args_type(argv), argv, "train")
 
 
@@ -43,7 +43,7 @@ def test_every_method_is_its_flags(method):
     """All fields reach the method, none hides a flag of training, each recipe works."""
     kind = METHODS[method]
     own = {field.name for field in dataclasses.fields(kind)}
-    assert not own & {field.name for field in dataclasses.fields(Args)}
+    assert not own & {field.name for field in dataclasses.fields(TrainSettings)}
     for data in LOADERS:
         args = parsed("--method", method, "--data", data)
         validate(args)

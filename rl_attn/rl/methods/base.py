@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.distributed import Ranks
     from rl_attn.rl.entries import Log
-    from rl_attn.rl.settings import Args
+    from rl_attn.rl.settings import AgentSettings
 
 #: "act": the policy chooses an action; "learn": a mini-batch; "evaluate": an episode is measured.
 Phase = Literal["act", "learn", "evaluate"]
@@ -46,7 +46,7 @@ class Context:
     """What a method may look at."""
 
     agent: nn.Module
-    settings: Args
+    settings: AgentSettings
     device: torch.device
     ranks: Ranks
     random: torch.Generator
@@ -64,7 +64,7 @@ class Method:
         """Whether `loss` makes attention maps: the forward then gives `Output.shift`."""
         return False
 
-    def check(self, settings: Args) -> None:
+    def check(self, settings: AgentSettings) -> None:
         """Refuse (UserError) settings that cannot work; called before anything is loaded."""
 
     def prepare(self) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rl_attn.agents import RolloutStorage
-    from rl_attn.rl.settings import Args
+    from rl_attn.rl.settings import AgentSettings
     from rl_attn.teachers import Prompts
 
 _FIRST = 8  # frames of the first rollout, whose time is not known yet
@@ -54,7 +54,7 @@ class Prior(Camal):
 
     teacher: RolloutTeacher = field(default_factory=RolloutTeacher)
 
-    def check(self, settings: Args) -> None:
+    def check(self, settings: AgentSettings) -> None:
         if self.empty_mask == "suppress":
             raise UserError(
                 "--empty-mask suppress would take the frames that a teacher has not labelled for "
@@ -148,7 +148,7 @@ class Prior(Camal):
         self.started = time.perf_counter() - state["passed"]
         self.random.set_state(state["random"].cpu())
 
-    def prompts(self, settings: Args) -> Prompts:
+    def prompts(self, settings: AgentSettings) -> Prompts:
         """The user's words for the targets, or the scenario's targets in words."""
         from rl_attn.teachers import Prompts
         from rl_attn.teachers.doom_prompts import DOOM
@@ -159,7 +159,7 @@ class Prior(Camal):
         return Prompts(words)
 
 
-def target_words(settings: Args) -> tuple[str, ...]:
+def target_words(settings: AgentSettings) -> tuple[str, ...]:
     """("category:Monster",) on DefendCenter -> ("demon", "marine")."""
     from rl_attn.envs.registry import find
     from rl_attn.teachers.doom_prompts import doom_words

@@ -27,7 +27,7 @@ SETS = ("lidc", "pancreas", "gender", "scene")
 
 
 @dataclass(frozen=True)
-class Args:
+class PrepareSettings:
     """Prepare a set from its original download."""
 
     data: tyro.conf.Positional[str]
@@ -40,8 +40,12 @@ class Args:
     pancreas: Pancreas = field(default_factory=Pancreas)
 
 
+#: What `main` reads the command line into.
+SETTINGS = PrepareSettings
+
+
 def main(argv: list[str]) -> int:
-    args = parse(Args, argv, "rl-attn prepare")
+    args = parse(PrepareSettings, argv, "rl-attn prepare")
     choose("data set", args.data, SETS)
     args.lidc.check()
     if not args.source.is_dir():
@@ -55,7 +59,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def pictures(args: Args) -> Iterator[Drawn]:
+def pictures(args: PrepareSettings) -> Iterator[Drawn]:
     """Of the set that was asked for."""
     if args.data == "lidc":
         return lidc(args.source, args.lidc)

@@ -17,7 +17,7 @@ from rl_attn.attention import (
     layer_cam,
 )
 from rl_attn.errors import UserError
-from rl_attn.rl.settings import Args
+from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.trainer import Trainer
 from rl_attn.rl.watch import seen_by
 
@@ -64,7 +64,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(seen):
 @pytest.mark.parametrize("name", sorted(MAPS))
 def test_every_map_trains_two_steps_in_ppo(name):
     small = {"num_envs": 1, "num_steps": 4, "num_minibatches": 2, "update_epochs": 1}
-    args = Args(**small, total_timesteps=4, attention=name, device="cpu")
+    args = AgentSettings(**small, total_timesteps=4, attention=name, device="cpu")
     with Trainer(args, torch.device("cpu"), "fp32") as trainer:
         trainer.start()
         trainer.rollout()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from malformed_inputs import File, Flags, configs, flags, studies, write
 
 from rl_attn.errors import UserError
-from rl_attn.run.commands import COMMANDS
+from rl_attn.run.commands import COMMANDS, settings_of
 from rl_attn.run.yaml import dump_yaml, load_yaml
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command, job_name
@@ -86,7 +86,7 @@ def judged(inputs, attempt) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_flags_that_are_spoilt_are_refused(name):
     module = importlib.import_module(COMMANDS[name].module)
-    settings_type = module.args_type([]) if hasattr(module, "args_type") else module.Args
+    settings_type = settings_of(module, [])
     inputs = list(flags(COMMANDS[name].module, settings_type, REQUIRED.get(name, ())))
     # Some of them, since each takes some 20 ms; which ones is the seed's.
     judged(random.Random(name).sample(inputs, min(30, len(inputs))), read_command)

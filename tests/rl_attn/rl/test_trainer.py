@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from rl_attn.rl.settings import Args
+from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.trainer import Trainer
 
-SMALL = Args(num_envs=2, num_steps=16, num_minibatches=2, update_epochs=1, device="cpu")
+SMALL = AgentSettings(num_envs=2, num_steps=16, num_minibatches=2, update_epochs=1, device="cpu")
 
 
 @pytest.fixture(scope="module")

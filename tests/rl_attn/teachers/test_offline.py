@@ -93,7 +93,7 @@ def test_augmented_pictures_are_pictures():
 
 
 def test_an_interrupted_training_ends_at_the_same_weights():
-    args = offline.Args(steps=2, batch_size=4)
+    args = offline.OfflineTeacherSettings(steps=2, batch_size=4)
     scenes = [IMP, EMPTY, Scene(("demon",), "red"), Scene(("zombie",), "green")] * 4
     images = torch.randint(0, 256, (16, 3, 72, 96), dtype=torch.uint8)
     pictures, cpu = Pictures(images, scenes), torch.device("cpu")
@@ -134,7 +134,7 @@ def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch,
 
 
 def test_an_unfinished_training_is_not_continued_with_other_settings(tmp_path):
-    offline.claim(tmp_path, offline.Args(steps=4))
-    offline.claim(tmp_path, offline.Args(steps=4, device="cpu", threads=1))
+    offline.claim(tmp_path, offline.OfflineTeacherSettings(steps=4))
+    offline.claim(tmp_path, offline.OfflineTeacherSettings(steps=4, device="cpu", threads=1))
     with pytest.raises(UserError, match="unfinished training with --steps 4"):
-        offline.claim(tmp_path, offline.Args(steps=5))
+        offline.claim(tmp_path, offline.OfflineTeacherSettings(steps=5))

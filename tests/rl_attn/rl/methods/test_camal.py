@@ -10,7 +10,7 @@ from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.entries import entry
 from rl_attn.rl.methods import Context
 from rl_attn.rl.methods.camal import Camal
-from rl_attn.rl.settings import Args
+from rl_attn.rl.settings import AgentSettings
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def agent():
 
 def method(agent, **options):
     camal = Camal(**options)
-    camal.context = Context(agent, Args(), torch.device("cpu"), ALONE, torch.Generator())
+    camal.context = Context(agent, AgentSettings(), torch.device("cpu"), ALONE, torch.Generator())
     return camal
 
 

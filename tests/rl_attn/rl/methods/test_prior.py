@@ -11,7 +11,7 @@ from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks
 from rl_attn.rl.methods import Context, prior
 from rl_attn.rl.methods.prior import Prior, RolloutTeacher, target_words
-from rl_attn.rl.settings import Args, args_type, validate
+from rl_attn.rl.settings import AgentSettings, args_type, validate
 from rl_attn.run.cli import parse
 from rl_attn.teachers import Taught
 
@@ -29,7 +29,7 @@ class Clock:
 def a_prior(clip_folder, ranks=ALONE, **options):
     method = Prior(teacher=RolloutTeacher(model=str(clip_folder), **options))
     cpu = torch.device("cpu")
-    method.context = Context(None, Args(), cpu, ranks, torch.Generator())
+    method.context = Context(None, AgentSettings(), cpu, ranks, torch.Generator())
     method.prepare()
     return method
 
@@ -82,8 +82,8 @@ def test_every_kth_frame_shows_the_newest_frame_to_the_teacher(clip_folder):
 
 
 def test_words_come_from_the_scenarios_targets():
-    assert target_words(Args(env="DefendCenter")) == ("demon", "marine")
-    assert target_words(Args(env="TakeCover", targets=("DoomImpBall",))) == ("fireball",)
+    assert target_words(AgentSettings(env="DefendCenter")) == ("demon", "marine")
+    assert target_words(AgentSettings(env="TakeCover", targets=("DoomImpBall",))) == ("fireball",)
 
 
 def test_a_run_with_a_teacher_logs_its_cost_and_the_true_iou(clip_folder, tiny, tmp_path):

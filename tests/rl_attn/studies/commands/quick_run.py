@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 @dataclass
-class Args:
+class QuickSettings:
     run_dir: str | None = None
     resume: str | None = None
     total_timesteps: int = 50
@@ -30,15 +30,18 @@ class Args:
     fail_with: int = 1
 
 
-def validate(args: Args) -> None:
+SETTINGS = QuickSettings
+
+
+def validate(args: QuickSettings) -> None:
     from rl_attn.errors import UserError
 
     if args.gain > 4:
         raise UserError(f"gain must not be above 4, got {args.gain}")
 
 
-def read(argv: list[str]) -> Args:
-    kinds = {field.name: field.type for field in fields(Args)}
+def read(argv: list[str]) -> QuickSettings:
+    kinds = {field.name: field.type for field in fields(QuickSettings)}
     values = {}
     words = iter(argv)
     for word in words:
@@ -49,7 +52,7 @@ def read(argv: list[str]) -> Args:
             continue
         value = value or next(words)
         values[name] = kinds[name](value) if kinds[name] in (int, float) else value
-    return Args(**values)
+    return QuickSettings(**values)
 
 
 def move(path: Path, text: str) -> None:
@@ -63,7 +66,7 @@ def main() -> int:
     run = Path(args.resume or args.run_dir)
     state = {"step": 0, "value": 0.1 + args.seed / 1000}
     if args.resume:
-        args = Args(**json.loads((run / "config.yaml").read_text()))
+        args = QuickSettings(**json.loads((run / "config.yaml").read_text()))
         state["value"] = 0.1 + args.seed / 1000
         if (run / "checkpoint.json").exists():
             state = json.loads((run / "checkpoint.json").read_text())
@@ -78,7 +81,7 @@ def main() -> int:
     return train(args, run, state)
 
 
-def train(args: Args, run: Path, state: dict) -> int:
+def train(args: QuickSettings, run: Path, state: dict) -> int:
     asked = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     table = run / "metrics.csv"
