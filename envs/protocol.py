@@ -62,13 +62,16 @@ class VectorEnv(Protocol):
     @property
     def faults(self) -> int:
         """How many times an environment has died or hung, and was started again."""
+        ...
 
     @property
     def active(self) -> np.ndarray:
         """(num_lanes,) bool: False for a lane that has played all of its listed seeds."""
+        ...
 
     def group_slice(self, group: int) -> slice:
         """Which of the lanes make up that group."""
+        ...
 
     def reset(
         self, frames: np.ndarray, masks: np.ndarray, seeds: Sequence[int] | None = None
@@ -78,6 +81,7 @@ class VectorEnv(Protocol):
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8 in {0, 1}. With `seeds`,
         one a lane, each lane's stream of episode seeds begins anew from its seed.
         """
+        ...
 
     def send(
         self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray, group: int = 0
@@ -87,15 +91,19 @@ class VectorEnv(Protocol):
         actions: (n, *action_space.shape). frames and masks, n of each, are written until `wait`
         returns. Idle lanes ignore their action and write zeros.
         """
+        ...
 
     def wait(self, group: int = 0) -> Step:
         """The result of the step that `send` began."""
+        ...
 
     def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
         """`send` and `wait` in one, for lanes that form a single group."""
+        ...
 
     def state_dict(self) -> dict[str, Any]:
         """All that continues the lanes exactly, in plain values: `lanes` is a list, one a lane."""
+        ...
 
     def load_state_dict(self, state: dict[str, Any], frames: np.ndarray, masks: np.ndarray) -> None:
         """Continue where `state_dict` was taken, by playing the current episodes up to there.
@@ -103,9 +111,11 @@ class VectorEnv(Protocol):
         frames and masks as in `reset`; they are the current ones afterwards. ValueError if the
         state is that of other lanes.
         """
+        ...
 
     def close(self) -> None:
         """End all environments. May be called again."""
+        ...
 
     def __enter__(self) -> VectorEnv: ...
 

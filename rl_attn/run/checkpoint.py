@@ -39,8 +39,8 @@ _UNREADABLE = (
 
 def checkpoints(path: Path) -> list[Path]:
     """Numbered checkpoints of a run, oldest first."""
-    found = [file for file in (path / "checkpoints").glob("step_*.pt") if _number(file) is not None]
-    return sorted(found, key=_number)
+    files = ((_number(file), file) for file in (path / "checkpoints").glob("step_*.pt"))
+    return [file for _, file in sorted((n, file) for n, file in files if n is not None)]
 
 
 def latest_checkpoint(path: Path) -> Path | None:
@@ -174,7 +174,8 @@ def check_moments(optimizer: torch.optim.Optimizer) -> None:
 def _refusal(file: Path, why: str) -> UserError:
     """That a checkpoint cannot be used, and what to do: go on from the one before."""
     number, run = _number(file), file.parent.parent
-    older = [] if number is None else [o for o in checkpoints(run) if _number(o) < number]
+    numbers = ((_number(other), other) for other in checkpoints(run))
+    older = [] if number is None else [o for n, o in numbers if n is not None and n < number]
     rest = f" to go on from {older[-1].name}" if older else "; there is none before it"
     return UserError(f"checkpoint {file} {why}: delete it{rest if number is not None else ''}")
 

@@ -19,7 +19,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
@@ -27,7 +27,10 @@ from rl_attn.run.files import sweep, write_text
 from rl_attn.run.versions import versions
 from rl_attn.run.yaml import dump_yaml, load_yaml
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 

@@ -79,7 +79,7 @@ def _handled(first: Callable[[int], None]) -> Iterator[None]:
             came[number] = now
             first(number)
         elif now - came[number] > _SECONDS_OF_ONE:
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
             signal.raise_signal(number)
 
     for number in before:

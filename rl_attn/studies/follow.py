@@ -55,7 +55,7 @@ def last_row(table: Path) -> dict[str, str]:
     return dict(zip(names, values, strict=True)) if len(names) == len(values) else {}
 
 
-def _whole(value: object) -> int | None:
+def _whole(value: str | None) -> int | None:
     try:
         return int(float(value)) if value is not None else None
     except (TypeError, ValueError):

@@ -23,9 +23,11 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """How many jobs can run at once, now."""
+        ...
 
     def submit(self, job: Job) -> "Future[Outcome]":
         """Run a job; the future never holds an exception of the job's."""
+        ...
 
 
 class Source:

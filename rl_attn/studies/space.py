@@ -81,7 +81,7 @@ def _range(value: Any, where: str) -> Range:
         raise UserError(f"{where} needs low < high, and low > 0 with log: got {value!r}")
     if step is not None and (log or step <= 0):
         raise UserError(f"{where}: a step must be positive and goes without log, got {value!r}")
-    return Range(**numbers, log=log, step=step)
+    return Range(low=numbers["low"], high=numbers["high"], log=log, step=step)
 
 
 def _number(value: Any, where: str) -> float | int:

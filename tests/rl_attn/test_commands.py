@@ -1,5 +1,6 @@
 """`rl-attn`: every command under one name."""
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def test_the_console_script_is_this_command():
 
 @pytest.mark.parametrize("name", commands.COMMANDS)
 def test_every_command_has_a_module_that_can_be_run(name):
-    module = commands.COMMANDS[name].load()
+    module = importlib.import_module(commands.COMMANDS[name].module)
     assert callable(module.main)
     assert is_dataclass(settings_of(module, []))
 
