@@ -26,7 +26,7 @@ from rl_attn.attention import (
     standard_layer,
     tap,
 )
-from rl_attn.attention.backbones import find_layer
+from rl_attn.attention.backbones import ancestors, find_layer
 from rl_attn.attention.grids import as_maps, grid_of, layout_of, prefix_of
 from rl_attn.attention.probe import probe_of
 
@@ -221,12 +221,13 @@ def tapped(model: nn.Module, layer: str, pictures: Tensor) -> nn.Module:
     with torch.no_grad():
         model(pictures[:2])
     handle.remove()
-    layout = layout_of(model, found, outputs[0])
+    around = ancestors(model, layer)
+    layout = layout_of(around, found, outputs[0], tuple(pictures.shape[2:]))
     if layout == "channels_first":
         return found
     prefix, grid = 0, None
     if layout == "tokens":
-        prefix = prefix_of(model)
+        prefix = prefix_of(around)
         grid = grid_of(outputs[0].shape[1] - prefix, tuple(pictures.shape[2:]))
     behind = Maps(layout, prefix, grid)
     model.set_submodule(layer, nn.Sequential(found, behind))

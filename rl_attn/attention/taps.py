@@ -54,7 +54,8 @@ def tap(
     Args:
         layer: a name of `model.named_modules()`; None for the standard tap (`standard_layer`);
             "output.<field>" for a field of the model's own output.
-        layout: of the layer's output, where its type does not tell.
+        layout: of the layer's output, where its type does not tell; needed where the cells found
+            would not have the picture's proportions.
         prefix: tokens in front of the patches, where the model does not tell.
         grid: (h, w) of the patches, where the picture's proportions do not tell.
         second_order: keep attention above the tap differentiable twice.
@@ -167,7 +168,7 @@ class Features:
 
     def shape_of(self, layer: nn.Module, output: Tensor) -> tuple[Layout, int, tuple | None]:
         around = ancestors(self.model, self.layer)
-        layout = self.layout or layout_of(around, layer, output)
+        layout = self.layout or layout_of(around, layer, output, self.picture)
         if layout != "tokens":
             return layout, 0, None
         prefix = prefix_of(around) if self.prefix is None else self.prefix

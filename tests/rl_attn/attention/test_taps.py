@@ -7,7 +7,7 @@ from torchvision.models import VisionTransformer, swin_t
 
 from rl_attn.agents import ActorCritic
 from rl_attn.attention import camal, grad_cam, standard_layer, tap
-from rl_attn.attention.grids import as_maps, grid_of
+from rl_attn.attention.grids import as_maps, grid_of, layout_of
 
 
 def vit(**options):
@@ -133,6 +133,56 @@ def test_channels_last_is_permuted():
         assert features().shape == shape, layer
         (gradient,) = torch.autograd.grad(logits[:, 0].sum(), features())
         assert gradient.any(), layer
+
+
+class PassesChannelsLast(nn.Module):
+    """Blocks that pass (B, h, w, K) along under a name that nobody knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Conv2d(3, 32, 8, stride=8)
+        self.block = nn.Sequential(nn.Linear(32, 32), nn.GELU())
+        self.head = nn.Linear(32, 3)
+
+    def forward(self, pictures):
+        return self.head(self.block(self.embed(pictures).permute(0, 2, 3, 1)).mean((1, 2)))
+
+
+def test_cells_out_of_the_pictures_proportions_ask_for_the_layout():
+    torch.manual_seed(0)
+    model, pictures = PassesChannelsLast(), torch.randn(2, 3, 32, 48)
+    asks = r"a Sequential returns \(2, 4, 6, 32\), and 6 x 32 cells .* 32 x 48: name the layout"
+    with tap(model, "block"), pytest.raises(ValueError, match=asks):
+        model(pictures)
+    assert not model.block._forward_hooks
+    with tap(model, "block", layout="channels_last") as features:
+        logits = model(pictures)
+    assert features().shape == (2, 32, 4, 6) and features.cells == (3.5, 8.0)
+    assert grad_cam(logits[:, 0], features()).shape == (2, 4, 6)
+    model.output_fmt = "NHWC"  # as timm's models say of themselves
+    with tap(model, "block") as features:
+        model(pictures)
+    assert features().shape == (2, 32, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("picture", "cells", "refused"),
+    [
+        ((36, 60), (1, 4), False),  # without padding: 8 x 8 at 4, then 4 x 4 at 4
+        ((120, 160), (11, 16), False),
+        ((32, 100), (1, 25), True),
+        ((64, 64), (2, 768), True),
+        ((64, 64), (768, 2), True),
+    ],
+)
+def test_unpadded_grids_pass_and_stretched_ones_ask(picture, cells, refused):
+    output, block = torch.zeros(2, 3, *cells), nn.Sequential()
+    if refused:
+        with pytest.raises(ValueError, match="name the layout"):
+            layout_of([], block, output, picture)
+    else:
+        assert layout_of([], block, output, picture) == "channels_first"
+    assert layout_of([], nn.Conv2d(1, 1, 1), output, picture) == "channels_first"
 
 
 def test_layouts_by_hand():
