@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rl_attn.attention.losses.camal import alpha_beta
 from rl_attn.attention.masks import in_unit, mask_weights
-from rl_attn.attention.metrics import energy_inside, iou, iou_ceiling, pointing_game
+from rl_attn.attention.metrics import energy_inside, iou, iou_ceiling, of_attention, pointing_game
 from rl_attn.attention.placed import Attention
 
 
@@ -42,7 +42,7 @@ def measure(attention: Attention, mask: Tensor, known: Tensor | None = None) -> 
     dead = (full.amax(dim=(1, 2)) == 0).float()
     if known is not None:
         full, mask = full * known, mask * known
-    return {
+    values = {
         "iou": iou(full, mask),
         "iou_ceiling": iou_ceiling(mask, attention.grid, cells=attention.cells),
         "energy_inside": energy_inside(full, mask),
@@ -50,5 +50,6 @@ def measure(attention: Attention, mask: Tensor, known: Tensor | None = None) -> 
         "alpha": alpha,
         "beta": beta,
         "dead_maps": dead,
-        "present": weights.present,
     }
+    values = {name: of_attention(value, attention.map) for name, value in values.items()}
+    return values | {"present": weights.present}

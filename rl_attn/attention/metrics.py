@@ -1,8 +1,10 @@
 """How well an attention map agrees with a mask, one value a sample; nothing here has a gradient.
 
 All take attention (B, H, W) in [0, 1] at the mask's resolution (see `upsample`) and a mask
-(B, H, W), where values above 0.5 are on. The means inside and outside, alpha and beta, are
-`alpha_beta` in `losses/camal.py`; insertion and deletion are in `curves.py`.
+(B, H, W), see `in_unit`, where values above 0.5 are on. A map with a pixel that is negative (as a
+signed dead map is) or not finite is no attention in this sense: its value is NaN. The means inside
+and outside, alpha and beta, are `alpha_beta` in `losses/camal.py`; insertion and deletion are in
+`curves.py`.
 """
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from rl_attn.attention.cells import Cells
 from rl_attn.attention.maps import DEAD, normalize, upsample
-from rl_attn.attention.masks import pool_mask
+from rl_attn.attention.masks import in_unit, pool_mask
 
 #: The threshold of CAMAL's Eq. 8.
 TAU = 0.7
@@ -23,11 +25,11 @@ def iou(attention: Tensor, mask: Tensor, threshold: float = TAU) -> Tensor:
     An empty mask scores 0, and so does a dead map; leave out the samples without a target when
     you average.
     """
-    _same_size(attention, mask)
-    attended, wanted = attention > threshold, mask > 0.5
+    wanted = _wanted(attention, mask)
+    attended = attention > threshold
     intersection = (attended & wanted).sum(dim=(1, 2))
     union = (attended | wanted).sum(dim=(1, 2))
-    return intersection / union.clamp_min(1)
+    return of_attention(intersection / union.clamp_min(1), attention)
 
 
 @torch.no_grad()
@@ -37,17 +39,16 @@ def iou_curve(attention: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
     Args:
         thresholds: (T,), ascending.
     """
-    _same_size(attention, mask)
+    wanted = _wanted(attention, mask).flatten(1)
     thresholds = thresholds.to(attention).contiguous()
     if (thresholds.diff() < 0).any():
         raise ValueError("thresholds must be in ascending order")
     # How many thresholds each pixel is above: it is attended at exactly those.
     above = torch.searchsorted(thresholds, attention.flatten(1).contiguous())  # (B, H*W)
-    wanted = (mask > 0.5).flatten(1)
     attended = _at_each(above, torch.ones_like(wanted), len(thresholds))  # (B, T)
     intersection = _at_each(above, wanted, len(thresholds))
     union = wanted.sum(1, keepdim=True) + attended - intersection
-    return intersection / union.clamp_min(1)
+    return of_attention(intersection / union.clamp_min(1), attention)
 
 
 @torch.no_grad()
@@ -66,9 +67,8 @@ def energy_inside(attention: Tensor, mask: Tensor) -> Tensor:
 
     The energy-based pointing game of Score-CAM (Wang et al. 2020). A dead map has none: 0.
     """
-    _same_size(attention, mask)
-    inside = (attention * (mask > 0.5)).sum(dim=(1, 2))
-    return inside / attention.sum(dim=(1, 2)).clamp_min(DEAD)
+    inside = (attention * _wanted(attention, mask)).sum(dim=(1, 2))
+    return of_attention(inside / attention.sum(dim=(1, 2)).clamp_min(DEAD), attention)
 
 
 class SpatialVariance:
@@ -115,11 +115,10 @@ def pointing_game(attention: Tensor, mask: Tensor) -> Tensor:
 
     Ties go to the first pixel in reading order; a dead map points nowhere and scores 0.
     """
-    _same_size(attention, mask)
-    flat = attention.flatten(1)
-    peak, where = flat.max(dim=1)
-    hit = (mask > 0.5).flatten(1).gather(1, where[:, None])[:, 0]
-    return (hit & (peak > 0)).float()
+    wanted = _wanted(attention, mask).flatten(1)
+    peak, where = attention.flatten(1).max(dim=1)
+    hit = wanted.gather(1, where[:, None])[:, 0]
+    return of_attention((hit & (peak > 0)).float(), attention)
 
 
 @torch.no_grad()
@@ -132,9 +131,9 @@ def iou_ceiling(
     like any map; the better of area and max pooling counts. Where cells are larger than targets,
     this, and not the training, bounds the IoU. `cells`: where they lie, as in `upsample`.
     """
-    full, size = (mask > 0.5).float(), tuple(mask.shape[1:])
+    full, size = (in_unit(mask) > 0.5).float(), tuple(mask.shape[1:])
     pooled = (pool_mask(full, grid, cells, mode) for mode in ("area", "max"))
-    area, largest = (iou(upsample(normalize(p), size, cells), mask, threshold) for p in pooled)
+    area, largest = (iou(upsample(normalize(p), size, cells), full, threshold) for p in pooled)
     return torch.maximum(area, largest)
 
 
@@ -145,9 +144,17 @@ def _at_each(above: Tensor, counted: Tensor, number: int) -> Tensor:
     return histogram.flip(1).cumsum(1).flip(1)[:, 1:]
 
 
-def _same_size(attention: Tensor, mask: Tensor) -> None:
+def of_attention(values: Tensor, attention: Tensor) -> Tensor:
+    """Values (B,) or (B, T), NaN where a map (B, h, w) has a negative cell or one not finite."""
+    no_map = ~(attention.isfinite() & (attention >= 0)).flatten(1).all(1)
+    return torch.where(no_map.view(-1, *[1] * (values.ndim - 1)), torch.nan, values)
+
+
+def _wanted(attention: Tensor, mask: Tensor) -> Tensor:
+    """Which pixels of a mask are on, (B, H, W) bool; an error where the map is of another size."""
     if attention.shape != mask.shape:
         raise ValueError(
             f"attention {tuple(attention.shape)} and mask {tuple(mask.shape)} differ in shape; "
             "upsample(attention, mask.shape[1:]) brings the map to the mask"
         )
+    return in_unit(mask) > 0.5

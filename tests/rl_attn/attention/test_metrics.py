@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rl_attn.attention import iou, iou_ceiling, pointing_game, upsample
+from rl_attn.attention import Attention, iou, iou_ceiling, measure, pointing_game, upsample
 from rl_attn.attention.metrics import SpatialVariance, energy_inside, iou_curve, mean_iou
 
 
@@ -207,3 +207,49 @@ def test_spatial_variance_is_not_fooled_by_a_large_mean():
 def test_spatial_variance_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no maps"):
         _ = SpatialVariance().value
+
+
+# ---------------------------------------------------------------------- what is no attention
+
+
+@pytest.mark.parametrize("cell", [-1.0, -1e-9, torch.nan, torch.inf], ids=str)
+def test_a_signed_map_or_one_with_nan_has_no_value(cell):
+    attention = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]] * 2)
+    attention[0, 0, 1] = cell
+    mask = torch.tensor([[[1, 0], [0, 0]]] * 2)
+    values = {
+        "iou": iou(attention, mask),
+        "mean_iou": mean_iou(attention, mask),
+        "energy_inside": energy_inside(attention, mask),
+        "pointing_game": pointing_game(attention, mask),
+        "curve": iou_curve(attention, mask, torch.tensor([0.0, 0.5])).amin(1),
+    }
+    right = {"iou": 0.5, "mean_iou": 0.5, "energy_inside": 0.5, "pointing_game": 1, "curve": 0.5}
+    for name, (broken, whole) in values.items():
+        assert broken.isnan() and whole.item() == pytest.approx(right[name]), name
+
+
+def test_measure_judges_the_maps_cells_and_not_the_pixels_between_them():
+    cells = torch.tensor([[[0.2, -0.1, 0.3]], [[1.0, 0.0, 0.0]]])  # 3 cells, seen by 2 pixels
+    attention, mask = Attention(cells, (0.0, 2.0)), torch.tensor([[[1, 0]]] * 2)
+    whole = measure(attention, mask, known=torch.tensor([[[True, False]]] * 2))
+    for name, (broken, sound) in whole.items():
+        assert name == "present" or (broken.isnan() and sound.isfinite()), name
+    assert whole["present"].tolist() == [True, True] and whole["iou"][1] == 1
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *(iou, energy_inside, pointing_game, mean_iou),
+        lambda attention, mask: iou_curve(attention, mask, torch.tensor([0.2, 0.7])),
+        lambda attention, mask: iou_ceiling(mask, (2, 2)),
+    ],
+)
+def test_masks_of_255_count_as_ones_and_labels_are_refused(metric):
+    mask = torch.zeros(1, 4, 4)
+    mask[:, :3, 1:] = 1
+    attention = torch.linspace(0, 1, 16).view(1, 4, 4)
+    assert torch.equal(metric(attention, (mask * 255).byte()), metric(attention, mask))
+    with pytest.raises(ValueError, match="goes from 0 to 3"):
+        metric(attention, (mask * 3).byte())
