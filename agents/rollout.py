@@ -22,6 +22,7 @@ class FinalFrame:
     step: int
     lane: int
     frame: np.ndarray  # (H, W, C) uint8
+    mask: np.ndarray  # (H, W) uint8
 
 
 class RolloutStorage:
@@ -89,13 +90,17 @@ class RolloutStorage:
         rewards: np.ndarray,
         dones: np.ndarray,
         final_frames: dict[int, np.ndarray],
+        final_masks: dict[int, np.ndarray],
     ) -> None:
-        """What action `step` led to: learning rewards, episode ends, frames cut off by limits."""
+        """What action `step` led to: learning rewards, episode ends, and by lane of this slice the
+        last frames and masks of episodes that a limit cut off."""
         self.rewards[step, lanes], self.dones[step, lanes] = rewards, dones
         older = np.minimum(self.age[step, lanes] + 1, self.stack - 1)
         self.age[step + 1, lanes] = np.where(dones, 0, older)
         first = lanes.start or 0
-        self.final_frames += [FinalFrame(step, first + i, f) for i, f in final_frames.items()]
+        self.final_frames += [
+            FinalFrame(step, first + i, frame, final_masks[i]) for i, frame in final_frames.items()
+        ]
 
     def roll(self) -> None:
         """Make the last observation the first one of the next rollout."""
@@ -146,6 +151,10 @@ class RolloutStorage:
         last = np.stack([f.frame for f in self.final_frames])  # (B, H, W, C)
         last = torch.from_numpy(last).to(self.device).permute(0, 3, 1, 2)
         return torch.cat([before[:, last.shape[1] :], last], dim=1)
+
+    def final_masks(self) -> Tensor:
+        """Masks of these last frames, (len(final_frames), H, W) uint8."""
+        return torch.from_numpy(np.stack([f.mask for f in self.final_frames])).to(self.device)
 
 
 def gae(

@@ -69,6 +69,6 @@ class Collector:
         limit = self.settings.reward_clip or np.inf
         rewards = np.clip(result.rewards, -limit, limit)
         dones = result.terminated | result.truncated
-        self.storage.record(step, lanes, rewards, dones, result.final_frames)
+        self.storage.record(step, lanes, rewards, dones, result.final_frames, result.final_masks)
         first = self.ranks.rank * self.envs.num_lanes
         return [(step, replace(e, lane=first + e.lane)) for e in result.episodes]

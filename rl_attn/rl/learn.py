@@ -129,9 +129,7 @@ class Learner:
             if storage.final_frames:
                 steps = [f.step for f in storage.final_frames]
                 lanes = [f.lane for f in storage.final_frames]
-                final = self.method.observe(
-                    storage.final_stacks(), storage.masks[steps, lanes], "act"
-                )
+                final = self.method.observe(storage.final_stacks(), storage.final_masks(), "act")
                 rewards[steps, lanes] += settings.gamma * self.agent(final).value
         advantages = gae(
             rewards, storage.values, dones, next_value, settings.gamma, settings.gae_lambda

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from rl_attn.errors import UserError
+from rl_attn.rl.distributed import ALONE
+from rl_attn.rl.methods import Context, Method
 from rl_attn.rl.play import Player
-from rl_attn.rl.settings import load_settings
+from rl_attn.rl.settings import AgentSettings, load_settings, method_of
 from rl_attn.rl.trainer import State, load_agent, make_agent
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint
 
@@ -23,4 +26,23 @@ def load(run: Path, checkpoint: str, device: torch.device) -> Player:
     agent = make_agent(settings).to(device)
     with fitting(file):
         load_agent(agent, state["agent"])
-    return Player(agent.eval(), settings)
+        method = showing(settings, agent.eval(), state, device)
+    return Player(agent, settings, method)
+
+
+def showing(
+    settings: AgentSettings, agent: nn.Module, state: State, device: torch.device
+) -> Method | None:
+    """The method as it was trained, if it decides what the agent is shown; others are not needed
+    (and a teacher's model takes long to load)."""
+    method = method_of(settings)
+    if type(method).observe is Method.observe:
+        return None
+    random = torch.Generator(device).manual_seed(settings.seed)
+    method.context = Context(agent, settings, device, ALONE, random)
+    method.prepare()
+    module = method.module()
+    method.load_state_dict(state["method"])
+    if module is not None:
+        module.to(device).eval().load_state_dict(state["module"])
+    return method

@@ -17,6 +17,8 @@ from rl_attn.agents.heads import Policy
 from rl_attn.attention import Attention, measure
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import Environment, find
+from rl_attn.rl.methods import Method
+from rl_attn.rl.methods.base import Phase
 from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.watch import attention_maps
 from rl_attn.statistics import Interval, mean_interval
@@ -29,7 +31,7 @@ FIRST_SEED = 1_000_000
 class Moment:
     """One step of all lanes, before the action: what `play` shows to those who look on."""
 
-    stacks: Tensor  # (N, S*C, H, W) uint8
+    stacks: Tensor  # (N, S*C, H, W) uint8, as the agent is shown them
     frames: np.ndarray  # (N, H, W, C) uint8, the newest frames
     masks: Tensor  # (N, H, W) uint8
     attention: Tensor  # (N, H, W) in [0, 1]
@@ -73,6 +75,7 @@ def play(
     stack: int = 4,
     look: Callable[[Moment], None] | None = None,
     disturb: Callable[[Moment], Tensor] | None = None,
+    observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Played]:
     """Play one episode for each seed, in lanes made with `episode_seeds=seeds`.
@@ -83,6 +86,7 @@ def play(
         attention: which map, by its name in MAPS.
         look: called at every step.
         disturb: gives other stacks for the policy to act on (the measures are of the true ones).
+        observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
         progress: called with the number of episodes finished so far.
 
     Returns:
@@ -97,8 +101,12 @@ def play(
     storage.deliver(0)
     finished = 0
     while finished < len(seeds):
-        maps, output = attention_maps(agent, storage.observation(0), target, attention=attention)
-        moment = _observe(storage, maps, output, current, random)
+        stacks = storage.observation(0)
+        if observe:
+            with torch.no_grad():
+                stacks = observe(stacks, storage.masks[0], "evaluate")
+        maps, output = attention_maps(agent, stacks, target, attention=attention)
+        moment = _observe(storage, stacks, maps, output, current, random)
         _measure(moment, maps, results)
         if look:
             look(moment)
@@ -110,7 +118,7 @@ def play(
         step = lanes.step(actions, *storage.inbox(1))
         storage.deliver(1)
         dones = step.terminated | step.truncated
-        storage.record(0, slice(None), step.rewards, dones, step.final_frames)
+        storage.record(0, slice(None), step.rewards, dones, step.final_frames, step.final_masks)
         storage.roll()
         for episode in step.episodes:
             _finish(results[current[episode.lane]], episode)
@@ -129,12 +137,13 @@ def _generator(seeds: Sequence[int], index: int | None) -> np.random.Generator |
 
 def _observe(
     storage: RolloutStorage,
+    stacks: Tensor,
     maps: Attention,
     output: Output,
     current: list[int | None],
     random: list[np.random.Generator | None],
 ) -> Moment:
-    stacks, masks = storage.observation(0), storage.masks[0]
+    masks = storage.masks[0]
     frames = storage.frames[storage.stack - 1].cpu().numpy()
     full = maps.upsample(tuple(masks.shape[1:]))
     return Moment(stacks, frames, masks, full, output, list(current), list(random))
@@ -187,10 +196,14 @@ def summarize(episodes: Sequence[Played]) -> dict[str, Interval]:
 
 @dataclass
 class Player:
-    """An agent and the settings of the environment that it was trained for."""
+    """An agent and the settings of the environment that it was trained for.
+
+    `method` is the one it was trained with, where that decides what the agent is shown.
+    """
 
     agent: ActorCritic
     settings: AgentSettings
+    method: Method | None = None
 
     @property
     def environment(self) -> Environment:
@@ -202,6 +215,7 @@ class Player:
 
     def play(self, num_lanes: int, seeds: Sequence[int], **how: Any) -> list[Played]:
         """`play` in lanes made for it, and ended after it."""
-        how = {"stack": self.settings.frame_stack, **how}
+        observe = None if self.method is None else self.method.observe
+        how = {"stack": self.settings.frame_stack, "observe": observe, **how}
         with self.lanes(num_lanes, seeds) as lanes:
             return play(self.agent, lanes, seeds, **how)

@@ -109,7 +109,8 @@ def evaluate(trainer: Trainer, log: RunLog, stop: StopRequest) -> None:
         if stop:
             raise _Stopped
 
-    player, seeds = Player(trainer.agent, args), evaluation_seeds(args.eval_episodes)
+    player = Player(trainer.agent, args, trainer.method)
+    seeds = evaluation_seeds(args.eval_episodes)
     how = {"target": args.attention_target, "attention": args.attention}
     with suppress(_Stopped):
         episodes = player.play(args.num_envs, seeds, look=look, **how)

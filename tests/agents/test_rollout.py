@@ -85,7 +85,8 @@ def play_one_rollout(storage, plain, groups):
             for i, lane in enumerate(numbers):
                 frame_inbox[i], mask_inbox[i] = plain.current(lane), plain.masks[lane]
             storage.deliver(step + 1, lanes)
-            storage.record(step, lanes, rewards, dones, final_frames)
+            final_masks = {i: frame[..., 0] for i, frame in final_frames.items()}
+            storage.record(step, lanes, rewards, dones, final_frames, final_masks)
             finals += final_stacks
             np.testing.assert_array_equal(storage.rewards[step, lanes], rewards)
             np.testing.assert_array_equal(storage.dones[step, lanes], dones)
@@ -136,7 +137,7 @@ def filled_storage(channels=3):
         frames, _ = storage.inbox(step)
         frames[:] = rng.integers(0, 256, frames.shape)
         if step:
-            storage.record(step - 1, slice(None), np.zeros(2), np.zeros(2, bool), {})
+            storage.record(step - 1, slice(None), np.zeros(2), np.zeros(2, bool), {}, {})
     return storage
 
 
@@ -145,7 +146,7 @@ def test_the_first_frame_fills_what_lies_before_it():
     for step, value in enumerate((10, 20, 30)):
         storage.inbox(step)[0][:] = value
         if step:
-            storage.record(step - 1, slice(None), np.zeros(1), np.zeros(1, bool), {})
+            storage.record(step - 1, slice(None), np.zeros(1), np.zeros(1, bool), {}, {})
     stacks = [storage.observation(step).flatten().tolist() for step in range(3)]
     assert stacks == [[10, 10, 10, 10], [10, 10, 10, 20], [10, 10, 20, 30]]
 
@@ -155,7 +156,7 @@ def test_a_stack_never_reaches_across_an_episodes_start():
     for step, value in enumerate((10, 20, 30, 40)):
         storage.inbox(step)[0][:] = value
         if step:  # the episode ends with the step that leads to 30
-            storage.record(step - 1, slice(None), np.zeros(1), np.array([step == 2]), {})
+            storage.record(step - 1, slice(None), np.zeros(1), np.array([step == 2]), {}, {})
     stacks = [storage.observation(step).flatten().tolist() for step in (1, 2, 3)]
     assert stacks == [[10, 10, 10, 20], [30, 30, 30, 30], [30, 30, 30, 40]]
 
@@ -163,17 +164,18 @@ def test_a_stack_never_reaches_across_an_episodes_start():
 def test_a_final_stack_ends_in_the_frame_that_the_limit_cut_off():
     storage = RolloutStorage(2, 1, (1, 1, 1))
     storage.inbox(0)[0][:], storage.inbox(1)[0][:], storage.inbox(2)[0][:] = 10, 20, 99
-    storage.record(0, slice(None), np.zeros(1), np.array([False]), {})
-    final = {0: np.full((1, 1, 1), 30, np.uint8)}
-    storage.record(1, slice(None), np.zeros(1), np.array([True]), final)
+    storage.record(0, slice(None), np.zeros(1), np.array([False]), {}, {})
+    final, mask = {0: np.full((1, 1, 1), 30, np.uint8)}, {0: np.full((1, 1), 1, np.uint8)}
+    storage.record(1, slice(None), np.zeros(1), np.array([True]), final, mask)
     assert storage.final_stacks().flatten().tolist() == [10, 10, 20, 30]
+    assert storage.final_masks().tolist() == [[[1]]]
     assert storage.observation(2).flatten().tolist() == [99, 99, 99, 99]
 
 
 def test_final_frames_know_their_lane_in_the_whole_storage():
     storage = RolloutStorage(1, 4, (2, 2, 1))
-    final = {1: np.zeros((2, 2, 1), np.uint8)}
-    storage.record(0, slice(2, 4), np.zeros(2), np.array([False, True]), final)
+    final, mask = {1: np.zeros((2, 2, 1), np.uint8)}, {1: np.zeros((2, 2), np.uint8)}
+    storage.record(0, slice(2, 4), np.zeros(2), np.array([False, True]), final, mask)
     assert [(f.step, f.lane) for f in storage.final_frames] == [(0, 3)]
 
 

@@ -7,7 +7,8 @@ import torch
 from rl_attn.attention import grad_cam, iou, pointing_game, upsample
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.evaluate import FrameSampler, load
-from rl_attn.rl.play import MEASURES, Played, evaluation_seeds, summarize
+from rl_attn.rl.methods import Method
+from rl_attn.rl.play import MEASURES, Played, Player, evaluation_seeds, summarize
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,24 @@ def test_episodes_do_not_depend_on_the_number_of_lanes(player, episodes):
         assert one.length == other.length
         assert one.episode_return == other.episode_return
         np.testing.assert_allclose(one.iou, other.iou, atol=1e-4)
+
+
+def test_the_agent_is_shown_what_its_method_shows(player):
+    """A gate or a mask acts in an evaluation as it did in training; the measures' masks stay."""
+
+    class Blind(Method):
+        def observe(self, stacks, masks, phase):
+            assert phase == "evaluate"
+            return torch.zeros_like(stacks)
+
+    seen = []
+
+    def look(moment):
+        seen.append((moment.stacks.any().item(), moment.frames.any(), moment.output.value.item()))
+
+    Player(player.agent, player.settings, Blind()).play(1, evaluation_seeds(1), look=look)
+    assert {(stacks, bool(frames)) for stacks, frames, _ in seen} == {(False, True)}
+    assert len({value for _, _, value in seen}) == 1  # every frame looks the same to it
 
 
 def test_returns_and_lengths_are_those_of_the_game(player, episodes):

@@ -38,7 +38,8 @@ def test_a_cut_off_episode_is_bootstrapped_with_its_last_frame(trainer):
     try:
         storage.dones[7, 1] = True
         without, _ = trainer.learner.advantages(storage)
-        storage.record(7, slice(1, 2), storage.rewards[7, 1:2], np.array([True]), {0: frame})
+        final = {0: frame}, {0: frame[..., 0]}
+        storage.record(7, slice(1, 2), storage.rewards[7, 1:2], np.array([True]), *final)
         with_frame, _ = trainer.learner.advantages(storage)
         with torch.no_grad():
             value = trainer.agent(storage.final_stacks()[-1:]).value.item()
