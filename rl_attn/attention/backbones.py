@@ -9,6 +9,7 @@ gradient is exactly zero.
 from collections.abc import Callable
 from difflib import get_close_matches
 
+import torch
 from torch import nn
 
 #: Field of the model's own output instead of a layer's: our agents return their feature maps.
@@ -74,7 +75,10 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
     model = unwrapped(model)
     names = [name for name, _ in model.named_modules() if name]
     if layer in names:
-        return model.get_submodule(layer)
+        found = model.get_submodule(layer)
+        for module in (*ancestors(model, layer), found):
+            _refuse_without_hooks(module)
+        return found
     close = get_close_matches(layer, names, n=5, cutoff=0.4)
     close += [name for name in names if name.endswith(f".{layer}")][: 5 - len(close)]
     choices = close or [name for name, _ in model.named_children()]
@@ -85,6 +89,21 @@ def find_layer(model: nn.Module, layer: str) -> nn.Module:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network inside DataParallel or DistributedDataParallel."""
+    """The network inside DataParallel or DistributedDataParallel; an error for a compiled one."""
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    return model.module if isinstance(model, wrappers) else model
+    model = model.module if isinstance(model, wrappers) else model
+    _refuse_without_hooks(model)
+    return model
+
+
+def _refuse_without_hooks(module: nn.Module) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise TypeError(
+            "a scripted or traced model does not call its layers one by one, and none can be "
+            "tapped; tap the model that it was made from"
+        )
+    if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+        raise TypeError(
+            "a compiled model does not call the hooks of its layers and has no second derivative; "
+            "tap and run the model as it was before, of torch.compile(model) its _orig_mod"
+        )

@@ -11,11 +11,12 @@ BatchNorm between features and score would break that.
 Letters: B samples, K channels, h x w cells of the feature maps, H x W pixels of the image.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import CheckpointError
 
 from rl_attn.attention.cells import Cells, interpolation, lines
 
@@ -94,10 +95,26 @@ def gradient_of(
             ".squeeze(1)"
         )
     source = features if shift is None else shift
-    (gradient,) = torch.autograd.grad(
-        score.sum(), source, create_graph=second_order, retain_graph=True
-    )
+    for name, tensor in (("score has", score), ("features have", source)):
+        if not tensor.requires_grad:
+            raise RuntimeError(
+                f"the {name} no graph: run the forward with gradients enabled, not in no_grad, "
+                "inference_mode, a reentrant checkpoint or a quantised model"
+            )
+    (gradient,) = differentiate(score.sum(), source, create_graph=second_order, retain_graph=True)
     return full(gradient)
+
+
+def differentiate(*args: Any, **options: Any) -> tuple[Tensor, ...]:
+    """`torch.autograd.grad`, whose failure under gradient checkpointing names its remedy."""
+    try:
+        return torch.autograd.grad(*args, **options)
+    except CheckpointError as error:
+        raise RuntimeError(
+            "gradient checkpointing recomputed other tensors than the forward had; where attention "
+            "is recomputed, since a tap chose its backend in the forward alone, run the forward "
+            "and every backward inside differentiable_attention()"
+        ) from error
 
 
 def finish(

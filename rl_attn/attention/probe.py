@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rl_attn.attention.maps import full
+from rl_attn.attention.maps import differentiate, full
 from rl_attn.attention.taps import tap
 
 
@@ -21,7 +21,7 @@ class Probe(NamedTuple):
         if not score.requires_grad:
             return torch.zeros_like(self.features)
         options = {"allow_unused": True, "materialize_grads": True, "create_graph": twice}
-        return torch.autograd.grad(score, self.features, retain_graph=True, **options)[0]
+        return differentiate(score, self.features, retain_graph=True, **options)[0]
 
     def evidence(self, twice: bool) -> Tensor:
         """The signed Grad-CAM map before ReLU and normalisation, (B, h, w)."""
@@ -35,7 +35,7 @@ class Probe(NamedTuple):
             return [False] * len(parameters)
         loss = evidence.square().sum()
         options = {"allow_unused": True, "materialize_grads": True, "retain_graph": True}
-        found = torch.autograd.grad(loss, parameters, **options)
+        found = differentiate(loss, parameters, **options)
         return [bool(gradient.any()) for gradient in found]
 
     def without_second_derivative(self) -> str:
@@ -62,6 +62,22 @@ def probe_of(model, batch, layer, score, second_order, options) -> Probe:
     if scores.shape != batch.shape[:1]:
         raise ValueError(f"the score must be (B,), got {tuple(scores.shape)}")
     return Probe(model, layer, features(), scores)
+
+
+def ran_above(model: nn.Module, batch: Tensor, layer: str, kind: str) -> list[str]:
+    """Names of the modules of a kind (its class name in lower case) that run after the layer."""
+    ran: list[str] = []
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+        for name, module in model.named_modules()
+        if name == layer or type(module).__name__.lower() == kind
+    ]
+    try:
+        model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(dict.fromkeys(ran[ran.index(layer) + 1 :] if layer in ran else ran))
 
 
 def _usual_score(output: object) -> Tensor:

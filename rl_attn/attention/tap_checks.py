@@ -6,6 +6,7 @@ one batch, and named with its reason and its remedy. The model is left as it was
 statistics, modes, `.grad` and the random state included.
 """
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from rl_attn.attention.backbones import standard_layer
 from rl_attn.attention.maps import DEAD
-from rl_attn.attention.probe import Probe, probe_of
+from rl_attn.attention.probe import Probe, probe_of, ran_above
 
 
 class Finding(NamedTuple):
@@ -68,7 +69,10 @@ def check_tap(
         if second_order and (message := probe.without_second_derivative()):
             probe = probe_of(model, batch, layer, score, True, options)
             uncured = probe.without_second_derivative()
-            findings.append(_attention(layer, uncured or message, bool(uncured)))
+            if uncured and "attention" not in uncured:
+                findings.append(_no_second_derivative(model, batch, layer, uncured))
+            else:
+                findings.append(_attention(layer, uncured or message, bool(uncured)))
         if not any(finding.fatal for finding in findings):
             findings += _measure(probe, second_order)
     _report(findings, strict)
@@ -85,6 +89,18 @@ def _attention(layer: str, message: str, fatal: bool) -> Finding:
     )
     reason = f"something above {layer!r} cannot be differentiated twice ({message})"
     return Finding("fused attention", reason, remedy, fatal)
+
+
+def _no_second_derivative(model: nn.Module, batch: Tensor, layer: str, message: str) -> Finding:
+    found = re.search(r"aten::(\w+?)(_backward)?\b", message)
+    kind = found[1].strip("_") if found else "an operation"
+    names = ran_above(model, batch, layer, kind.replace("_", ""))
+    where = f" ({', '.join(map(repr, names))})" if names else ""
+    reason = f"{kind}{where} above {layer!r} has no second derivative in torch ({message})"
+    remedy = "make the map with second_order=False, or replace it by what has one" + (
+        ", relu6(x + 3) / 6" if kind == "hardsigmoid" else ""
+    )
+    return Finding("no second derivative", reason, remedy, True)
 
 
 def _measure(probe: Probe, second_order: bool) -> list[Finding]:

@@ -70,8 +70,7 @@ def tap(
         yield features
     finally:
         features.end()
-        for handle in handles:
-            handle.remove()
+        features.detach(handles)
 
 
 def differentiable_attention() -> AbstractContextManager:
@@ -86,27 +85,38 @@ class Features:
         self.model, self.layer, self.second_order = model, layer, second_order
         self.layout, self.prefix, self.grid = shape
         self.maps: Tensor | None = None
-        self.runs, self.version = 0, 0
+        self.called, self.runs, self.version = False, 0, 0
         self.picture: tuple[int, int] | None = None  # (H, W) of the model's input
         self.example: tuple = ()  # its arguments, of the first sample
         self.backends: tuple[bool, ...] = _backends()  # as they were when the forward began
         self.forced = False
+        self.copied: list[dict] = []  # what each deepcopy of the model made of what
 
     def __call__(self) -> Tensor:
         """(B, K, h, w), in the graph of the forward that made them; `cells` says where they lie."""
         if self.maps is None:
-            raise RuntimeError(f"layer {self.layer!r} has not run: call the model inside the tap")
+            raise RuntimeError(self._why_none())
         if self.runs > 1:
             raise RuntimeError(
                 f"layer {self.layer!r} ran {self.runs} times in one forward, and the score depends "
                 "on each of them; tap a layer that runs once, such as the block around it"
             )
-        if self.maps._version != self.version:
+        if _version(self.maps) != self.version:
             raise RuntimeError(
                 f"the output of {self.layer!r} was changed in place after the tap (by "
                 "ReLU(inplace=True) or +=); tap the layer that changed it, or the block around it"
             )
         return self.maps
+
+    def _why_none(self) -> str:
+        if not self.called:
+            return f"layer {self.layer!r} has not run: call the model inside the tap"
+        parts = [name for name, _ in find_layer(self.model, self.layer).named_children()]
+        inside = f"its last part, {f'{self.layer}.{parts[-1]}'!r}" if parts else "one around it"
+        return (
+            f"the forward did not call layer {self.layer!r}, as gradient checkpointing calls a "
+            f"layer's parts instead; tap {inside}"
+        )
 
     @property
     def cells(self) -> Cells:
@@ -128,22 +138,39 @@ class Features:
         return features()
 
     def attach(self) -> list:
-        hooks = [
+        field = self.layer.startswith(OUTPUT)
+        layer = self.model if field else find_layer(self.model, self.layer)
+        return [
             self.model.register_forward_pre_hook(self.begin, with_kwargs=True),
-            self.model.register_forward_hook(lambda *_: self.end(), always_call=True),
+            self.model.register_forward_hook(self.end, always_call=True),
+            layer.register_forward_hook(self.take_field if field else self.take),
         ]
-        if self.layer.startswith(OUTPUT):
-            return [*hooks, self.model.register_forward_hook(self.take_field)]
-        return [*hooks, find_layer(self.model, self.layer).register_forward_hook(self.take)]
+
+    def detach(self, handles: list) -> None:
+        """Remove the hooks, also from copies of the model made meanwhile."""
+        for handle in handles:
+            for hooks in (handle.hooks_dict_ref(), *(ref() for ref in handle.extra_dict_ref)):
+                for copies in self.copied:
+                    copies.get(id(hooks), {}).pop(handle.id, None)
+            handle.remove()
+        self.copied.clear()
+
+    def __deepcopy__(self, memo: dict) -> "Features":
+        """Of the hooks of a copied model: they record for themselves, and go when the tap ends."""
+        self.copied.append(memo)
+        shape = (self.layout, self.prefix, self.grid)
+        return Features(memo.get(id(self.model), self.model), self.layer, shape, self.second_order)
 
     def begin(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+        if _recomputed():
+            return
         self.end()
-        self.maps, self.runs, self.backends = None, 0, _backends()
+        self.maps, self.called, self.runs, self.backends = None, True, 0, _backends()
         self.example = pytree.tree_map(_first_sample, (args, kwargs))
         pictures = (leaf for leaf in pytree.tree_leaves(self.example) if is_picture(leaf))
         self.picture = next((tuple(leaf.shape[2:]) for leaf in pictures), None)
 
-    def end(self) -> None:
+    def end(self, *_: object) -> None:
         if self.forced:
             _set_backends(self.backends)
             self.forced = False
@@ -157,6 +184,11 @@ class Features:
             raise TypeError(
                 f"layer {self.layer!r} returns a {type(output).__name__}, not a tensor; tap a "
                 "layer inside or around it"
+            )
+        if output.is_quantized:
+            raise TypeError(
+                f"layer {self.layer!r} returns quantised numbers, which have no gradient; tap the "
+                "model as it was before it was quantised"
             )
         if any(output is argument for argument in args):  # an identity: others read it as well
             output = output.view_as(output)
@@ -177,7 +209,9 @@ class Features:
     def keep(self, maps: Tensor | None) -> None:
         if not isinstance(maps, Tensor) or maps.ndim != 4:
             raise TypeError(f"{self.layer!r} is no tensor (B, K, h, w) of the model's output")
-        self.maps, self.version, self.runs = maps, maps._version, self.runs + 1
+        if _recomputed():
+            return
+        self.maps, self.version, self.runs = maps, _version(maps), self.runs + 1
         if self.second_order and torch.is_grad_enabled():
             _set_backends(MATH_ALONE)
             self.forced = True
@@ -186,6 +220,16 @@ class Features:
 def _first_sample(argument: object) -> object:
     batched = isinstance(argument, Tensor) and argument.ndim
     return argument[:1].detach() if batched else argument
+
+
+def _recomputed() -> bool:
+    """Whether a backward runs: gradient checkpointing then calls layers again."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _version(maps: Tensor) -> int:
+    """How often a tensor was changed in place; of one of inference_mode nobody counts."""
+    return 0 if maps.is_inference() else maps._version
 
 
 def _backends() -> tuple[bool, ...]:

@@ -114,6 +114,36 @@ def test_attention_that_overrides_the_tap_is_refused():
         check_tap(vit(Stubborn), SMALL)
 
 
+class Gated(nn.Module):
+    """A tap, and above it a gate."""
+
+    def __init__(self, gate):
+        super().__init__()
+        self.early, self.gate = nn.Hardsigmoid(), gate
+        self.layer, self.head = nn.Conv2d(3, 4, 4, stride=4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.layer(self.early(x))
+        return self.head((x * self.gate(x)).mean((2, 3)))
+
+
+class Hard(nn.Module):
+    def forward(self, x):
+        return F.relu6(x + 3) / 6
+
+
+def test_what_has_no_second_derivative_is_named_with_its_place_and_its_remedy():
+    torch.manual_seed(0)
+    findings = found(Gated(nn.Hardsigmoid()), SMALL, layer="layer")
+    finding = findings["no second derivative"]
+    assert "hardsigmoid ('gate') above 'layer'" in finding.reason and finding.fatal
+    assert "second_order=False" in finding.remedy and "relu6(x + 3) / 6" in finding.remedy
+    assert "fused attention" not in findings
+    torch.testing.assert_close(Hard()(SMALL), F.hardsigmoid(SMALL))
+    for cured, options in [(Hard(), {}), (nn.Hardsigmoid(), {"second_order": False})]:
+        assert "no second derivative" not in found(Gated(cured), SMALL, layer="layer", **options)
+
+
 # ---------------------------------------------------------------------- zeros (trap 6)
 
 

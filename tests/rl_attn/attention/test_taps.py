@@ -1,12 +1,17 @@
+import copy
+from contextlib import nullcontext
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 from torchvision.models import VisionTransformer, swin_t
 
 from rl_attn.agents import ActorCritic
-from rl_attn.attention import camal, grad_cam, standard_layer, tap
+from rl_attn.attention import camal, differentiable_attention, grad_cam, standard_layer, tap
 from rl_attn.attention.grids import as_maps, grid_of, layout_of
 
 
@@ -333,13 +338,14 @@ def test_a_wrapped_model_is_tapped_inside(net, pictures):
 # ---------------------------------------------------------------------- errors
 
 
-def test_an_unknown_layer_lists_close_names(net):
+def test_an_unknown_layer_lists_close_names(net, untouched):
     close = r"no layer 'lst'; close names are 'last'"
     with pytest.raises(ValueError, match=close), tap(net, "lst"):
         pass
     parts = r"no layer 'zzzz'; its parts are '(first|stem)'"
     with pytest.raises(ValueError, match=parts), tap(net, "zzzz"):
         pass
+    assert untouched(net)
 
 
 def test_a_network_without_a_standard_tap_lists_its_convolutions(net):
@@ -400,3 +406,137 @@ def test_a_wrapped_backbone_keeps_its_class_token(wrap):
     with tap(net, layer) as bare, tap(whole, name) as wrapped:
         net(x), whole(x)
     assert wrapped().shape == bare().shape == (1, 16, 2, 2)
+
+
+# ---------------------------------------------------------------------- gradient checkpointing
+
+
+class Checkpointed(nn.Module):
+    """Two stages, the second of which may be recomputed part by part in backward."""
+
+    def __init__(self, recompute):
+        super().__init__()
+        torch.manual_seed(0)
+        self.recompute = recompute
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh())
+        self.second = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh())
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.first(x)
+        if self.recompute == "reentrant":
+            x = checkpoint(self.second, x, use_reentrant=True)
+        elif self.recompute:
+            for part in self.second:
+                x = checkpoint(part, x, use_reentrant=False)
+        else:
+            x = self.second(x)
+        return self.fc(x.square().mean((2, 3)))
+
+
+def test_a_checkpointed_layer_has_the_same_map_and_gradients():
+    pictures, found = torch.randn(2, 3, 8, 8), []
+    for recompute in ("", "yes"):
+        model = Checkpointed(recompute)
+        with tap(model, "second.1") as features:  # backward within the tap: hooks hear it again
+            maps = grad_cam(model(pictures)[:, 0], features())
+            camal(maps, torch.ones(2, 8, 8).tril()).mean().backward()
+            assert grad_cam(model(pictures)[:, 0], features()).shape == (2, 8, 8)
+        found.append([maps, *(parameter.grad for parameter in model.parameters())])
+    torch.testing.assert_close(*found)
+
+
+def test_a_layer_whose_parts_alone_are_called_says_so():
+    model = Checkpointed("yes")
+    part = r"did not call layer 'second', .* checkpointing .*; tap its last part, 'second.1'"
+    with tap(model, "second") as features, pytest.raises(RuntimeError, match=part):
+        model(torch.randn(2, 3, 8, 8)), features()
+
+
+class CheckpointedVit(VisionTransformer):
+    def forward(self, x):
+        layers = self.encoder.layers
+        for layer in layers:
+            layer.forward = partial(checkpoint, type(layer).forward, layer, use_reentrant=False)
+        return super().forward(x)
+
+
+def test_recomputed_attention_wants_the_whole_step_in_differentiable_attention():
+    pictures, found = torch.randn(2, 3, 16, 16), []
+    for kind, around in [
+        (VisionTransformer, nullcontext),
+        (CheckpointedVit, differentiable_attention),
+        (CheckpointedVit, nullcontext),
+    ]:
+        torch.manual_seed(0)
+        model = kind(16, 4, 2, 2, 8, 8, num_classes=3)
+        nn.init.normal_(model.heads.head.weight)
+        with around(), tap(model, "encoder.layers.encoder_layer_1.ln_1") as features:
+            score = model(pictures)[:, 0]
+            if len(found) == 2:
+                remedy = r"every backward inside differentiable_attention\(\)"
+                with pytest.raises(RuntimeError, match=remedy):
+                    grad_cam(score, features())
+                return
+            grad_cam(score, features(), dead="signed").square().sum().backward()
+        found.append([parameter.grad for parameter in model.parameters()])
+        torch.testing.assert_close(found[-1], found[0], rtol=1e-3, atol=1e-5)
+
+
+# ---------------------------------------------------------------------- models that cannot
+
+
+@pytest.mark.parametrize("without", [torch.no_grad, torch.inference_mode])
+def test_a_forward_without_gradients_has_features_and_no_map(net, pictures, without):
+    with without(), tap(net, "last") as features:
+        logits = net(pictures)
+    assert len(features()) == 5
+    with pytest.raises(RuntimeError, match=r"the score has no graph.*not in no_grad, inference"):
+        grad_cam(logits[:, 0], features())
+
+
+def test_a_layer_within_a_reentrant_checkpoint_has_no_graph():
+    model = Checkpointed("reentrant")
+    with tap(model, "second.0") as features:
+        logits = model(torch.randn(2, 3, 8, 8))
+    with pytest.raises(RuntimeError, match=r"features have no graph.* a reentrant checkpoint"):
+        grad_cam(logits[:, 0], features())
+
+
+@pytest.mark.filterwarnings("ignore")  # torch is about to give up scripts and quantised tensors
+def test_compiled_scripted_and_quantised_models_are_refused_by_their_names(net, pictures):
+    with pytest.raises(TypeError, match=r"compiled .* its _orig_mod"), tap(torch.compile(net)):
+        pass
+    inside = nn.Sequential(copy.deepcopy(net))
+    inside[0].compile()
+    with pytest.raises(TypeError, match="a compiled model"), tap(inside, "0.last"):
+        pass
+    for graph in (torch.jit.script(net), torch.jit.trace(net, pictures)):
+        for model, layer in [(graph, "last"), (graph, None), (nn.Sequential(graph), "0.last")]:
+            with pytest.raises(TypeError, match="scripted or traced"), tap(model, layer):
+                pass
+
+    class Rounds(nn.Module):
+        def forward(self, x):
+            return torch.quantize_per_tensor(x, 0.1, 0, torch.quint8)
+
+    model = nn.Sequential(Rounds())
+    with tap(model, "0"), pytest.raises(TypeError, match="quantised numbers"):
+        model(pictures)
+
+
+def test_a_model_copied_inside_its_tap_keeps_no_hook(net, pictures, untouched):
+    with tap(net, "last") as features:
+        before = copy.deepcopy(net)
+        logits = net(pictures)
+        maps = features()
+        after, layer = copy.deepcopy(net), copy.deepcopy(net.last)
+        torch.testing.assert_close(after(pictures), logits)
+        before(pictures[:1])
+        assert features() is maps  # the copies' forwards are their own
+    for model in (net, before, after, layer):
+        for module in model.modules():
+            assert not module._forward_hooks and not module._forward_pre_hooks
+            assert not module._forward_hooks_always_called
+            assert not module._forward_pre_hooks_with_kwargs
+    assert torch.backends.cuda.flash_sdp_enabled()
