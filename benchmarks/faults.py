@@ -45,7 +45,7 @@ SMALL = (
 
 
 @dataclass
-class Args:
+class Faults:
     """What faults cost."""
 
     times: int = 3
@@ -61,7 +61,7 @@ class Args:
 class Lab:
     """A scratch folder, and in it the run that nothing disturbs."""
 
-    def __init__(self, folder: Path, args: Args):
+    def __init__(self, folder: Path, args: Faults):
         self.folder, self.chance = folder, random.Random(args.seed)
         self.flags = (*SMALL, f"--total-timesteps={32 * args.updates}")
         self.temporary = folder / "tmp"
@@ -224,7 +224,7 @@ QUICK = ("... while it writes a checkpoint", "the disk is full", "nobody reads i
 
 
 def main() -> int:
-    args = tyro.cli(Args)
+    args = tyro.cli(Faults)
     stop_at_signals()
     if args.quick:
         args.times, args.updates = 1, 3

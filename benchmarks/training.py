@@ -32,7 +32,7 @@ class Training:
     def __init__(self, args: Games, camal: float = 0.0) -> None:
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
-        self.args = settings.AgentSettings(
+        self.args = settings.with_method("camal")(
             env=args.env,
             width=args.width,
             height=args.height,

@@ -36,7 +36,7 @@ def splits():
 @pytest.mark.parametrize(("kind", "region"), [("ring", "ring"), ("ink", "object")])
 def test_targets_are_those_of_learning_to_look(masks, splits, kind, region):
     split = splits["train"][torch.arange(8)]
-    method = method_class("learning-to-look")(region=region)
+    method = method_class("learning-to-look")(region=region, harden=True)
     annotated = resize(method.annotations(split.masks, 0), 32).float() / 255
     expected = method.target(annotated, (10, 10))
     found = masks.targets(kind, masks.Pictures.of(split), None)

@@ -16,7 +16,6 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import rl_attn.attention
-import rl_attn.rl.attention_loss
 from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import UserError
@@ -87,7 +86,7 @@ def test_vanilla_never_computes_attention_in_an_update(tiny, tmp_path, monkeypat
     def refuse(*_, **__):
         raise AssertionError("Vanilla computed an attention map")
 
-    monkeypatch.setattr(rl_attn.rl.attention_loss, "grad_cam", refuse)
+    monkeypatch.setattr(rl_attn.attention, "explain", refuse)
     monkeypatch.setattr(rl_attn.attention, "mask_weights", refuse)
     run = tmp_path / "vanilla"
     args = [*tiny, "--camal", "0", "--total-timesteps", "32", "--run-dir", str(run)]

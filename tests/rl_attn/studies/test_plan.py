@@ -161,7 +161,7 @@ def test_what_is_extended_must_be_there_and_end(tmp_path):
 #: SHA-256 of what the studies stood for before they were written as changes of another.
 EXPANDED = {
     "camal_drl_cpu": "1a448309308d",
-    "camal_busi_cpu": "2b93e7e06740",
+    "camal_busi_cpu": "721f2d86a1d0",
     "learning_to_look_grid_color_cpu": "86272b61275d",
     "learning_to_look_grid_decoy": "39e5242aa51c",
     "learning_to_look_grid_decoy_cpu": "9a710733d08e",
