@@ -101,7 +101,13 @@ def gradient_of(
                 f"the {name} no graph: run the forward with gradients enabled, not in no_grad, "
                 "inference_mode, a reentrant checkpoint or a quantised model"
             )
-    (gradient,) = differentiate(score.sum(), source, create_graph=second_order, retain_graph=True)
+    options = {"create_graph": second_order, "retain_graph": True, "allow_unused": True}
+    (gradient,) = differentiate(score.sum(), source, **options)
+    if gradient is None:
+        raise RuntimeError(
+            "the score does not depend on these features: take both from the same forward, in "
+            "which nothing between them is detached or quantised"
+        )
     return full(gradient)
 
 

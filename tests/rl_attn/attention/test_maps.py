@@ -5,7 +5,7 @@ from captum.attr import LayerGradCam
 from torch import nn
 
 from rl_attn.agents import ActorCritic
-from rl_attn.attention import alpha_beta, camal, grad_cam, mask_weights, normalize, upsample
+from rl_attn.attention import alpha_beta, camal, grad_cam, mask_weights, normalize, tap, upsample
 
 FRAME = (44, 52)  # the agent's feature maps are 2 x 3
 ABOVE = ("hidden.weight", "critic.weight")  # parameters between the tap and the value
@@ -571,3 +571,11 @@ def test_wrong_shapes_are_named(score, features):
     with pytest.raises(ValueError) as error:
         grad_cam(torch.zeros(score) + leaf.sum(), leaf)
     assert str(score) in str(error.value) and str(features) in str(error.value)
+
+
+def test_features_that_the_score_does_not_depend_on_are_refused(net, pictures):
+    with tap(net, "last") as features:
+        logits = net(pictures)
+        net(pictures)
+    with pytest.raises(RuntimeError, match="take both from the same forward"):
+        grad_cam(logits[:, 0], features())
