@@ -160,8 +160,8 @@ def test_learning_to_look_s_wide_masks_have_a_margin_of_a_pixel():
     expected = torch.zeros_like(masks)
     expected[0, 0:3, 2:6] = 255
     method = method_class("learning-to-look")
-    assert torch.equal(method(region="wide").annotations(masks, 0), expected)
-    assert torch.equal(method(region="object").annotations(masks, 0), masks * 255)
+    assert torch.equal(method(region="wide", harden=True).annotations(masks, 0), expected)
+    assert torch.equal(method(region="object", harden=True).annotations(masks, 0), masks * 255)
 
 
 def test_learning_to_look_as_printed_is_another_loss(toy):

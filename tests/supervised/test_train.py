@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 from training import flags_of
 
-from rl_attn.errors import UserError
+from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.run.cli import parse
 from rl_attn.supervised import train
 from rl_attn.supervised.loop import Trainer
@@ -187,7 +187,7 @@ def test_folds_and_masks_from_a_folder(flags, toy, tmp_path):
     for name in ("train", "validation"):
         np.save(tmp_path / f"{name}.npy", toy.splits[name].masks.flip(-1).numpy())
     assert train.main([*flags, "--masks", str(tmp_path)]) == 0
-    config = [*flags[:-1], str(tmp_path / "fold"), "--fold", "1", "--folds", "4", "--epochs", "1"]
+    config = [*flags[:-1], str(tmp_path / "fold"), "--fold", "1", "--folds", "4", "--epochs", "2"]
     assert train.main(config) == 0
 
 
@@ -208,7 +208,7 @@ def test_a_fold_deals_the_masks_of_a_folder_with_their_pictures(toy, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
-    assert train.main([*flags, "--learning-rate", "1e30"]) == 1
+    assert train.main([*flags, "--learning-rate", "1e30"]) == NOT_FINITE
     assert "--learning-rate" in capsys.readouterr().err
 
 
