@@ -61,5 +61,6 @@ def test_a_second_study_in_the_same_folder_is_refused(lab):
 def test_a_run_that_was_killed_before_its_configuration_starts_afresh(lab):
     lab.write(grid=None, seeds=[1])
     (lab.out / "cells" / "s1" / "checkpoints").mkdir(parents=True)
+    (lab.out / "cells" / ".s1.lock").touch()  # by which a study knows its own
     assert lab.run() == 0
     assert lab.starts() == [0]
