@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import rl_attn.attention
 from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
-from rl_attn.errors import UserError
+from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.trainer import State, Trainer
 from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
@@ -254,7 +254,7 @@ def test_a_value_that_is_not_finite_stops_the_run_and_says_where(
         return episodes
 
     monkeypatch.setattr(Trainer, "rollout", poison)
-    assert ppo.main([*tiny, "--total-timesteps", "128", "--run-dir", str(run)]) == 1
+    assert ppo.main([*tiny, "--total-timesteps", "128", "--run-dir", str(run)]) == NOT_FINITE
     message = capsys.readouterr().err
     assert "became nan at step 96, mini-batch 1 of 4" in message
     last = load_checkpoint(latest_checkpoint(run), State)
