@@ -40,7 +40,8 @@ class InputConv2d(nn.Conv2d):
             return super().forward(x)
         grey = x[:, :1]
         if self.weight.stride(1) == 1:  # channels last, which one channel does not tell by itself
-            grey = grey.clone(memory_format=torch.channels_last)
+            rows = grey.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+            grey = rows.permute(0, 3, 1, 2)  # so, since vmap clones no channels_last
         return self._conv_forward(grey, self.weight.sum(1, keepdim=True), self.bias)
 
 

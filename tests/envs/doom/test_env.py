@@ -121,7 +121,7 @@ def test_a_game_that_dies_or_hangs_is_an_error_that_reset_mends(make, fault):
 
 
 def test_bad_settings_are_refused(make):
-    with pytest.raises(ValueError, match="unknown target of DefendLine 'Imp'"):
+    with pytest.raises(ValueError, match="unknown target of DefendLine: 'Imp'"):
         make("DefendLine", targets=["Imp"])
     with pytest.raises(ValueError, match="no resolution 84x84"):
         make("DefendLine", resolution=(84, 84))
