@@ -5,6 +5,7 @@
 A resumed run goes on in the same run there: its id is kept in the run's folder.
 """
 
+import importlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -53,7 +54,8 @@ def tracked(path: Path, config: dict[str, Any]) -> Iterator[None]:
 
 def _wandb() -> Any:
     try:
-        import wandb
+        # By name: an optional package, which the type checker does not have to find.
+        wandb = importlib.import_module("wandb")
     except ImportError:
         raise UserError("--track needs wandb: pip install 'rl-attn[track]'") from None
     return wandb
