@@ -11,12 +11,11 @@ BatchNorm between features and score would break that.
 Letters: B samples, K channels, h x w cells of the feature maps, H x W pixels of the image.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import CheckpointError
 
 from rl_attn.attention.cells import Cells, interpolation, lines
 
@@ -99,28 +98,17 @@ def gradient_of(
         if not tensor.requires_grad:
             raise RuntimeError(
                 f"the {name} no graph: run the forward with gradients enabled, not in no_grad, "
-                "inference_mode, a reentrant checkpoint or a quantised model"
+                "inference_mode, a reentrant checkpoint (take use_reentrant=False) or a quantised "
+                "model"
             )
     options = {"create_graph": second_order, "retain_graph": True, "allow_unused": True}
-    (gradient,) = differentiate(score.sum(), source, **options)
+    (gradient,) = torch.autograd.grad(score.sum(), source, **options)
     if gradient is None:
         raise RuntimeError(
             "the score does not depend on these features: take both from the same forward, in "
             "which nothing between them is detached or quantised"
         )
     return full(gradient)
-
-
-def differentiate(*args: Any, **options: Any) -> tuple[Tensor, ...]:
-    """`torch.autograd.grad`, whose failure under gradient checkpointing names its remedy."""
-    try:
-        return torch.autograd.grad(*args, **options)
-    except CheckpointError as error:
-        raise RuntimeError(
-            "gradient checkpointing recomputed other tensors than the forward had; where attention "
-            "is recomputed, since a tap chose its backend in the forward alone, run the forward "
-            "and every backward inside differentiable_attention()"
-        ) from error
 
 
 def finish(

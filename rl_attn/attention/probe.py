@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rl_attn.attention.maps import differentiate, full
+from rl_attn.attention.maps import full
 from rl_attn.attention.taps import tap
 
 
@@ -21,7 +21,7 @@ class Probe(NamedTuple):
         if not score.requires_grad:
             return torch.zeros_like(self.features)
         options = {"allow_unused": True, "materialize_grads": True, "create_graph": twice}
-        return differentiate(score, self.features, retain_graph=True, **options)[0]
+        return torch.autograd.grad(score, self.features, retain_graph=True, **options)[0]
 
     def evidence(self, twice: bool) -> Tensor:
         """The signed Grad-CAM map before ReLU and normalisation, (B, h, w)."""
@@ -35,7 +35,7 @@ class Probe(NamedTuple):
             return [False] * len(parameters)
         loss = evidence.square().sum()
         options = {"allow_unused": True, "materialize_grads": True, "retain_graph": True}
-        found = differentiate(loss, parameters, **options)
+        found = torch.autograd.grad(loss, parameters, **options)
         return [bool(gradient.any()) for gradient in found]
 
     def without_second_derivative(self) -> str:

@@ -8,11 +8,13 @@ The maps are (B, K, h, w) for every network: class tokens are dropped and channe
 permuted (see `grids.py`). They lie in the graph of the forward, so a loss on a map trains the
 layers below *and*, through second derivatives, the layers above. Fused attention has no second
 derivative (pytorch#116350): from the tapped layer to the end of the forward, and only there, a tap
-has scaled-dot-product attention computed by its MATH backend.
+has scaled-dot-product attention computed by its MATH backend. What gradient checkpointing computes
+again in backward is computed as it was in the forward.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import torch
@@ -24,6 +26,7 @@ from rl_attn.attention.backbones import OUTPUT, ancestors, find_layer, standard_
 from rl_attn.attention.cells import Cells
 from rl_attn.attention.fields import find_cells, is_picture
 from rl_attn.attention.grids import Layout, as_maps, grid_of, layout_of, prefix_of
+from rl_attn.attention.recomputation import in_recomputations, recomputing
 
 _cuda = torch.backends.cuda  # where the switches of all devices are
 #: Each attention backend's state and switch; of the four, MATH alone has a second derivative.
@@ -67,23 +70,35 @@ def tap(
     features = Features(unwrapped(model), layer, (layout, prefix, grid), second_order)
     handles = features.attach()
     try:
-        yield features
+        with in_recomputations(features.again):
+            yield features
     finally:
         features.end()
         features.detach(handles)
 
 
-def differentiable_attention() -> AbstractContextManager:
+@contextmanager
+def differentiable_attention() -> Iterator[None]:
     """Scaled-dot-product attention that can be differentiated twice, for a forward inside."""
-    return sdpa_kernel(SDPBackend.MATH)
+    math = partial(sdpa_kernel, SDPBackend.MATH)
+    with math(), in_recomputations(lambda: math):
+        yield
 
 
 class Features:
     """The maps of the last forward; made by `tap`."""
 
-    def __init__(self, model: nn.Module, layer: str, shape: tuple, second_order: bool):
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str,
+        shape: tuple,
+        second_order: bool,
+        recomputes: bool = False,
+    ):
         self.model, self.layer, self.second_order = model, layer, second_order
-        self.layout, self.prefix, self.grid = shape
+        self.layout, self.prefix, self.grid = self.shape = shape
+        self.recomputes = recomputes  # whether it hears recomputations alone, or forwards alone
         self.maps: Tensor | None = None
         self.called, self.runs, self.version = False, 0, 0
         self.picture: tuple[int, int] | None = None  # (H, W) of the model's input
@@ -111,11 +126,9 @@ class Features:
     def _why_none(self) -> str:
         if not self.called:
             return f"layer {self.layer!r} has not run: call the model inside the tap"
-        parts = [name for name, _ in find_layer(self.model, self.layer).named_children()]
-        inside = f"its last part, {f'{self.layer}.{parts[-1]}'!r}" if parts else "one around it"
         return (
-            f"the forward did not call layer {self.layer!r}, as gradient checkpointing calls a "
-            f"layer's parts instead; tap {inside}"
+            f"the forward did not call layer {self.layer!r}; tap one that it calls, such as its "
+            "last part or the block around it"
         )
 
     @property
@@ -139,7 +152,7 @@ class Features:
 
     def attach(self) -> list:
         field = self.layer.startswith(OUTPUT)
-        layer = self.model if field else find_layer(self.model, self.layer)
+        layer = self.model if field else _last_part(self.model, find_layer(self.model, self.layer))
         return [
             self.model.register_forward_pre_hook(self.begin, with_kwargs=True),
             self.model.register_forward_hook(self.end, always_call=True),
@@ -158,11 +171,34 @@ class Features:
     def __deepcopy__(self, memo: dict) -> "Features":
         """Of the hooks of a copied model: they record for themselves, and go when the tap ends."""
         self.copied.append(memo)
-        shape = (self.layout, self.prefix, self.grid)
-        return Features(memo.get(id(self.model), self.model), self.layer, shape, self.second_order)
+        model = memo.get(id(self.model), self.model)
+        return Features(model, self.layer, self.shape, self.second_order, self.recomputes)
+
+    def again(self) -> Callable[[], AbstractContextManager]:
+        """For a checkpointed region that begins now: what its recomputation runs in, where the
+        hooks of a tap that records nothing do as this one's did."""
+        double = Features(self.model, self.layer, self.shape, self.second_order, recomputes=True)
+        double.picture, backends = self.picture, _backends()
+
+        @contextmanager
+        def context() -> Iterator[None]:
+            before = _backends()
+            _set_backends(backends)
+            handles = double.attach()
+            try:
+                with in_recomputations(double.again):  # regions within the region
+                    yield
+            finally:
+                double.detach(handles)
+                _set_backends(before)
+
+        return context
+
+    def hears(self) -> bool:
+        return recomputing() == self.recomputes
 
     def begin(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
-        if _recomputed():
+        if not self.hears():
             return
         self.end()
         self.maps, self.called, self.runs, self.backends = None, True, 0, _backends()
@@ -176,10 +212,14 @@ class Features:
             self.forced = False
 
     def take_field(self, model: nn.Module, args: tuple, output: object) -> None:
+        if not self.hears():
+            return
         field = self.layer.removeprefix(OUTPUT)
         self.keep(getattr(output, field, None) if not isinstance(output, dict) else output[field])
 
-    def take(self, layer: nn.Module, args: tuple, output: object) -> Tensor:
+    def take(self, layer: nn.Module, args: tuple, output: object) -> Tensor | None:
+        if not self.hears():
+            return None
         if not isinstance(output, Tensor):
             raise TypeError(
                 f"layer {self.layer!r} returns a {type(output).__name__}, not a tensor; tap a "
@@ -194,12 +234,12 @@ class Features:
             output = output.view_as(output)
         if torch.is_grad_enabled() and not output.requires_grad:  # all below is frozen
             output = output.detach().requires_grad_()
-        maps, output = as_maps(output, *self.shape_of(layer, output))
+        maps, output = as_maps(output, *self.shape_of(output))
         self.keep(maps)
         return output
 
-    def shape_of(self, layer: nn.Module, output: Tensor) -> tuple[Layout, int, tuple | None]:
-        around = ancestors(self.model, self.layer)
+    def shape_of(self, output: Tensor) -> tuple[Layout, int, tuple | None]:
+        around, layer = ancestors(self.model, self.layer), self.model.get_submodule(self.layer)
         layout = self.layout or layout_of(around, layer, output, self.picture)
         if layout != "tokens":
             return layout, 0, None
@@ -209,9 +249,8 @@ class Features:
     def keep(self, maps: Tensor | None) -> None:
         if not isinstance(maps, Tensor) or maps.ndim != 4:
             raise TypeError(f"{self.layer!r} is no tensor (B, K, h, w) of the model's output")
-        if _recomputed():
-            return
-        self.maps, self.version, self.runs = maps, _version(maps), self.runs + 1
+        if not self.recomputes:
+            self.maps, self.version, self.runs = maps, _version(maps), self.runs + 1
         if self.second_order and torch.is_grad_enabled():
             _set_backends(MATH_ALONE)
             self.forced = True
@@ -222,9 +261,13 @@ def _first_sample(argument: object) -> object:
     return argument[:1].detach() if batched else argument
 
 
-def _recomputed() -> bool:
-    """Whether a backward runs: gradient checkpointing then calls layers again."""
-    return torch._C._current_graph_task_id() != -1
+def _last_part(model: nn.Module, layer: nn.Module) -> nn.Module:
+    """Of a Sequential its last part, which returns the same: checkpointing may call parts alone."""
+    if type(layer).forward is not nn.Sequential.forward or not len(layer):
+        return layer
+    part = layer[-1]
+    places = [module for _, module in model.named_modules(remove_duplicate=False) if module is part]
+    return _last_part(model, part) if len(places) == 1 else layer
 
 
 def _version(maps: Tensor) -> int:

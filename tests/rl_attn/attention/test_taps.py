@@ -1,5 +1,6 @@
 import copy
-from contextlib import nullcontext
+import gc
+import weakref
 from functools import partial
 
 import pytest
@@ -11,8 +12,16 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models import VisionTransformer, swin_t
 
 from rl_attn.agents import ActorCritic
-from rl_attn.attention import camal, differentiable_attention, grad_cam, standard_layer, tap
+from rl_attn.attention import (
+    camal,
+    differentiable_attention,
+    grad_cam,
+    recomputation,
+    standard_layer,
+    tap,
+)
 from rl_attn.attention.grids import as_maps, grid_of, layout_of
+from rl_attn.attention.taps import _backends
 
 
 def vit(**options):
@@ -411,76 +420,137 @@ def test_a_wrapped_backbone_keeps_its_class_token(wrap):
 # ---------------------------------------------------------------------- gradient checkpointing
 
 
-class Checkpointed(nn.Module):
-    """Two stages, the second of which may be recomputed part by part in backward."""
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.LayerNorm(4), nn.Linear(4, 12), nn.Linear(4, 4)
 
-    def __init__(self, recompute):
+    def forward(self, x):  # (B, N, 4)
+        query, key, value = self.qkv(self.norm(x)).unflatten(2, (3, 4)).unbind(2)
+        mixed = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])
+        return x + self.out(mixed[:, 0])
+
+
+class Blocks(nn.Module):
+    """A transformer whose parts `recomputed` are computed again in backward."""
+
+    def __init__(self, recomputed=(), **options):
         super().__init__()
         torch.manual_seed(0)
-        self.recompute = recompute
-        self.first = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh())
-        self.second = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh())
-        self.fc = nn.Linear(4, 3)
+        self.recomputed, self.options = recomputed, {"use_reentrant": False, **options}
+        self.patches = nn.Conv2d(3, 4, 2, 2)
+        self.blocks = nn.ModuleList(Block() for _ in range(3))
+        self.last = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+        self.head = nn.Linear(4, 3)
+
+    def call(self, name, part, x):
+        return checkpoint(part, x, **self.options) if name in self.recomputed else part(x)
 
     def forward(self, x):
-        x = self.first(x)
-        if self.recompute == "reentrant":
-            x = checkpoint(self.second, x, use_reentrant=True)
-        elif self.recompute:
-            for part in self.second:
-                x = checkpoint(part, x, use_reentrant=False)
-        else:
-            x = self.second(x)
-        return self.fc(x.square().mean((2, 3)))
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        if "all" in self.recomputed:
+            return checkpoint(self.rest, x, **self.options)
+        return self.rest(x)
+
+    def rest(self, x):
+        for i, block in enumerate(self.blocks):
+            x = self.call(i, block, x)
+        for part in self.last:  # as timm's checkpoint_seq does: the Sequential is never called
+            x = self.call("last", part, x)
+        return self.head(x.square().mean(1))
 
 
-def test_a_checkpointed_layer_has_the_same_map_and_gradients():
-    pictures, found = torch.randn(2, 3, 8, 8), []
-    for recompute in ("", "yes"):
-        model = Checkpointed(recompute)
-        with tap(model, "second.1") as features:  # backward within the tap: hooks hear it again
-            maps = grad_cam(model(pictures)[:, 0], features())
-            camal(maps, torch.ones(2, 8, 8).tril()).mean().backward()
-            assert grad_cam(model(pictures)[:, 0], features()).shape == (2, 8, 8)
-        found.append([maps, *(parameter.grad for parameter in model.parameters())])
-    torch.testing.assert_close(*found)
+def step(model, layer, within, second_order=True):
+    """The map and all gradients of a loss on it and on the task, backward in or after the tap."""
+    pictures = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with tap(model, layer, second_order=second_order) as features:
+        logits = model(pictures)
+        if within:
+            return finish_step(model, logits, features, second_order)
+    return finish_step(model, logits, features, second_order)
 
 
-def test_a_layer_whose_parts_alone_are_called_says_so():
-    model = Checkpointed("yes")
-    part = r"did not call layer 'second', .* checkpointing .*; tap its last part, 'second.1'"
-    with tap(model, "second") as features, pytest.raises(RuntimeError, match=part):
+def finish_step(model, logits, features, second_order):
+    backends = _backends()
+    before = features()
+    maps = grad_cam(logits[:, 0], before, dead="signed", second_order=second_order)
+    loss = maps.square().sum() + logits.square().sum()
+    loss.backward()
+    assert features() is before and _backends() == backends
+    return [maps.detach(), *(parameter.grad for parameter in model.parameters())]
+
+
+@pytest.mark.parametrize("within", [True, False])
+@pytest.mark.parametrize("layer", ["blocks.0", "blocks.1", "blocks.1.norm", "blocks.2", "last"])
+@pytest.mark.parametrize("recomputed", [(1,), (2,), (0, 1, 2, "last"), ("all",), ("all", 0, 1)])
+def test_a_tap_and_gradient_checkpointing_give_the_same_map_and_gradients(
+    layer, recomputed, within
+):
+    """The tap on, inside, below and above what is recomputed; regions within regions."""
+    found, expected = step(Blocks(recomputed), layer, within), step(Blocks(), layer, within)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert any(gradient.any() for gradient in expected[1:])
+
+
+def test_a_model_that_is_recomputed_as_a_whole_has_the_same_map_and_gradients():
+    found = []
+    for call in (lambda model, x: model(x), partial(checkpoint, use_reentrant=False)):
+        model = Blocks()
+        with tap(model, "blocks.1") as features:
+            logits = call(model, torch.ones(2, 3, 8, 8).tril())
+        found.append(finish_step(model, logits, features, True))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+def test_without_second_order_a_recomputation_keeps_the_fused_attention():
+    found = [step(Blocks(recomputed), "blocks.0", False, False) for recomputed in ((), (1, 2))]
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_frozen_below_the_tap_is_recomputed_as_it_was():
+    found = []
+    for recomputed in ((), (0, 1, 2)):
+        model = Blocks(recomputed)
+        model.patches.requires_grad_(False), model.blocks[:2].requires_grad_(False)
+        found.append(step(model, "blocks.1", False))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+def test_attention_recomputed_in_backward_is_differentiable_where_the_forward_was():
+    found = []
+    for recomputed in ((), (0, 1, 2)):
+        model = Blocks(recomputed)
+        pictures = torch.ones(2, 3, 8, 8, requires_grad=True)
+        with differentiable_attention():
+            score = model(pictures)[:, 0].sum()
+        (gradient,) = torch.autograd.grad(score, pictures, create_graph=True)
+        gradient.square().sum().backward()
+        found.append([p.grad for p in model.parameters() if p.grad is not None])
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_checkpointed_step_leaves_nothing_behind(within):
+    model = Blocks((0, 1, 2))
+    step(model, "blocks.1", within)
+    assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+    assert torch.utils.checkpoint._CheckpointFrame is not recomputation._Frame
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None  # neither the graph nor its regions are kept
+
+
+def test_reentrant_checkpointing_is_refused_by_name():
+    for layer in ("blocks.0", "blocks.1"):
+        with pytest.raises(RuntimeError, match="use_reentrant=False"):
+            step(Blocks((1,), use_reentrant=True), layer, False)
+
+
+def test_a_layer_that_is_not_called_says_so():
+    model = Blocks()
+    with tap(model, "blocks") as features, pytest.raises(RuntimeError, match="did not call layer"):
         model(torch.randn(2, 3, 8, 8)), features()
-
-
-class CheckpointedVit(VisionTransformer):
-    def forward(self, x):
-        layers = self.encoder.layers
-        for layer in layers:
-            layer.forward = partial(checkpoint, type(layer).forward, layer, use_reentrant=False)
-        return super().forward(x)
-
-
-def test_recomputed_attention_wants_the_whole_step_in_differentiable_attention():
-    pictures, found = torch.randn(2, 3, 16, 16), []
-    for kind, around in [
-        (VisionTransformer, nullcontext),
-        (CheckpointedVit, differentiable_attention),
-        (CheckpointedVit, nullcontext),
-    ]:
-        torch.manual_seed(0)
-        model = kind(16, 4, 2, 2, 8, 8, num_classes=3)
-        nn.init.normal_(model.heads.head.weight)
-        with around(), tap(model, "encoder.layers.encoder_layer_1.ln_1") as features:
-            score = model(pictures)[:, 0]
-            if len(found) == 2:
-                remedy = r"every backward inside differentiable_attention\(\)"
-                with pytest.raises(RuntimeError, match=remedy):
-                    grad_cam(score, features())
-                return
-            grad_cam(score, features(), dead="signed").square().sum().backward()
-        found.append([parameter.grad for parameter in model.parameters()])
-        torch.testing.assert_close(found[-1], found[0], rtol=1e-3, atol=1e-5)
 
 
 # ---------------------------------------------------------------------- models that cannot
@@ -492,14 +562,6 @@ def test_a_forward_without_gradients_has_features_and_no_map(net, pictures, with
         logits = net(pictures)
     assert len(features()) == 5
     with pytest.raises(RuntimeError, match=r"the score has no graph.*not in no_grad, inference"):
-        grad_cam(logits[:, 0], features())
-
-
-def test_a_layer_within_a_reentrant_checkpoint_has_no_graph():
-    model = Checkpointed("reentrant")
-    with tap(model, "second.0") as features:
-        logits = model(torch.randn(2, 3, 8, 8))
-    with pytest.raises(RuntimeError, match=r"features have no graph.* a reentrant checkpoint"):
         grad_cam(logits[:, 0], features())
 
 
