@@ -44,7 +44,7 @@ class RolloutStorage:
         height, width, _ = self.frame_shape
         # S - 1 rows of the past, T observations, and the one after the last step.
         self.frames = self._zeros((stack + num_steps, num_lanes, *self.frame_shape), torch.uint8)
-        self.masks = self._zeros((num_steps + 1, num_lanes, height, width), torch.uint8)
+        self.all_masks = self._zeros((stack + num_steps, num_lanes, height, width), torch.uint8)
         self.actions = self._zeros((num_steps, num_lanes, *action_shape), action_dtype)
         self.log_probs = self._zeros((num_steps, num_lanes), torch.float32)
         self.values = self._zeros((num_steps, num_lanes), torch.float32)
@@ -62,9 +62,14 @@ class RolloutStorage:
         return torch.zeros(shape, dtype=dtype, device=self.device)
 
     @property
+    def masks(self) -> Tensor:
+        """(T + 1, N, H, W), of the observations' newest frames; a view."""
+        return self.all_masks[self.stack - 1 :]
+
+    @property
     def nbytes(self) -> int:
         """Bytes held on the device."""
-        tensors = (self.frames, self.masks, self.actions, self.log_probs, self.values)
+        tensors = (self.frames, self.all_masks, self.actions, self.log_probs, self.values)
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     # ------------------------------------------------------------------ writing
@@ -105,7 +110,7 @@ class RolloutStorage:
     def roll(self) -> None:
         """Make the last observation the first one of the next rollout."""
         self.frames[: self.stack] = self.frames[-self.stack :].clone()
-        self.masks[0] = self.masks[-1]
+        self.all_masks[: self.stack] = self.all_masks[-self.stack :].clone()
         self.age[0] = self.age[-1]
         self.final_frames = []
 
@@ -133,28 +138,47 @@ class RolloutStorage:
         # (B, S*C, H, W); of gray frames the above is a view in another order of memory
         return stacked.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
+    def mask_stacks(self, rows: Tensor) -> Tensor:
+        """uint8 masks (B, S, H, W) of the stacks' frames, oldest first; `rows` as of `stacks`."""
+        flat = self.all_masks.flatten(2).flatten(0, 1)
+        return flat[rows].unflatten(2, self.frame_shape[:2])
+
     def observation(self, step: int, lanes: slice = slice(None)) -> Tensor:
         """The stacks that the policy sees at `step`, (n, S*C, H, W)."""
+        return self.stacks(self._rows_of(step, lanes))
+
+    def observed_masks(self, step: int, lanes: slice = slice(None)) -> Tensor:
+        """The masks of these stacks' frames, (n, S, H, W)."""
+        return self.mask_stacks(self._rows_of(step, lanes))
+
+    def _rows_of(self, step: int, lanes: slice) -> Tensor:
+        """`rows` of one step, (n, S) on the device."""
         if step > self.num_steps:
             raise IndexError(f"step {step} of a rollout of {self.num_steps}")
         age = self.age[step, lanes]
         lane = np.arange(self.num_lanes)[lanes]
         back = np.minimum(np.arange(self.stack)[::-1], age[:, None])
         rows = torch.from_numpy((step + self.stack - 1 - back) * self.num_lanes + lane[:, None])
-        return self.stacks(rows.to(self.device, non_blocking=True))
+        return rows.to(self.device, non_blocking=True)
 
     def final_stacks(self) -> Tensor:
         """Stacks that end in the true last frames of cut-off episodes, (len(final_frames), ...)."""
-        steps = np.array([f.step for f in self.final_frames])
-        lanes = np.array([f.lane for f in self.final_frames])
-        before = self.stacks(self.rows(steps, lanes).to(self.device))
+        before = self.stacks(self._rows_before_final())
         last = np.stack([f.frame for f in self.final_frames])  # (B, H, W, C)
         last = torch.from_numpy(last).to(self.device).permute(0, 3, 1, 2)
         return torch.cat([before[:, last.shape[1] :], last], dim=1)
 
     def final_masks(self) -> Tensor:
-        """Masks of these last frames, (len(final_frames), H, W) uint8."""
-        return torch.from_numpy(np.stack([f.mask for f in self.final_frames])).to(self.device)
+        """Masks of these stacks' frames, (len(final_frames), S, H, W) uint8."""
+        before = self.mask_stacks(self._rows_before_final())
+        last = torch.from_numpy(np.stack([f.mask for f in self.final_frames])).to(self.device)
+        return torch.cat([before[:, 1:], last[:, None]], dim=1)
+
+    def _rows_before_final(self) -> Tensor:
+        """Rows of the stacks that came before the last frames, (len(final_frames), S)."""
+        steps = np.array([f.step for f in self.final_frames])
+        lanes = np.array([f.lane for f in self.final_frames])
+        return self.rows(steps, lanes).to(self.device)
 
 
 def gae(

@@ -14,7 +14,7 @@ class Batch:
     """CleanRL's b_obs, b_actions, b_logprobs, ... at one mini-batch's indices."""
 
     stacks: Tensor  # (B, S*C, H, W) uint8, as the environments gave them
-    masks: Tensor  # (B, H, W) uint8, of the newest frames
+    masks: Tensor  # (B, S, H, W) uint8, of each frame, the newest one's last
     actions: Tensor  # (B, ...), as `heads.Head` has them
     log_probs: Tensor  # (B,), of the policy that acted
     values: Tensor  # (B,), likewise
@@ -22,3 +22,4 @@ class Batch:
     returns: Tensor  # (B,)
     all_advantages: Tensor  # (M,), what advantages are normalised over
     targets: Any = None  # of these samples, from the method's `rollout`
+    shown: Tensor | None = None  # what the method's `observe` made of the stacks

@@ -51,8 +51,8 @@ class Collector:
     def act(self, agent: nn.Module, step: int, group: int) -> None:
         """Sample that group's actions and send them off."""
         lanes, storage = self.envs.group_slice(group), self.storage
-        stacks, masks = storage.observation(step, lanes), storage.masks[step, lanes]
-        output = agent(self.method.observe(stacks, masks, "act"))
+        stacks, masks = storage.observation(step, lanes), storage.observed_masks(step, lanes)
+        output = self.method.act(agent, stacks, masks)
         noise = self.ranks.exponential(output.policy.parameters, self.random)
         actions = output.policy.sample(noise)
         storage.actions[step, lanes] = actions

@@ -231,4 +231,5 @@ def split_lanes(state: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     own = len(lanes["lanes"])
     part = slice(ranks.rank * own, (ranks.rank + 1) * own)
     frames, age = state["frames"][:, part], state["age"][part]
-    return state | {"lanes": lanes, "frames": frames, "age": age}
+    masks = {"masks": state["masks"][:, part]} if "masks" in state else {}
+    return state | {"lanes": lanes, "frames": frames, "age": age} | masks

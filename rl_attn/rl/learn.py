@@ -8,6 +8,7 @@ Letters: T steps, N environments, B samples of a mini-batch.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,7 @@ class Learner:
             for tensor in (storage.actions, storage.log_probs, storage.values, advantages, returns)
         )  # (T*N, ...) each, of all ranks
         rows = storage.rows(slice(0, settings.num_steps), slice(None)).flatten(0, 1)
-        rows, masks = rows.to(storage.device), storage.masks[:-1].flatten(0, 1)
+        rows = rows.to(storage.device)
         targets, taught = self.method.rollout(storage)
         steps: list[dict[str, Entry]] = []
         for _ in range(settings.update_epochs):
@@ -67,7 +68,7 @@ class Learner:
                 mine, local, share = ranks.own(mb_inds, settings.num_envs)
                 batch = Batch(
                     stacks=storage.stacks(rows[local]),
-                    masks=masks[local],
+                    masks=storage.mask_stacks(rows[local]),
                     actions=actions[mine],
                     log_probs=log_probs[mine],
                     values=values[mine],
@@ -88,8 +89,10 @@ class Learner:
     def _step(self, batch: Batch, share: float = 1.0) -> dict[str, Entry]:
         """One mini-batch, or this rank's share of it: losses, gradients, clipping, Adam."""
         with self.autocast():
-            stacks = self.method.observe(batch.stacks, batch.masks, "learn")
-            output = self.agent(stacks, shift=self.method.attends)
+            shown = self.method.observe(batch.stacks, batch.masks, "learn")
+            output = self.agent(shown, shift=self.method.attends)
+            output = self.method.judged(output, batch.stacks, batch.masks)
+        batch = replace(batch, shown=shown)
         loss, logged = ppo_loss(output, batch, self.settings)
         extra, more = self.method.loss(self.agent, output, batch)
         losses = [loss] if extra is None else [loss, extra]
@@ -122,15 +125,15 @@ class Learner:
         rewards = torch.from_numpy(storage.rewards).to(storage.device, copy=True)
         dones = torch.from_numpy(storage.dones).to(storage.device)
         with self.autocast():
-            last = self.method.observe(
-                storage.observation(settings.num_steps), storage.masks[-1], "act"
-            )
-            next_value = self.agent(last).value
+            last = settings.num_steps
+            stacks, masks = storage.observation(last), storage.observed_masks(last)
+            next_value = self.method.act(self.agent, stacks, masks).value
             if storage.final_frames:
                 steps = [f.step for f in storage.final_frames]
                 lanes = [f.lane for f in storage.final_frames]
-                final = self.method.observe(storage.final_stacks(), storage.final_masks(), "act")
-                rewards[steps, lanes] += settings.gamma * self.agent(final).value
+                stacks, masks = storage.final_stacks(), storage.final_masks()
+                final = self.method.act(self.agent, stacks, masks).value
+                rewards[steps, lanes] += settings.gamma * final
         advantages = gae(
             rewards, storage.values, dones, next_value, settings.gamma, settings.gae_lambda
         )

@@ -36,7 +36,7 @@ def showing(
     """The method as it was trained, if it decides what the agent is shown; others are not needed
     (and a teacher's model takes long to load)."""
     method = method_of(settings)
-    if type(method).observe is Method.observe:
+    if not method.shows:
         return None
     random = torch.Generator(device).manual_seed(settings.seed)
     method.context = Context(agent, settings, device, ALONE, random)

@@ -104,7 +104,7 @@ def play(
         stacks = storage.observation(0)
         if observe:
             with torch.no_grad():
-                stacks = observe(stacks, storage.masks[0], "evaluate")
+                stacks = observe(stacks, storage.observed_masks(0), "evaluate")
         maps, output = attention_maps(agent, stacks, target, attention=attention)
         moment = _observe(storage, stacks, maps, output, current, random)
         _measure(moment, maps, results)

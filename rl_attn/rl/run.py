@@ -86,6 +86,7 @@ def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
         args.attention_target,
         max(1, 64 // ranks.size),
         args.attention,
+        trainer.method.observe,
     )
     due = args.picture_interval and (update == 1 or update % args.picture_interval == 0)
     if log is not None and due:

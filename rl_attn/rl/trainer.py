@@ -5,7 +5,7 @@ loss (`methods/`); this file puts them together, and saves and restores them.
 """
 
 from collections import deque
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class State(TypedDict):
     random: Tensor  # of the generator on the device
     lanes: dict[str, Any]
     frames: Tensor  # (frame_stack, N, H, W, C) uint8
+    masks: NotRequired[Tensor]  # (frame_stack, N, H, W) uint8; older versions kept none
     age: Tensor  # (N,)
     global_step: int
     returns: list[float]
@@ -53,7 +54,9 @@ class Trainer:
             self.agent.compile_layers()
         self.random = torch.Generator(device).manual_seed(args.seed)
         self.method = method_of(args)
-        self.method.context = Context(self.agent, args, device, ranks, torch.Generator(device))
+        self.method.context = Context(
+            self.agent, args, device, ranks, torch.Generator(device), self.autocast
+        )
         self.method.prepare()
         self.module = self.method.module()
         if self.module is not None:
@@ -135,6 +138,7 @@ class Trainer:
             "random": self.random.get_state(),
             "lanes": lanes,
             "frames": ranks.all_lanes(storage.frames[:first]),
+            "masks": ranks.all_lanes(storage.all_masks[:first]),
             "age": ranks.all_lanes(torch.from_numpy(storage.age[:1]))[0],
             "global_step": self.global_step,
             "returns": list(self.returns),
@@ -159,6 +163,9 @@ class Trainer:
         storage = self.storage
         frames = storage.frames[: self.args.frame_stack]
         frames.copy_(state["frames"].view_as(frames))
+        if "masks" in state:
+            masks = storage.all_masks[: self.args.frame_stack]
+            masks.copy_(state["masks"].view_as(masks))
         storage.age[0] = state["age"].cpu().numpy()
         try:
             self.envs.load_state_dict(state["lanes"], *storage.inbox(0))
@@ -174,8 +181,8 @@ def make_agent(args: AgentSettings) -> nn.Module:
     environment = find(args)
     height, width, channels = environment.frame_shape
     kind = NETWORKS.find(args.network)
-    in_channels, actions = args.frame_stack * channels, environment.action_space
-    return kind(in_channels, (height, width), actions, args.tap)
+    in_channels = method_of(args).channels(channels, args.frame_stack)
+    return kind(in_channels, (height, width), environment.action_space, args.tap)
 
 
 def load_agent(agent: nn.Module, state: dict[str, Tensor]) -> None:

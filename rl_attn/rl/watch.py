@@ -1,5 +1,6 @@
 """A look at what the agent attends to while it trains, CAMAL or not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from rl_attn.agents import Network, Output, RolloutStorage
 from rl_attn.agents.heads import Categorical
 from rl_attn.attention import Attention, Seen, explain, iou
 from rl_attn.pictures import grid, side_by_side
+from rl_attn.rl.methods import Phase
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,21 @@ def attention_sample(
     target: str,
     size: int = 64,
     attention: str = "grad-cam",
+    observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
 ) -> AttentionSample:
-    """Attention on up to `size` observations, spread evenly over the rollout."""
+    """Attention on up to `size` observations, spread evenly over the rollout.
+
+    Args:
+        observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
+    """
     total = storage.num_steps * storage.num_lanes
     chosen = np.linspace(0, total - 1, min(size, total)).astype(np.int64)
     steps, lanes = np.divmod(chosen, storage.num_lanes)
-    stacks = storage.stacks(storage.rows(steps, lanes).to(storage.device))
+    rows = storage.rows(steps, lanes).to(storage.device)
+    stacks = storage.stacks(rows)
+    if observe:
+        with torch.no_grad():
+            stacks = observe(stacks, storage.mask_stacks(rows), "evaluate")
     maps, _ = attention_maps(agent, stacks, target, storage.actions[steps, lanes], attention)
     masks = storage.masks[steps, lanes]
     full = maps.upsample(tuple(masks.shape[1:]))

@@ -24,7 +24,6 @@ class PlainLanes:
         self.lanes = [deque(maxlen=stack) for _ in range(num_lanes)]
         self.ages = [0] * num_lanes
         self.ages_at_truncation = set()
-        self.masks = np.zeros((num_lanes, *frame_shape[:2]), np.uint8)
         for lane in range(num_lanes):
             self.begin(lane)
 
@@ -34,7 +33,6 @@ class PlainLanes:
     def begin(self, lane):
         self.lanes[lane].extend([self.frame()] * self.stack)
         self.ages[lane] = 0
-        self.masks[lane] = self.rng.integers(0, 2, self.shape[:2], np.uint8)
 
     def step(self, lanes):
         """Rewards, dones and final frames of some lanes, and the true final stacks."""
@@ -55,8 +53,12 @@ class PlainLanes:
             else:
                 self.lanes[lane].append(frame)
                 self.ages[lane] += 1
-                self.masks[lane] = self.rng.integers(0, 2, self.shape[:2], np.uint8)
         return self.rng.random(n).astype(np.float32), ends, final_frames, final_stacks
+
+    @property
+    def masks(self):
+        """Each frame's own: a stack of masks is a stack of frames taken modulo 2."""
+        return np.stack([frames[-1][..., 0] % 2 for frames in self.lanes])
 
     def current(self, lane):
         return self.lanes[lane][-1]
@@ -85,7 +87,7 @@ def play_one_rollout(storage, plain, groups):
             for i, lane in enumerate(numbers):
                 frame_inbox[i], mask_inbox[i] = plain.current(lane), plain.masks[lane]
             storage.deliver(step + 1, lanes)
-            final_masks = {i: frame[..., 0] for i, frame in final_frames.items()}
+            final_masks = {i: frame[..., 0] % 2 for i, frame in final_frames.items()}
             storage.record(step, lanes, rewards, dones, final_frames, final_masks)
             finals += final_stacks
             np.testing.assert_array_equal(storage.rewards[step, lanes], rewards)
@@ -117,15 +119,21 @@ def test_stacks_are_those_of_one_deque_a_lane(num_steps, stack, channels, groups
         stacks = storage.stacks(rows.flatten(0, 1).to(storage.device)).cpu().numpy()
         np.testing.assert_array_equal(stacks.reshape(expected.shape), expected)
         np.testing.assert_array_equal(storage.masks.cpu().numpy(), expected_masks)
+        masks = storage.mask_stacks(rows.flatten(0, 1).to(storage.device)).cpu().numpy()
+        np.testing.assert_array_equal(masks, stacks[:, ::channels] % 2)
         for step in range(num_steps + 1):
             same = storage.stacks(rows[step].to(storage.device))
             assert torch.equal(storage.observation(step), same)
         assert len(storage.final_frames) == len(finals)
         if finals:
             np.testing.assert_array_equal(storage.final_stacks().cpu().numpy(), np.stack(finals))
+            masks = storage.final_masks().cpu().numpy()
+            np.testing.assert_array_equal(masks, np.stack(finals)[:, ::channels] % 2)
         storage.roll()
         assert torch.equal(storage.observation(0).cpu(), torch.from_numpy(expected[-1]))
         np.testing.assert_array_equal(storage.masks[0].cpu().numpy(), expected_masks[-1])
+        masks = storage.observed_masks(0).cpu().numpy()
+        np.testing.assert_array_equal(masks, expected[-1][:, ::channels] % 2)
         assert storage.final_frames == []
     assert plain.ages_at_truncation >= set(range(stack))  # cut off at every age that matters
 
@@ -164,11 +172,12 @@ def test_a_stack_never_reaches_across_an_episodes_start():
 def test_a_final_stack_ends_in_the_frame_that_the_limit_cut_off():
     storage = RolloutStorage(2, 1, (1, 1, 1))
     storage.inbox(0)[0][:], storage.inbox(1)[0][:], storage.inbox(2)[0][:] = 10, 20, 99
+    storage.inbox(1)[1][:] = 1
     storage.record(0, slice(None), np.zeros(1), np.array([False]), {}, {})
     final, mask = {0: np.full((1, 1, 1), 30, np.uint8)}, {0: np.full((1, 1), 1, np.uint8)}
     storage.record(1, slice(None), np.zeros(1), np.array([True]), final, mask)
     assert storage.final_stacks().flatten().tolist() == [10, 10, 20, 30]
-    assert storage.final_masks().tolist() == [[[1]]]
+    assert storage.final_masks().flatten().tolist() == [0, 0, 1, 1]
     assert storage.observation(2).flatten().tolist() == [99, 99, 99, 99]
 
 

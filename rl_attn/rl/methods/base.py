@@ -24,6 +24,8 @@ Letters: T steps, N environments, B samples of a mini-batch, S stacked frames, C
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -50,6 +52,8 @@ class Context:
     device: torch.device
     ranks: Ranks
     random: torch.Generator
+    #: Within it, a forward of one's own computes in the run's precision.
+    autocast: Callable[[], AbstractContextManager] = nullcontext
 
 
 @dataclass
@@ -64,6 +68,15 @@ class Method:
         """Whether `loss` makes attention maps: the forward then gives `Output.shift`."""
         return False
 
+    @property
+    def shows(self) -> bool:
+        """Whether `observe` changes anything: an evaluation then needs the method."""
+        return type(self).observe is not Method.observe
+
+    def channels(self, channels: int, stack: int) -> int:
+        """How many channels `observe` gives, for frames of so many and stacks of so many frames."""
+        return stack * channels
+
     def check(self, settings: AgentSettings) -> None:
         """Refuse (UserError) settings that cannot work; called before anything is loaded."""
 
@@ -75,8 +88,24 @@ class Method:
         return None
 
     def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
-        """What the agent is shown of stacks (B, S*C, H, W) uint8 and masks (B, H, W) uint8."""
+        """What the agent is shown: (B, S*C, H, W) in 0..255, or as many channels as `channels` says.
+
+        Args:
+            stacks: (B, S*C, H, W) uint8, the oldest frame first.
+            masks: (B, S, H, W) uint8 in {0, 1}, of each of these frames.
+        """
         return stacks
+
+    def judged(self, output: Output, stacks: Tensor, masks: Tensor) -> Output:
+        """The forward of what is shown; a critic of the method's own replaces its `value` (B,).
+
+        PPO learns from it and bootstraps with it. stacks, masks: as of `observe`.
+        """
+        return output
+
+    def act(self, agent: nn.Module, stacks: Tensor, masks: Tensor, **how: Any) -> Output:
+        """No hook: the agent's forward as it plays, made of those above."""
+        return self.judged(agent(self.observe(stacks, masks, "act"), **how), stacks, masks)
 
     def rollout(self, storage: RolloutStorage) -> tuple[Any, dict[str, float]]:
         """Targets made once a rollout, and what to log of it.
@@ -88,7 +117,8 @@ class Method:
     def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
         """A mini-batch's loss beside PPO's, a scalar, and what to log (see `entries.py`).
 
-        `output` is the forward of `batch.stacks`, as `observe` showed them.
+        `output` is the forward of `batch.shown`, which `observe` made of `batch.stacks`. It is
+        called without autocast: see `Context.autocast`.
         """
         return None, {}
 

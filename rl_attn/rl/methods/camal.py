@@ -95,7 +95,7 @@ class Camal(Method):
         settings = self.context.settings
         attention = explain(
             settings.attention,
-            seen_by(agent, output, batch.stacks, settings.attention_target, batch.actions),
+            seen_by(agent, output, batch.shown, settings.attention_target, batch.actions),
             normalization=self.normalization,
             second_order=self.second_order,
             dead=self.dead_maps,

@@ -32,7 +32,7 @@ def random_stacks(number):
 
 def batch_of(stacks, weights):
     actions, none = torch.zeros(len(stacks), dtype=torch.int64), torch.zeros(len(stacks))
-    return Batch(stacks, none, actions, none, none, none, none, none, targets=weights)
+    return Batch(stacks, none, actions, none, none, none, none, none, targets=weights, shown=stacks)
 
 
 def logged_by(camal, stacks, weights):
