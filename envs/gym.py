@@ -28,6 +28,7 @@ from rl_attn.envs.gym_lane import Ended, GymLane
 from rl_attn.envs.observations import Reader, reader_of
 from rl_attn.envs.protocol import Step
 from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
+from rl_attn.envs.scaling import parse_size
 from rl_attn.envs.seeds import lane_seeds
 from rl_attn.errors import UserError
 
@@ -37,23 +38,29 @@ HANG_TIMEOUT = 120.0
 #: Steps of random play in which a mask must have been set once; and how many are played twice.
 _MASK_STEPS, _REPLAYED = 1000, 40
 
+#: Settings that an environment of gymnasium's has no use for.
+_OF_DOOM = ("targets", "width", "height", "rgb", "frame_skip", "actions", "max_buttons")
+
 
 def gym_environment(settings: EnvSettings) -> Environment:
     """The environment that gymnasium makes of `settings.env`, after a look at how it plays."""
     default = EnvSettings()
-    for field in ("targets", "width", "height", "rgb", "frame_skip"):
+    for field in _OF_DOOM:
         if getattr(settings, field) != getattr(default, field):
             flag = field.replace("_", "-")
             raise UserError(f"--{flag} is for Doom: leave it out, or wrap {settings.env} yourself")
-    environment, start = _look(settings.env, settings.frame_key, settings.mask_key)
+    size = parse_size(settings.frame_size)
+    environment, start = _look(settings.env, settings.frame_key, settings.mask_key, size)
     return environment(start=partial(start, processes=settings.env_processes))
 
 
 @lru_cache
-def _look(name: str, frame_key: str, mask_key: str) -> tuple[Callable[..., Environment], Any]:
+def _look(
+    name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None
+) -> tuple[Callable[..., Environment], Any]:
     """All but the processes of an `Environment`."""
     env = make(name)
-    reader = reader_of(env, name, frame_key, mask_key)
+    reader = reader_of(env, name, frame_key, mask_key, size)
     try:
         replays = _replays(env, name, reader)
         _see_a_mask(env, reader)

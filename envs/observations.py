@@ -8,12 +8,14 @@ channel that comes first is not read as rows, nor a grey level or an object's nu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from rl_attn.envs.scaling import Area
 from rl_attn.errors import UserError, choose
 
 
@@ -24,7 +26,13 @@ class Reader:
     name: str
     frame_key: str
     mask_key: str
-    frame_shape: tuple[int, int, int]  # (H, W, C)
+    given_shape: tuple[int, int, int]  # (H, W, C) of the environment's frames
+    size: tuple[int, int] | None = None  # (h, w) that they are scaled to
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(h, w, C) of what is read."""
+        return (*(self.size or self.given_shape[:2]), self.given_shape[2])
 
     @property
     def mask_shape(self) -> tuple[int, int]:
@@ -33,21 +41,29 @@ class Reader:
     def __call__(self, observation: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """The frame and the mask, which may be views; UserError for another shape or type."""
         frame = np.asarray(observation[self.frame_key])
-        if frame.dtype != np.uint8 or (*frame.shape, 1)[:3] != self.frame_shape:
+        if frame.dtype != np.uint8 or (*frame.shape, 1)[:3] != self.given_shape:
             raise UserError(
                 f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {frame.shape}, not "
-                f"uint8 {self.frame_shape} as its space says: mend the environment"
+                f"uint8 {self.given_shape} as its space says: mend the environment"
             )
-        return frame.reshape(self.frame_shape), self._mask(observation)
+        frame, mask = frame.reshape(self.given_shape), self._mask(observation)
+        if self._area is None:
+            return frame, mask
+        return self._area.frame(frame), self._area.mask(mask)
+
+    @cached_property
+    def _area(self) -> Area | None:
+        given = self.given_shape[:2]
+        return None if self.mask_shape == given else Area(given, self.mask_shape)
 
     def _mask(self, observation: dict[str, Any]) -> np.ndarray:
-        mask = np.asarray(observation[self.mask_key])
-        if mask.size != self.frame_shape[0] * self.frame_shape[1]:
+        mask, size = np.asarray(observation[self.mask_key]), self.given_shape[:2]
+        if mask.size != size[0] * size[1]:
             raise UserError(
                 f"{self.name}: observation[{self.mask_key!r}] has shape {mask.shape}, not "
-                f"{self.mask_shape} as its frames: mend the environment"
+                f"{size} as its frames: mend the environment"
             )
-        mask = mask.reshape(self.mask_shape)
+        mask = mask.reshape(size)
         if mask.dtype == bool:
             return mask.view(np.uint8)
         on = mask != 0
@@ -61,8 +77,17 @@ class Reader:
         return on.view(np.uint8)
 
 
-def reader_of(env: gymnasium.Env, name: str, frame_key: str, mask_key: str) -> Reader:
-    """The reader for its observation space; UserError if that holds no frame or no mask."""
+def reader_of(
+    env: gymnasium.Env,
+    name: str,
+    frame_key: str,
+    mask_key: str,
+    size: tuple[int, int] | None = None,
+) -> Reader:
+    """The reader for its observation space, which scales to that size (H, W).
+
+    UserError if the space holds no frame or no mask.
+    """
     space = env.observation_space
     if not isinstance(space, spaces.Dict):
         raise UserError(
@@ -74,7 +99,8 @@ def reader_of(env: gymnasium.Env, name: str, frame_key: str, mask_key: str) -> R
             choose("key", key, space.keys())
         except UserError as error:
             raise UserError(f"{name}, {flag}: {error}") from None
-    return Reader(name, frame_key, mask_key, _frame_shape(space, name, frame_key, mask_key))
+    shape = _frame_shape(space, name, frame_key, mask_key)
+    return Reader(name, frame_key, mask_key, shape, size)
 
 
 def _frame_shape(space: spaces.Dict, name: str, frame_key: str, mask_key: str) -> tuple[int, ...]:

@@ -21,6 +21,10 @@ class EnvSettings:
     """frame width in pixels (of Doom)"""
     height: Annotated[int, Interval(ge=1, le=8192)] = 120
     """frame height in pixels (of Doom)"""
+    frame_size: str = ""
+    """scale frames and masks by area to width x height pixels, such as 84x84; a pixel of the mask
+    is on where any part of it was. Doom draws at width and height, or the next larger size it has
+    that holds this one. Empty: as they are"""
     rgb: bool = False
     """colour frames instead of gray ones (of Doom)"""
     frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4

@@ -11,6 +11,7 @@ from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.looks import Looks
 from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, Scenario, resolve
 from rl_attn.envs.registry import Environment, EnvSettings
+from rl_attn.envs.scaling import parse_size
 from rl_attn.errors import UserError
 
 
@@ -20,6 +21,7 @@ def doom_environment(settings: EnvSettings) -> Environment:
         "resolution": (settings.width, settings.height),
         "rgb": settings.rgb,
         "frame_skip": settings.frame_skip,
+        "frame_size": parse_size(settings.frame_size),
     }
     try:
         scenario = resolve(

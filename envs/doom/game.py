@@ -30,6 +30,7 @@ from rl_attn.envs.doom.processes import GameProcess
 from rl_attn.envs.doom.scenario_file import FOLDER, check_map, load
 from rl_attn.envs.doom.scenarios import Scenario
 from rl_attn.envs.doom.wad_of_looks import Wardrobe, original_name
+from rl_attn.envs.scaling import Area
 from rl_attn.errors import choose
 
 # What ViZDoom raises when the process of a game has died.
@@ -57,15 +58,38 @@ class GameFault(RuntimeError):
 
 def screen_resolution(resolution: tuple[int, int]) -> vizdoom.ScreenResolution:
     """ViZDoom's constant for (width, height); ValueError with the choices if it has none."""
-    known = {
-        tuple(int(side) for side in name.removeprefix("RES_").split("X")): value
-        for name, value in vizdoom.ScreenResolution.__members__.items()
-    }
+    known = _resolutions()
     if tuple(resolution) not in known:
         choices = ", ".join(f"{width}x{height}" for width, height in sorted(known))
         shown = "x".join(str(side) for side in resolution)
         raise ValueError(f"Doom has no resolution {shown}: choose from {choices}")
     return known[tuple(resolution)]
+
+
+def resolution_for(
+    frame_size: tuple[int, int], least: tuple[int, int] = (160, 120)
+) -> tuple[int, int]:
+    """The smallest (width, height) that Doom has and that holds frames of (height, width).
+
+    least: (width, height) that it holds as well, and whose proportions it has where Doom has such
+    a size: others show another part of the game. ValueError if Doom has none so large.
+    """
+    height, width = (max(sides) for sides in zip(frame_size, least[::-1], strict=True))
+    larger = [size for size in _resolutions() if size[0] >= width and size[1] >= height]
+    if not larger:
+        largest = max(_resolutions(), key=lambda size: size[0] * size[1])
+        raise ValueError(
+            f"Doom draws at most {largest[0]}x{largest[1]}, not frames of {width}x{height}: choose "
+            "a smaller --frame-size"
+        )
+    return min(larger, key=lambda s: (s[0] * least[1] != s[1] * least[0], s[0] * s[1]))
+
+
+def _resolutions() -> dict[tuple[int, int], vizdoom.ScreenResolution]:
+    return {
+        tuple(int(side) for side in name.removeprefix("RES_").split("X")): value
+        for name, value in vizdoom.ScreenResolution.__members__.items()
+    }
 
 
 class Game:
@@ -78,19 +102,28 @@ class Game:
         rgb: bool = False,
         frame_skip: int = 4,
         looks: Sequence[Look] = (),
+        frame_size: tuple[int, int] | None = None,
     ) -> None:
         """`resolution` is (width, height) in pixels, `frame_skip` the tics an action lasts.
 
+        frame_size: (height, width) that frames and masks are scaled to, by area; they are drawn at
+        `resolution`, or the smallest one beyond it that is no smaller than this.
         looks: those that episodes will be played in; another one starts another engine.
         """
         if frame_skip < 1:
             raise ValueError(f"frame_skip is {frame_skip}: it must be at least 1")
         size = screen_resolution(resolution)
+        if frame_size is not None:
+            resolution = resolution_for(frame_size, resolution)
+            size = screen_resolution(resolution)
         width, height = resolution
         self.scenario = scenario
         self.frame_skip = frame_skip
-        self.frame_shape = (height, width, 3 if rgb else 1)
-        self.mask_shape = (height, width)
+        self.screen_shape = (height, width, 3 if rgb else 1)  # as the engine draws
+        self.mask_shape = frame_size or (height, width)
+        self.frame_shape = (*self.mask_shape, self.screen_shape[2])
+        scaled = self.mask_shape != (height, width)
+        self._area = Area((height, width), self.mask_shape) if scaled else None
         self._settings = (scenario, size, rgb)
         self._doom = self._configured(*self._settings)
         self.actions = Actions(self._doom.get_available_buttons(), scenario)
@@ -101,11 +134,11 @@ class Game:
         self.seen: dict[str, str] = {}  # objects in the view so far: name -> category
         self._tics = 0
         # The last frame seen. ViZDoom hands out new arrays for each frame, so keeping is enough.
-        self._screen = np.zeros(self.frame_shape, np.uint8)  # (H, W, C)
-        self._labels = np.zeros(self.mask_shape, np.uint8)  # (H, W)
+        self._screen = np.zeros(self.screen_shape, np.uint8)  # (H, W, C)
+        self._labels = np.zeros((height, width), np.uint8)  # (H, W)
         self._objects: list[vizdoom.Label] = []  # in _labels
         self._values: list[int] = []  # of the targets in _labels
-        self._other = np.empty(self.mask_shape, dtype=bool)
+        self._other = np.empty((height, width), dtype=bool)
         self._process: GameProcess | None = None
         self._launching = False
         self._give_up = threading.Event()
@@ -189,9 +222,19 @@ class Game:
 
     def draw(self, frame: np.ndarray, mask: np.ndarray) -> None:
         """Write the last frame seen and its mask; works after the end of an episode too."""
-        frame[...] = self._screen
+        screen = self._screen
         if self._worn.tint or self._worn.noise:
-            frame[...] = dress(self._screen, self._worn, self._seed, self._tics)
+            screen = dress(screen, self._worn, self._seed, self._tics)
+        if self._area is None:
+            frame[...] = screen
+            self._draw_mask(mask)
+            return
+        whole = np.empty(self._labels.shape, np.uint8)
+        self._draw_mask(whole)
+        frame[...], mask[...] = self._area.frame(screen), self._area.mask(whole)
+
+    def _draw_mask(self, mask: np.ndarray) -> None:
+        """Write the mask, as large as the screen."""
         mask = mask.view(bool)
         if not self._values:
             mask[...] = False
@@ -298,7 +341,7 @@ class Game:
         state = self._doom.get_state()
         if state is None:
             return False
-        self._screen = state.screen_buffer.reshape(self.frame_shape)
+        self._screen = state.screen_buffer.reshape(self.screen_shape)
         self._labels = state.labels_buffer
         if self.scenario.variables:
             self.variables = np.asarray(state.game_variables, np.float32)

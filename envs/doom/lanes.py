@@ -67,6 +67,7 @@ class Lanes:
         hang_timeout: float = 30.0,
         autoreset: AutoresetMode | str = AutoresetMode.SAME_STEP,
         looks: Looks | Iterable[Look] | str | None = None,
+        frame_size: tuple[int, int] | None = None,
     ) -> None:
         """No game is started before `reset`.
 
@@ -80,6 +81,7 @@ class Lanes:
         hang_timeout: seconds that one call to a game may take before the game is killed.
         autoreset: when the episode after one that has ended begins: gymnasium's AutoresetMode.
         looks: of the episodes, one drawn from each episode's seed, such as "train:surfaces,light".
+        frame_size: (height, width) that frames and masks are scaled to, by area.
 
         Raises ValueError for an unknown scenario, target or resolution and for counts that do not
         fit together.
@@ -97,8 +99,9 @@ class Lanes:
         self._listed = episode_seeds is not None
         self.looks = Looks.given(looks)
         given = () if self.looks is None else self.looks.looks
-        games = [Game(self.scenario, resolution, rgb, frame_skip, given) for _ in range(num_lanes)]
-        processes.check_shared_memory(num_lanes, games[0].frame_shape)
+        shape = (resolution, rgb, frame_skip, given, frame_size)
+        games = [Game(self.scenario, *shape) for _ in range(num_lanes)]
+        processes.check_shared_memory(num_lanes, games[0].screen_shape)
         self._settings = _settings(self.scenario.name, frame_skip, games[0], self.looks)
         self.frame_shape = games[0].frame_shape  # (H, W, C)
         self.mask_shape = games[0].mask_shape  # (H, W)
@@ -314,6 +317,8 @@ def _settings(name: str, frame_skip: int, game: Game, looks: Looks | None) -> di
     """What two runs must share for the same seeds and actions to mean the same episode."""
     shape = list(game.frame_shape)
     settings = {"scenario": name, "frame_skip": frame_skip, "frame_shape": shape}
+    if game.screen_shape != game.frame_shape:
+        settings["screen_shape"] = list(game.screen_shape)
     return settings if looks is None else {**settings, "looks": looks.name}
 
 

@@ -8,6 +8,7 @@ from gymnasium import spaces
 from rl_attn.envs.gym import GymLanes, gym_environment
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import EnvSettings, find
+from rl_attn.envs.scaling import Area
 from rl_attn.errors import UserError
 
 SIZE = 8
@@ -228,6 +229,21 @@ def test_keys_can_be_named():
     assert environment.frame_shape == (SIZE, SIZE, 3)
 
 
+def test_frames_and_masks_are_scaled_by_area():
+    name = register("Scaled")
+    seen = []
+    for size in ("", "3x5"):
+        environment = find(EnvSettings(env=name, frame_size=size, env_processes=False))
+        with environment.start(1, seed=3) as lanes:
+            assert lanes.frame_shape == environment.frame_shape
+            seen.append(play(lanes, 3))
+    assert environment.frame_shape == (5, 3, 1)
+    area = Area((SIZE, SIZE), (5, 3))
+    for (frames, masks), (small, small_masks) in zip(seen[0][::3], seen[1][::3], strict=True):
+        np.testing.assert_array_equal(small[0], area.frame(frames[0]))
+        np.testing.assert_array_equal(small_masks[0], area.mask(masks[0]))
+
+
 class Renamed(Counter):
     def see(self):
         return super().see() | {"pixels": np.zeros((SIZE, SIZE, 3), np.uint8), "other": 0}
@@ -284,6 +300,8 @@ def test_what_cannot_be_played_is_refused_in_one_line(kind, arguments, parts):
         ({"env": "no_such_module:Game-v0"}, "no_such_module"),
         ({"env": "gymnasium:NoSuchGame-v0"}, "NoSuchGame"),
         ({"env": "gymnasium:CartPole-v1", "width": 320}, "--width"),
+        ({"env": "gymnasium:CartPole-v1", "actions": "binary"}, "--actions"),
+        ({"env": "gymnasium:CartPole-v1", "frame_size": "0x84"}, "--frame-size"),
         ({"env": "gymnasium:CartPole-v1"}, "observation space"),
         ({"env": "Basik"}, "did you mean"),
     ],

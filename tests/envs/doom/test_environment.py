@@ -4,8 +4,10 @@ import gymnasium
 import numpy as np
 import pytest
 
+from rl_attn.envs.doom.game import resolution_for
 from rl_attn.envs.doom.scenario_file import FOLDER
 from rl_attn.envs.registry import EnvSettings, find
+from rl_attn.envs.scaling import Area
 
 
 def test_a_scenario_file_is_an_environment(tmp_path):
@@ -39,9 +41,42 @@ def test_looks_are_those_of_the_flag():
     assert (frames[0] != frames[1]).mean() > 0.5
 
 
+def test_frames_and_masks_are_scaled_by_area():
+    area, seen = Area((120, 160), (30, 40)), []
+    for size in ("", "40x30"):
+        environment = find(EnvSettings(env="DefendCenter", frame_size=size))
+        with environment.start(num_lanes=1, episode_seeds=[3]) as lanes:
+            frames, masks = (
+                np.zeros((1, *shape), np.uint8) for shape in (lanes.frame_shape, lanes.mask_shape)
+            )
+            assert environment.frame_shape == lanes.frame_shape
+            lanes.reset(frames, masks)
+            for _ in range(5):
+                lanes.step(np.array([1]), frames, masks)
+            seen.append((frames[0], masks[0]))
+    (frame, mask), (small, small_mask) = seen
+    assert small.shape == (30, 40, 1) and small_mask.any()
+    np.testing.assert_array_equal(small, area.frame(frame))
+    np.testing.assert_array_equal(small_mask, area.mask(mask))
+
+
+def test_doom_draws_at_the_next_larger_size_that_it_has():
+    assert resolution_for((84, 84)) == (160, 120)
+    assert resolution_for((120, 160)) == (160, 120)
+    assert resolution_for((121, 84)) == (200, 150)
+    assert resolution_for((84, 84), least=(320, 240)) == (320, 240)
+    assert resolution_for((84, 84), least=(200, 125)) == (200, 125)
+    assert resolution_for((84, 1900)) == (1920, 1080)  # Doom has none of its own proportions
+    small = find(EnvSettings(env="Basic", width=320, height=240, frame_size="84x64"))
+    assert small.frame_shape == (64, 84, 1)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"frame_size": "84"}, "width x height"),
+        ({"frame_size": "4000x4000"}, "at most 1920x1080"),
+        ({"frame_size": "84x84", "width": 161}, "no resolution 161x120"),
         ({"looks": "train:lights"}, "did you mean light"),
         ({"env": "Freedoom2", "looks": "train:light"}, "no WAD of its own"),
         ({"env": "CartPole-v1", "looks": "train:light"}, "leave --looks out"),
