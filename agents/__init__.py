@@ -1,13 +1,13 @@
 """Actor-critics and the rollout storage they learn from."""
 
-from rl_attn.agents.networks import NETWORKS, Network, Output
-from rl_attn.agents.networks.nature import (
-    ActorCritic,
-    Tap,
-    cell_centres,
-    feature_grid,
-)
-from rl_attn.agents.rollout import RolloutStorage, gae
+from typing import TYPE_CHECKING
+
+from rl_attn.lazy import names_of
+
+if TYPE_CHECKING:
+    from rl_attn.agents.networks import NETWORKS, Network, Output
+    from rl_attn.agents.networks.nature import ActorCritic, Tap, cell_centres, feature_grid
+    from rl_attn.agents.rollout import RolloutStorage, gae
 
 __all__ = [
     "NETWORKS",
@@ -20,3 +20,5 @@ __all__ = [
     "feature_grid",
     "gae",
 ]
+
+__getattr__ = names_of(__name__, __file__)

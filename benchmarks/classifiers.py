@@ -18,9 +18,9 @@ from workload import Classifiers
 
 from rl_attn.run.cli import parse
 from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.supervised import train
 from rl_attn.supervised.backbones import parameters_of
 from rl_attn.supervised.data import load
+from rl_attn.supervised.run import build
 from rl_attn.supervised.settings import args_type
 
 
@@ -33,7 +33,7 @@ class Ours:
         flags = ["--method", "learning-to-look", "--data", "decoy-mnist", "--attention-epochs", "0"]
         flags += ["--batch-size", str(args.batch_size), "--ensemble", str(ensemble)]
         flags += ["--device", args.device]
-        self.trainer = train.build(parse(args_type(flags), flags, ""), pick_device(args.device))
+        self.trainer = build(parse(args_type(flags), flags, ""), pick_device(args.device))
         self.note = f"{self.trainer.network.model.__class__.__name__} on {args.device}"
 
     def run(self, count: int) -> float:

@@ -1,9 +1,34 @@
 """Which environment: the flags that several commands share, apart from `envs` and its gymnasium."""
 
+import re
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Interval
+
+from rl_attn.errors import choose
+
+#: The names of `envs.doom.scenarios.SCENARIOS`.
+SCENARIO_NAMES = (
+    "Basic",
+    "DefendLine",
+    "DefendCenter",
+    "TakeCover",
+    "DeadlyCorridor",
+    "HealthGathering",
+    "PredictPosition",
+    "MyWayHome",
+    "SimplerBasic",
+    "RocketBasic",
+    "Learning",
+    "BasicAudio",
+    "BasicNotifications",
+    "HealthGatheringSupreme",
+    "Deathmatch",
+    "Freedoom1",
+    "Freedoom2",
+)
 
 
 @dataclass
@@ -43,3 +68,14 @@ class EnvSettings:
     """what an observation calls the mask of the targets (of gymnasium's environments)"""
     env_processes: bool = True
     """step each environment in a process of its own (of gymnasium's environments)"""
+
+
+def check_name(settings: EnvSettings) -> None:
+    """A UserError for what cannot be the name of an environment; imports none.
+
+    `envs.registry.find` has the last word: --import may have registered others, with gymnasium.
+    """
+    name = settings.env
+    of_gymnasium = ":" in name or re.search(r"-v\d+$", name) or "gymnasium" in sys.modules
+    if not (of_gymnasium or name.lower().endswith(".cfg")):
+        choose("environment", name, SCENARIO_NAMES)

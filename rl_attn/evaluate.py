@@ -9,38 +9,17 @@ included), `evaluation.mp4` (frame, mask and attention side by side) and, with -
 `faithfulness.png`. Intervals are 95 %: mean +- 1.96 standard errors over episodes.
 """
 
-import json
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import matplotlib
-import numpy as np
-import torch
 import tyro
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from rl_attn.attention import MAPS
-from rl_attn.envs.registry import EnvSettings
 from rl_attn.errors import UserError
-from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
-from rl_attn.rl.loading import load
-from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
-from rl_attn.rl.video import VideoWriter
+from rl_attn.map_names import MAPS
 from rl_attn.run.cli import parse, run_command
-from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.files import write_text
-from rl_attn.run.folder import make
 from rl_attn.run.plugins import import_all
 from rl_attn.run.settings import OpenShare, PathText, Positive, Threads
-from rl_attn.statistics import Interval, mean_interval
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 
 @dataclass
@@ -89,101 +68,11 @@ class EvaluationSettings:
     """modules or files that register the environment of model.zip"""
 
 
-class FrameSampler:
-    """Keeps stacks evenly spread over what is played, at most `size`; a `look` for `play`.
-
-    Keeps every stride-th step; when full, drops every second one and doubles the stride.
-    """
-
-    def __init__(self, size: int):
-        self.size, self.stride, self.seen = size, 1, 0
-        self.kept: list[torch.Tensor] = []
-
-    def __call__(self, moment: Moment) -> None:
-        for lane, index in enumerate(moment.episode):
-            if index is None:
-                continue
-            if self.seen % self.stride == 0:
-                self.kept.append(moment.stacks[lane].clone())
-            self.seen += 1
-            if len(self.kept) >= 2 * self.size:
-                self.kept, self.stride = self.kept[::2], self.stride * 2
-
-    def stacks(self) -> torch.Tensor:
-        chosen = np.linspace(0, len(self.kept) - 1, min(self.size, len(self.kept))).astype(int)
-        return torch.stack([self.kept[i] for i in chosen])
-
-
-def closed_loop(
-    player: Player,
-    args: EvaluationSettings,
-    seeds: list[int],
-    undisturbed: list[Played],
-    how: dict[str, Any],
-) -> dict[str, dict[str, Interval]]:
-    """Returns with pixels missing, and their paired difference to the undisturbed episodes."""
-    before = np.array([episode.episode_return for episode in undisturbed])
-    results = {}
-    for mode in ("attended", "random", "outside_mask"):
-        disturb = Removal(mode, args.removed_share)
-        with _bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
-            episodes = player.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
-        after = np.array([episode.episode_return for episode in episodes])
-        results[mode] = {
-            "episode_return": mean_interval(after),
-            "difference": mean_interval(after - before),
-        }
-    return results
-
-
-def draw_curves(curves: Curves, path: Path) -> None:
-    """Four panels: value and policy under removal and insertion, attended against random."""
-    figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), layout="constrained")
-    panels = [(a, m) for a in ("removal", "insertion") for m in ("value", "kl")]
-    for axis, (action, measure) in zip(axes, panels, strict=True):
-        for order, colour in (("attended", "tab:red"), ("random", "tab:gray")):
-            name = f"{action}_{order}_{measure}"
-            label = f"{order} first (area {curves.areas()[name]:.3g})"
-            axis.plot(100 * curves.shares, curves.values[name], color=colour, label=label)
-        verb = "removed" if action == "removal" else "inserted"
-        axis.set_xlabel(f"pixels {verb} (%)")
-        axis.set_title("V(s)" if measure == "value" else "KL from the undisturbed policy")
-        axis.legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
-def report(summary: dict[str, Interval], loops: dict[str, dict[str, Interval]], title: str) -> None:
-    table = Table("", "mean", "95 % interval", title=title)
-    for name, value in summary.items():
-        table.add_row(name.replace("_", " "), f"{value.mean:.3f}", _range(value))
-    for mode, values in loops.items():
-        for name, value in values.items():
-            label = f"{mode.replace('_', ' ')} removed: {name.replace('_', ' ')}"
-            table.add_row(label, f"{value.mean:.3f}", _range(value))
-    Console().print(table)
-
-
-def _range(value: Interval) -> str:
-    return f"{value.low:.3f} .. {value.high:.3f}"
-
-
-class _bar:
-    """`with _bar(text, total) as progress:` shows progress(done) on the terminal."""
-
-    def __init__(self, text: str, total: int):
-        self.bar = Progress(transient=True)
-        self.task = self.bar.add_task(text, total=total)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self.bar.start()
-        return lambda done: self.bar.update(self.task, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-
 def check(args: EvaluationSettings) -> None:
+    """Refuse what cannot work, before anything is loaded."""
+    if args.attention:
+        import_all(args.imports)
+        MAPS.check(args.attention)
     if is_model(args.run):
         if not Path(args.run).is_file():
             raise UserError(f"model {args.run} does not exist")
@@ -200,17 +89,6 @@ def is_model(path: str) -> bool:
     return path.endswith(".zip")
 
 
-def player_of(args: EvaluationSettings, device: torch.device) -> Player:
-    """The agent of a run or of a model.zip, and what it plays."""
-    if not is_model(args.run):
-        return load(Path(args.run), args.checkpoint, device)
-    from rl_attn.rl.sb3_agent import sb3_player
-
-    import_all(args.imports)
-    env = EnvSettings(args.env, args.targets, rgb=args.rgb, frame_skip=args.frame_skip)
-    return sb3_player(Path(args.run), device, env)
-
-
 #: What `main` reads the command line into.
 SETTINGS = EvaluationSettings
 
@@ -218,51 +96,9 @@ SETTINGS = EvaluationSettings
 def main(argv: list[str]) -> int:
     args = parse(EvaluationSettings, argv, "rl-attn evaluate")
     check(args)
-    device = pick_device(args.device)
-    player = player_of(args, device)
-    keep_freed_memory()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    out = Path(args.out or args.run.removesuffix(".zip"))
-    make(out)
-    seeds = evaluation_seeds(args.episodes)
-    target = args.attention_target or player.settings.attention_target
-    attention = args.attention or player.settings.attention
-    MAPS.find(attention)
-    how = {"greedy": args.policy == "greedy", "target": target, "attention": attention}
-    sampler = FrameSampler(args.faithfulness_frames)
-    with ExitStack() as stack:
-        looks = [sampler] if args.faithfulness else []
-        if args.video:
-            fps = player.environment.fps
-            looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))
-        progress = stack.enter_context(_bar("playing", len(seeds)))
-        episodes = player.play(
-            args.num_envs,
-            seeds,
-            look=lambda moment: [look(moment) for look in looks],
-            progress=progress,
-            **how,
-        )
-    summary = summarize(episodes)
-    results: dict[str, Any] = {
-        "arguments": asdict(args),
-        "env": player.settings.env,
-        "summary": {name: value._asdict() for name, value in summary.items()},
-    }
-    if args.faithfulness:
-        curves = frame_curves(player.agent, sampler.stacks(), target, attention=attention)
-        draw_curves(curves, out / "faithfulness.png")
-        results["faithfulness"] = curves.as_dict()
-    loops = closed_loop(player, args, seeds, episodes, how) if args.closed_loop else {}
-    results["closed_loop"] = {
-        mode: {name: value._asdict() for name, value in values.items()}
-        for mode, values in loops.items()
-    }
-    results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
-    write_text(out / "evaluation.json", json.dumps(results, indent=1))
-    report(summary, loops, f"{player.settings.env}, {args.episodes} episodes, {args.policy}")
-    return 0
+    from rl_attn.evaluation import evaluate
+
+    return evaluate(args)
 
 
 if __name__ == "__main__":

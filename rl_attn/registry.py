@@ -7,13 +7,15 @@
 
     MAPS.find("grad-cm")    # UserError: unknown attention map 'grad-cm' (did you mean grad-cam?)
 
-A registry may have a folder, each file of which registers the thing that it is named after. Such a
-file is imported when its name is asked for, so that names are known without importing any of them.
+A registry may say in which modules its things are, or have a folder, each file of which registers
+the thing that it is named after. A module is imported when a name of it is asked for, so that names
+are known, and unknown ones answered, without importing any.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from rl_attn.errors import UserError, choose
@@ -31,17 +33,20 @@ class Registry(dict[str, T]):
         kind: what messages call a thing.
         package: import name of the folder, such as "rl_attn.rl.methods"; its __init__ makes the
             registry, and what its files share is in `base.py`.
+        modules: name -> the module that registers it, in place of a folder.
     """
 
-    def __init__(self, kind: str, package: str | None = None):
+    def __init__(
+        self, kind: str, package: str | None = None, modules: Mapping[str, str] | None = None
+    ):
         super().__init__()
-        self.kind, self.package = kind, package
+        self.kind, self.package, self.modules = kind, package, modules or {}
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorator: enter what it decorates under `name`."""
 
         def enter(thing: T) -> T:
-            foreign = name in self._files() and thing.__module__ != self._module(name)
+            foreign = self._homes().get(name, __name__) not in sys.modules
             if foreign or self.get(name, thing) is not thing:
                 raise UserError(f"two things are registered as {self.kind} {name!r}: rename one")
             self[name] = thing
@@ -50,22 +55,24 @@ class Registry(dict[str, T]):
         return enter
 
     def names(self) -> list[str]:
-        """All of them: those of the folder first, then what was registered elsewhere."""
-        return list(dict.fromkeys([*self._files(), *self]))
+        """All of them: those of the package first, then what was registered elsewhere."""
+        return list(dict.fromkeys([*self._homes(), *self]))
+
+    def check(self, name: str) -> None:
+        """A UserError with a suggestion and the choices for an unknown name; imports nothing."""
+        choose(self.kind, name, self.names())
 
     def find(self, name: str) -> T:
-        """The thing of that name; a UserError with a suggestion and the choices for any other."""
-        choose(self.kind, name, self.names())
+        """The thing of that name; a UserError as `check` has it for any other."""
+        self.check(name)
         if name not in self:
-            importlib.import_module(self._module(name))
+            importlib.import_module(self._homes()[name])
         return self[name]
 
-    def _files(self) -> list[str]:
+    def _homes(self) -> Mapping[str, str]:
+        """Name -> the module that registers it."""
         if self.package is None:
-            return []
+            return self.modules
         path = importlib.import_module(self.package).__path__
-        stems = (module.name for module in pkgutil.iter_modules(path))
-        return [stem.replace("_", "-") for stem in stems if stem != _SHARED]
-
-    def _module(self, name: str) -> str:
-        return f"{self.package}.{name.replace('-', '_')}"
+        stems = [module.name for module in pkgutil.iter_modules(path) if module.name != _SHARED]
+        return {stem.replace("_", "-"): f"{self.package}.{stem}" for stem in stems}

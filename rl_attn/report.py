@@ -15,20 +15,18 @@ flags give the same tables, byte for byte.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
-from rl_attn.reports.analysis import Resampling
-from rl_attn.reports.assemble import assemble
-from rl_attn.reports.collect import collect
-from rl_attn.reports.parts import Plate
-from rl_attn.reports.study import Metric, Study
-from rl_attn.reports.writing import write
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.settings import PathText, Seed, Share
+
+if TYPE_CHECKING:
+    from rl_attn.reports.parts import Plate
+    from rl_attn.reports.study import Study
 
 
 @dataclass
@@ -60,10 +58,12 @@ def check(args: ReportSettings) -> None:
         raise UserError(f"study folder {args.study} does not exist")
 
 
-def selected(study: Study, names: tuple[str, ...]) -> Study:
+def selected(study: "Study", names: tuple[str, ...]) -> "Study":
     """The study with the metrics of these names; as it is where there are none."""
     if not names:
         return study
+    from rl_attn.reports.study import Metric
+
     known = {metric.name: metric for metric in study.metrics}
     for cell in study.cells:
         for name in cell.summary:
@@ -71,7 +71,7 @@ def selected(study: Study, names: tuple[str, ...]) -> Study:
     return replace(study, metrics=[known[choose("metric", n, list(known))] for n in names])
 
 
-def gallery(study: Study, args: ReportSettings) -> list[Plate]:
+def gallery(study: "Study", args: ReportSettings) -> "list[Plate]":
     """Pictures of attention: drawn from agents, or those that other commands left."""
     if not (args.figures and args.attention):
         return []
@@ -91,6 +91,11 @@ SETTINGS = ReportSettings
 def main(argv: list[str]) -> int:
     args = parse(ReportSettings, argv, "rl-attn report")
     check(args)
+    from rl_attn.reports.analysis import Resampling
+    from rl_attn.reports.assemble import assemble
+    from rl_attn.reports.collect import collect
+    from rl_attn.reports.writing import write
+
     study = selected(collect(Path(args.study)), args.metrics)
     pictures = gallery(study, args)
     report = assemble(study, Resampling(args.resamples, args.seed), args.smoothing, pictures)

@@ -45,7 +45,6 @@ except ImportError:
 from rl_attn.agents import Output
 from rl_attn.agents.heads import Categorical
 from rl_attn.attention import (
-    BY_INPUT,
     MAPS,
     Attention,
     Seen,
@@ -159,8 +158,8 @@ class CamalPPO(PPO):
         ):
             if value not in choices:
                 raise ValueError(f"{name} is {value!r}: choose {' or '.join(choices)}")
-        MAPS.find(attention)
-        if attention in BY_INPUT:
+        MAPS.check_trained(attention)
+        if MAPS.kinds[attention] != "features":
             raise ValueError(f"attention is {attention!r}, of pixels: choose a map of features")
         self.camal, self.attention_target, self.attention = camal, attention_target, attention
         self.empty_mask, self.second_order = empty_mask, second_order

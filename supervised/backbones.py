@@ -22,9 +22,7 @@ from torchvision import models
 from rl_attn.attention import standard_layer
 from rl_attn.attention.backbones import find_layer
 from rl_attn.errors import UserError, choose
-
-#: torchvision's names of CAMAL's six (Hundal et al. 2026, Appendix C).
-TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
+from rl_attn.supervised.settings import TORCHVISION
 
 
 class InputConv2d(nn.Conv2d):

@@ -9,7 +9,7 @@ Letters: N pictures of a split, B of a batch, C channels, H x W pixels.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +17,8 @@ from torch import Tensor
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data import DataSet, Split
+from rl_attn.supervised.data.fit import Crop
 from rl_attn.supervised.data.resize import resize_split
-
-Crop = Literal["none", "center", "random"]
 
 
 class Batch(NamedTuple):

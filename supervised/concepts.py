@@ -10,13 +10,11 @@ After Concept Distillation (Gupta et al. 2023), whose concept pictures are not p
 Letters: N pictures, C channels, H x W pixels, K maps of h x w cells, D = K h w.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-What = Literal["context", "colour"]
+from rl_attn.supervised.methods.concept_distillation import What
 
 
 def composite(

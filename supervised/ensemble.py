@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from rl_attn.attention import BY_INPUT, Cells, find_cells
+from rl_attn.attention import MAPS, Cells, find_cells
 from rl_attn.errors import UserError
 from rl_attn.supervised.network import Network, Output
 
@@ -77,7 +77,7 @@ class Ensemble(Network):
         attention: str = "grad-cam",
     ):
         first = models[0]
-        if attention in BY_INPUT:
+        if MAPS.kinds.get(attention) != "features":
             raise UserError(
                 f"--ensemble trains on maps of features, and --attention {attention} is of the "
                 "pixels: run the seeds one by one"

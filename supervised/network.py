@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_attn.attention import (
-    BY_INPUT,
+    MAPS,
     Attention,
     Cells,
     Seen,
@@ -65,7 +65,7 @@ class Network:
         """`attention`: which map is trained and measured, by its name in MAPS; one of the pixels
         where there are no feature maps."""
         self.model, self.layer, self.precision = model, layer, precision
-        if layer is None and attention not in BY_INPUT:
+        if layer is None and MAPS.kinds.get(attention) == "features":
             attention = "input-gradient"
         self.attention = attention
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.

@@ -8,8 +8,9 @@ which several runs can share, and which shows what they are worth.
 import torch
 
 from rl_attn.errors import UserError
-from rl_attn.supervised import masks as beforehand
 from rl_attn.supervised.data import DataSet
+from rl_attn.supervised.labelling import prompts_of, teacher_of
+from rl_attn.supervised.masks import MaskSettings
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.settings import TrainSettings
 from rl_attn.teachers import Taught
@@ -29,7 +30,7 @@ def mask_maker(
             "-m supervised.masks, and take --masks FOLDER"
         )
     chosen = args.mask_teacher
-    asked = beforehand.MaskSettings(
+    asked = MaskSettings(
         data=args.data,
         teacher=chosen.method,
         model=chosen.model,
@@ -42,7 +43,7 @@ def mask_maker(
         foreground=chosen.words,
         background=chosen.background,
     )
-    teacher = beforehand.teacher_of(asked, beforehand.prompts_of(asked, dataset), device)
+    teacher = teacher_of(asked, prompts_of(asked, dataset), device)
 
     def annotated(images: torch.Tensor, labels: torch.Tensor) -> Taught:
         taught = teacher(images, labels)

@@ -21,7 +21,6 @@ Letters: B pictures, C channels, H x W pixels, N masks.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -39,9 +38,8 @@ from rl_attn.attention import (
 )
 from rl_attn.attention.rise import Weigh
 from rl_attn.supervised.evaluation import at_rest
+from rl_attn.supervised.methods.vapl import Scale
 from rl_attn.supervised.network import Network
-
-Scale = Literal["undecided", "max", "clamp"]
 
 #: Pictures a forward, and how many pixels they may have on a CPU: 16 pictures of 224 pixels score a
 #: fifth more masks a second than 64, whose feature maps no cache holds.

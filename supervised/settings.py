@@ -7,20 +7,25 @@ whose paper then gives the defaults (`Method.recipes`).
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
+from rl_attn.map_names import MAPS
 from rl_attn.run.cli import config_of, read_options
 from rl_attn.run.configs import find_config
 from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
 from rl_attn.run.teacher import TeacherSettings
 from rl_attn.run.yaml import load_yaml
-from rl_attn.supervised.batches import Crop
-from rl_attn.supervised.data import LOADERS
-from rl_attn.supervised.data.fit import Fit
+from rl_attn.supervised.data.fit import Crop, Fit
+from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.methods import Method, method_class
+
+#: Backbones for small pictures, and torchvision's names of CAMAL's six (Hundal et al. 2026,
+#: Appendix C): `backbones.py`.
+SMALL = ("lenet", "color-cnn", "decoy-cnn", "rrr-mlp")
+TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
 
 #: The value of --masks for which a vision-language model makes them while training goes on.
 TEACHER = "teacher"
@@ -153,7 +158,8 @@ def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     """The command line for the method and data set that `argv` or its --config names."""
     flat = {**_from_config(argv), **_from_flags(argv)}
     method = method_class(flat.get("method", TrainSettings.method))
-    data = choose("data set", flat.get("data", TrainSettings.data), list(LOADERS))
+    data = flat.get("data", TrainSettings.data)
+    LOADERS.check(data)
     return with_method(method, data)
 
 
@@ -165,9 +171,9 @@ def with_method(method: type[Method], data: str) -> type[TrainSettings]:
     recipe = {**method.recipes.get("", {}), **method.recipes.get(data, {})}
     defaults = {"method": method.name, "data": data, **recipe}
     kinds = {
-        field.name: field.type
+        name: hint
         for kind in (TrainSettings, method)
-        for field in dataclasses.fields(kind)
+        for name, hint in get_type_hints(kind, include_extras=True).items()
     }
     unknown = set(defaults) - set(kinds)
     if unknown:
@@ -187,9 +193,9 @@ def method_of(args: TrainSettings) -> Method:
 def validate(args: TrainSettings) -> None:
     """Refuse what cannot work, before data are loaded."""
     check(args)
-    from rl_attn.attention import MAPS  # torch
-
-    MAPS.find(args.attention)
+    MAPS.check_trained(args.attention)
+    if not args.backbone.startswith("timm:"):
+        choose("backbone", args.backbone, [*SMALL, *TORCHVISION, "timm:NAME"])
     if args.select_every and args.select != "accuracy":
         raise UserError(
             f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "

@@ -23,8 +23,8 @@ from rl_attn.supervised.loop import State
 from rl_attn.supervised.methods.vapl import Vapl
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.prompts import decode, encode
+from rl_attn.supervised.run import build
 from rl_attn.supervised.settings import args_type
-from rl_attn.supervised.train import build
 
 RED, YELLOW = "#e00000", "#ffd800"
 

@@ -12,124 +12,12 @@ and after, and, for `supervised.compare`, the same and its spatial variance as n
 attention/*.npz; with --faithfulness also the deletion and insertion curves, faithfulness.csv.
 """
 
-import json
 import time
 from pathlib import Path
-from statistics import fmean
-from typing import Any
-
-import torch
-from torch import Tensor
 
 from rl_attn.errors import UserError
-from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.cli import parse, run_command
-from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.files import write_text
-from rl_attn.run.folder import create, load_args
-from rl_attn.run.log import RunLog
-from rl_attn.run.loop import Pieces, carry_out
-from rl_attn.run.progress import Progress
-from rl_attn.run.signals import StopRequest, stop_requests
-from rl_attn.supervised.backbones import parameters_of
-from rl_attn.supervised.evaluation import evaluate
-from rl_attn.supervised.faithfulness import faithfulness
-from rl_attn.supervised.loop import State, Trainer
-from rl_attn.supervised.methods import Method
-from rl_attn.supervised.settings import TrainSettings, args_type, method_of, seeds_of, validate
-from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
-from rl_attn.supervised.showing import Sample, save
-from rl_attn.supervised.spatial import save_arrays, spatial_variance
-
-#: What a test split is judged by; its name begins with "test".
-TEST = "test"
-
-
-def epochs(trainer: Trainer, sample: Sample, log: RunLog, stop: StopRequest) -> Pieces:
-    """Epoch after epoch to the end of the run, or until asked to stop in the midst of one."""
-    every = trainer.args.picture_interval
-    while trainer.global_step < trainer.end:
-        started = time.perf_counter()
-        if not trainer.run_epoch(stop):
-            yield trainer.global_step, None
-            return
-        logged = trainer.finish_epoch()
-        logged["times/epoch"] = time.perf_counter() - started
-        step = trainer.global_step
-        log.row(logged, step)
-        if step >= trainer.end or (every and trainer.epoch % every == 0):
-            picture = sample.picture(sample.attention(trainer.network))
-            log.picture("attention/frame_mask_map", picture, step)
-        yield step, logged
-
-
-def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
-    state = {**trainer.state_dict(), "before": before, "global_step": trainer.global_step}
-    save_checkpoint(path, state, trainer.global_step, trainer.args.keep_checkpoints, best=False)
-
-
-def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict[str, Any]:
-    """Take the best network, write evaluation.json and the pictures."""
-    network, best, args = trainer.network, trainer.best, trainer.args
-    trainer.take_best()
-    show(trainer, sample, before, path)
-    runs_: list[dict[str, float]] = [{} for _ in range(network.copies)]
-    for name, batches in trainer.data.splits.items():
-        if name.startswith(TEST):
-            prefix = "" if name == TEST else f"{name}/"
-            own = trainer.method.measures(network, batches, args.seed)
-            for found, values in zip(runs_, evaluate(network, batches), strict=True):
-                found |= {prefix + key: value for key, value in (values | own).items()}
-    for found, values in zip(runs_, further(trainer, path), strict=True):
-        found |= values
-    result = {
-        "summary": {name: summary([run[name] for run in runs_]) for name in runs_[0]},
-        "runs": [{"seed": s, **run} for s, run in zip(seeds_of(args), runs_, strict=True)],
-        "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
-        "selected": {"by": args.select, "on": args.select_on},
-        "parameters": parameters_of(network.model) // network.copies,
-    }
-    write_text(path / "evaluation.json", json.dumps(result, indent=2) + "\n")
-    return result
-
-
-def show(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> None:
-    """Pictures of where the network looked and looks, and the numbers behind them."""
-    folder, after = path / "attention", sample.attention(trainer.network)
-    save(sample.picture(before), folder / "before.png")
-    save(sample.picture(after), folder / "after.png")
-    save(sample.before_and_after(before, after), folder / "before_after.png")
-    save_arrays(folder / "sample.npz", sample.arrays(after))
-    test = trainer.data.splits[TEST]
-    save_arrays(folder / "variance.npz", spatial_variance(trainer.network, test))
-
-
-def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
-    """What else a summary holds of each network: the score that it was selected by, where the
-    method has one of its own (Learning to Look), and its faithfulness."""
-    args, network = trainer.args, trainer.network
-    found: list[dict[str, float]] = [{} for _ in range(network.copies)]
-    own = type(trainer.method).validation_score is not Method.validation_score
-    if own and args.select == "method" and trainer.best:
-        found = [{"selection_score": score} for score in trainer.best["scores"]]
-    if args.faithfulness:
-        curves = faithfulness(network, trainer.data.splits[TEST], args.faithfulness)
-        write_text(path / "faithfulness.csv", curves.table().to_csv(index=False))
-        found[0] |= curves.areas()
-    return found
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    """Mean, and the range of the seeds."""
-    return {"mean": fmean(values), "low": min(values), "high": max(values)}
-
-
-def describe(values: dict[str, float]) -> str:
-    """One line of progress."""
-    words = [f"loss {values['losses/total']:.3f}", f"accuracy {values['validation/accuracy']:.3f}"]
-    if "validation/iou" in values:
-        words.append(f"IoU {values['validation/iou']:.3f}")
-    return "  ".join(words)
+from rl_attn.supervised.settings import TrainSettings, args_type, validate
 
 
 def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
@@ -148,19 +36,11 @@ def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
     config = path / "config.yaml"
     if not config.is_file():
         raise UserError(f"{path} is not a run: it has no config.yaml")
+    from rl_attn.run.folder import load_args  # torch
+
     args = load_args(path, args_type(["--config", str(config)]))
     validate(args)
     return args, path, True
-
-
-def build(args: TrainSettings, device: torch.device) -> Trainer:
-    """Data, network and method, checked; a trainer at its start."""
-    method = method_of(args)
-    data = prepare_data(args, method, read_data(args), device)
-    network = make_network(args, method, data, device)
-    torch.manual_seed(args.seed)
-    extra = fit_method(args, method, network, data)
-    return Trainer(args, method, network, extra, data)
 
 
 def main(argv: list[str]) -> int:
@@ -168,54 +48,9 @@ def main(argv: list[str]) -> int:
     if resumed and (path / "evaluation.json").exists():
         print(f"{path} is finished")
         return 0
-    device = pick_device(args.device)
-    latest = latest_checkpoint(path) if resumed else None
-    state = load_checkpoint(latest, State, device) if latest else None
-    keep_freed_memory()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    trainer = build(args, device)
-    if not resumed:
-        create(path, args)
-    return run(trainer, path, state, resumed)
+    from rl_attn.supervised.run import start
 
-
-def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: bool) -> int:
-    """Train from `state` (None: from the start) to the end; returns the exit status."""
-    args, network = trainer.args, trainer.network
-    sample = Sample(trainer.data.splits[TEST])
-    before = sample.attention(network) if state is None else state["before"].cpu()
-    if state is not None:
-        with fitting(latest_checkpoint(path)):
-            trainer.load_state_dict(state)
-    print(
-        f"{args.method} on {args.data}: {args.backbone} ({parameters_of(network.model):,} "
-        f"parameters, weights: {args.weights}, attention at {network.layer or 'the input'}), "
-        f"{len(trainer.train):,} pictures {trainer.data.size}, {trainer.train.split.images.device} "
-        f"in {network.precision}; tensorboard --logdir {path}",
-        flush=True,
-    )
-    log = RunLog(path, trainer.global_step if resumed else None)
-    with stop_requests() as stop:
-        if state is None:
-            log.picture("attention/frame_mask_map", sample.picture(before), 0)
-        status = carry_out(
-            epochs(trainer, sample, log, stop),
-            stop,
-            Progress(trainer.global_step, trainer.end, describe),
-            lambda: checkpoint(trainer, before, path),
-            interval=args.checkpoint_interval,
-            clock=lambda _: time.monotonic(),
-            again=f"continue with --resume {path}",
-            log=log,
-        )
-    if status != 0:
-        return status
-    result = finish(trainer, sample, before, path)
-    values = "  ".join(f"{k} {v['mean']:.3f}" for k, v in result["summary"].items())
-    chosen = ", ".join(map(str, result["epochs"]))
-    print(f"done: {path}, network of epoch {chosen}: {values}")
-    return 0
+    return start(args, path, resumed)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,16 @@
 places. What a network owes is in `base.py`.
 """
 
-from rl_attn.agents.networks.base import Network, Output
+from typing import TYPE_CHECKING
+
+from rl_attn.lazy import names_of
 from rl_attn.registry import Registry
 
-NETWORKS: Registry[type[Network]] = Registry("network", __name__)
+if TYPE_CHECKING:
+    from rl_attn.agents.networks.base import Network, Output
+
+NETWORKS: Registry[type["Network"]] = Registry("network", __name__)
 
 __all__ = ["NETWORKS", "Network", "Output"]
+
+__getattr__ = names_of(__name__, __file__)

@@ -12,7 +12,7 @@ from rl_attn.attention.controls import (
 )
 from rl_attn.attention.curves import deletion, insertion
 from rl_attn.attention.decomposition import contextual_decomposition
-from rl_attn.attention.explain import BY_INPUT, MAPS, Seen, explain
+from rl_attn.attention.explain import Seen, explain
 from rl_attn.attention.fields import find_cells
 from rl_attn.attention.guided import guided_backpropagation, guided_relus
 from rl_attn.attention.inputs import as_map, class_score, input_gradient, input_x_gradient
@@ -83,9 +83,9 @@ from rl_attn.attention.rise import (
 )
 from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
 from rl_attn.attention.taps import differentiable_attention, tap
+from rl_attn.map_names import MAPS
 
 __all__ = [
-    "BY_INPUT",
     "INDISPENSABLE",
     "MAPS",
     "PIXELS",

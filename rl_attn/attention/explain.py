@@ -34,7 +34,7 @@ from rl_attn.attention.maps import grad_cam
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
 from rl_attn.attention.placed import Attention
 from rl_attn.attention.taps import differentiable_attention
-from rl_attn.registry import Registry
+from rl_attn.map_names import MAPS
 
 #: Forwards of a picture that the maps from many of them take: they are trained through.
 STEPS = 4
@@ -52,17 +52,6 @@ class Seen:
     labels: Tensor | None = None  # (B,)
     images: Tensor | None = None  # (B, C, H, W) of any dtype
     score_of: ScoreOf | None = None  # the score of other, floating-point images
-
-
-Explain = Callable[..., Attention]
-
-MAPS: Registry[Explain] = Registry("attention map")
-
-#: Those of the pixels themselves; all others are of feature maps.
-BY_INPUT = {
-    *("input-gradient", "input-x-gradient", "guided-backpropagation"),
-    *("integrated-gradients", "expected-gradients", "smooth-grad"),
-}
 
 
 def explain(name: str, seen: Seen, **options: Any) -> Attention:
@@ -97,7 +86,7 @@ def _of_input(name: str) -> Callable:
     """A function (score_of, images (B, C, H, W), second_order) -> signed attributions of pixels."""
 
     def enter(attribute: Callable[..., Tensor]) -> Callable:
-        @MAPS.register(name)
+        @MAPS.register(name, kind="pixels")
         def attend(
             seen: Seen, normalization: str = "max", second_order: bool = True, **_: Any
         ) -> Attention:

@@ -17,8 +17,10 @@ from typing import Annotated, Any, Literal
 import tyro
 from annotated_types import Interval
 
-from rl_attn.env_settings import EnvSettings
+from rl_attn.agents.networks import NETWORKS
+from rl_attn.env_settings import EnvSettings, check_name
 from rl_attn.errors import UserError
+from rl_attn.map_names import MAPS
 from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run import plugins
 from rl_attn.run.settings import (
@@ -230,7 +232,7 @@ def validate(args: AgentSettings) -> None:
 
 
 def check_together(args: AgentSettings) -> None:
-    """Refuse values that are right by themselves and do not go together."""
+    """Refuse unknown names, and values that are right by themselves and do not go together."""
     if args.batch_size % args.num_minibatches:
         raise UserError(
             f"--num-envs {args.num_envs} x --num-steps {args.num_steps} = {args.batch_size} steps "
@@ -241,16 +243,16 @@ def check_together(args: AgentSettings) -> None:
             f"--total-timesteps {args.total_timesteps} is less than one rollout of "
             f"{args.batch_size} steps (--num-envs x --num-steps)"
         )
+    check_name(args)
+    MAPS.check_trained(args.attention)
+    NETWORKS.check(args.network)
     method_of(args).check(args)
 
 
 def _validate_agent(args: AgentSettings) -> None:
     """What only torch and the environments can tell."""
-    from rl_attn.agents.networks import NETWORKS
-    from rl_attn.attention import MAPS
     from rl_attn.envs.registry import find
 
-    MAPS.find(args.attention)
     try:
         size = find(args).mask_shape
         NETWORKS.find(args.network).check(size, args.tap, args.compile)

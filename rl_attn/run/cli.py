@@ -157,7 +157,7 @@ def refuse_odd_words(values: Sequence[Any], where: str) -> None:
 def _one_line(panel: str) -> str:
     """tyro's framed message without its frame, its help text and its line breaks."""
     panel = re.sub(r"\x1b\[[0-9;]*m", "", panel)  # colours, on a terminal
-    lines = [re.sub(r"[╭╮╰╯│─]+", " ", line).strip() for line in panel.splitlines()[1:]]
+    lines = [re.sub(r"[╭╮╰╯│─]+|-{5,}", " ", line).strip() for line in panel.splitlines()[1:]]
     lines = [line for line in lines if line]
     ends = ("Argument helptext", "For full helptext")
     cut = next((i for i, line in enumerate(lines) if line.startswith(ends)), len(lines))

@@ -119,7 +119,7 @@ def load_clip(
 def _source(name: str, weights: str) -> tuple[str, str]:
     """What open_clip is asked for: (model, weights)."""
     if name == "doom" or Path(name).is_dir():
-        from rl_attn.teachers.offline import default_folder, is_complete
+        from rl_attn.teachers.offline_training import default_folder, is_complete
 
         folder = default_folder() if name == "doom" else Path(name)
         if name == "doom" and not is_complete(folder):

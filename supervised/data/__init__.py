@@ -7,9 +7,14 @@ data.splits["train"].masks       # uint8 (N, H, W), 255 where attention belongs
 third = fold(data, k=2, folds=10, seed=0)
 """
 
-from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
-from rl_attn.supervised.data.folds import fold
-from rl_attn.supervised.data.registry import LOADERS, load, options_of
+from typing import TYPE_CHECKING
+
+from rl_attn.lazy import names_of
+
+if TYPE_CHECKING:
+    from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
+    from rl_attn.supervised.data.folds import fold
+    from rl_attn.supervised.data.registry import LOADERS, load, options_of
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -21,3 +26,5 @@ __all__ = [
     "load",
     "options_of",
 ]
+
+__getattr__ = names_of(__name__, __file__)

@@ -11,19 +11,19 @@ the choices.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from annotated_types import Interval
-from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, read_options, run_command
-from rl_attn.supervised.data import DataSet, load
-from rl_attn.supervised.data.found import found
-from rl_attn.supervised.data.sheet import contact_sheet
+from rl_attn.supervised.data import LOADERS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rl_attn.supervised.data import DataSet
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,14 @@ def main(argv: list[str]) -> int:
     args = parse(DataSettings, argv, "rl-attn data")
     if args.sheet is not None and not args.sheet.absolute().parent.is_dir():
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
+    LOADERS.check(args.data)
+    from PIL import Image
+    from rich.console import Console
+
+    from rl_attn.supervised.data import load
+    from rl_attn.supervised.data.found import found
+    from rl_attn.supervised.data.sheet import contact_sheet
+
     dataset = load(args.data, args.data_root, **read_options(args.options, "--options"))
     choose("split", args.split, list(dataset.splits))
     print(found(dataset))
@@ -67,8 +75,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def summary(dataset: DataSet) -> Table:
+def summary(dataset: "DataSet") -> "Table":
     """A row for each split."""
+    from rich.table import Table
+
     height, width = dataset.size
     shape = f"{dataset.channels}x{height}x{width}"
     table = Table(

@@ -28,11 +28,13 @@ from rl_attn.supervised.data.duplicates import clusters, representatives
 from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.data.images import is_picture
 from rl_attn.supervised.data.pictures import Picture, read_pictures
+from rl_attn.supervised.data.registry import LOADERS
 
 CLASSES = ("normal", "benign", "malignant")
 FOLDERS = ("busi_256", "busi", "BUSI", "Dataset_BUSI_with_GT", ".")
 
 
+@LOADERS.register("busi")
 def busi(
     root: Path | None = None,
     *,

@@ -36,6 +36,7 @@ from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.grey import INK, Base, grey_pictures, ink
+from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.data.resize import resize_split
 
 Variant = Literal["learning-to-look", "cdep", "repair"]
@@ -56,6 +57,7 @@ def red_to_purple(steps: int = 10) -> Tensor:
     return torch.tensor(palette)
 
 
+@LOADERS.register("color-mnist")
 def color_mnist(
     root: Path | None = None,
     *,

@@ -29,6 +29,7 @@ from torch import Tensor
 from rl_attn.supervised.data.dataset import DataSet, Split
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.grey import INK, Base, grey_pictures, ink
+from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.data.resize import resize_split
 
 Variant = Literal["rrr", "cdep", "learning-to-look"]
@@ -61,6 +62,7 @@ _RECIPES = {
 }
 
 
+@LOADERS.register("decoy-mnist")
 def decoy_mnist(
     root: Path | None = None,
     *,

@@ -11,18 +11,22 @@ beside a letterboxed image does not matter.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:
+    from PIL import Image
 
-from rl_attn.supervised.data.annotations import Annotation
+    from rl_attn.supervised.data.annotations import Annotation
 
 Fit = Literal["letterbox", "crop", "stretch"]
+#: What is cut out of images 8/7 as large: nothing, their centre, or at random in training.
+Crop = Literal["none", "center", "random"]
 
 
 def fitted(image: Image.Image, side: int, fit: Fit, beside: int = 0) -> Image.Image:
     """8-bit, (side, side); `beside` is the level of what is not part of the image."""
+    from PIL import Image
+
     width, height = image.size
     box, size = None, (side, side)
     if fit == "crop":
@@ -42,6 +46,11 @@ def fitted(image: Image.Image, side: int, fit: Fit, beside: int = 0) -> Image.Im
 
 def fitted_annotation(annotation: Annotation, side: int, fit: Fit) -> Annotation:
     """Values and known alike, (side, side)."""
+    import numpy as np
+    from PIL import Image
+
+    from rl_attn.supervised.data.annotations import Annotation
+
     values = np.array(fitted(Image.fromarray(annotation.values), side, fit))
     if annotation.known is None:
         return Annotation(values)

@@ -24,8 +24,10 @@ from rl_attn.supervised.data.deal import dealt
 from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.data.images import Alpha, ImageOptions, Problem, is_picture, named, report
 from rl_attn.supervised.data.pictures import Picture, read_pictures
+from rl_attn.supervised.data.registry import LOADERS
 
 
+@LOADERS.register("masked-folder")
 def masked_folder(
     root: Path | None = None,
     *,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.error import URLError
@@ -28,6 +29,7 @@ from torchvision.datasets import MNIST, FashionMNIST
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split, missing
 from rl_attn.supervised.data.deal import stratified_indices
+from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.data.resize import resize, resize_split
 
 Base = Literal["digits", "mnist", "fashion-mnist"]
@@ -95,6 +97,10 @@ def grey(
         mean=(0.5,),
         std=(0.5,),
     )
+
+
+for _base in BASES:
+    LOADERS.register(_base)(partial(grey, _base))
 
 
 def _digits() -> GreyPictures:

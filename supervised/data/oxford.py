@@ -27,11 +27,13 @@ from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.data.pictures import Picture, read_pictures
+from rl_attn.supervised.data.registry import LOADERS
 
 SEGMENTATIONS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102segmentations.tgz"
 _BLUE = (0, 0, 254)
 
 
+@LOADERS.register("oxford-pets")
 def oxford_pets(
     root: Path | None = None,
     *,
@@ -70,6 +72,7 @@ def oxford_pets(
     return _set("oxford-pets", tuple(parts[0].classes), splits, meaning, notes)
 
 
+@LOADERS.register("oxford-flowers")
 def oxford_flowers(root: Path | None = None, *, size: int = 256, fit: Fit = "letterbox") -> DataSet:
     """Load the flowers, 1,020 to train, 1,020 to validate and 6,149 to test."""
     root = Path("data") if root is None else root

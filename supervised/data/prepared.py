@@ -26,6 +26,7 @@ from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet
 from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.data.pictures import Picture, read_pictures
 from rl_attn.supervised.data.prepare.samples import SPLITS, TABLE, Sample, read_table
+from rl_attn.supervised.data.registry import LOADERS
 
 ORIGINALS = {
     "lidc": "LIDC-IDRI (cancerimagingarchive.net/collection/lidc-idri)",
@@ -36,6 +37,7 @@ ORIGINALS = {
 }
 
 
+@LOADERS.register("lidc")
 def lidc(
     root: Path | None = None,
     *,
@@ -51,6 +53,7 @@ def lidc(
     return _load("lidc", root, (size, fit), sizes, seed, "the nodule; empty beside one")
 
 
+@LOADERS.register("pancreas")
 def pancreas(
     root: Path | None = None,
     *,
@@ -67,6 +70,7 @@ def pancreas(
     return _load("pancreas", root, (size, fit), sizes, seed, meaning)
 
 
+@LOADERS.register("gender")
 def gender(
     root: Path | None = None,
     *,
@@ -86,6 +90,7 @@ def gender(
     return _res("gender", root, (size, fit), mask, train, annotated, seed)
 
 
+@LOADERS.register("scene")
 def scene(
     root: Path | None = None,
     *,

@@ -1,7 +1,8 @@
 """`load("decoy-mnist", base="mnist", mask="not-patch")`: every data set by its name.
 
 A set is a function of the folder that holds the user's data and of its own options, which are
-its keyword arguments; their names, choices and types are checked here, for all of them alike.
+its keyword arguments; their names, choices and types are checked here, for all of them alike. Its
+module is imported when it is loaded.
 """
 
 from __future__ import annotations
@@ -11,36 +12,34 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rl_attn.errors import UserError, choose
-from rl_attn.supervised.data.busi import busi
-from rl_attn.supervised.data.color_mnist import color_mnist
-from rl_attn.supervised.data.dataset import DataSet, check
-from rl_attn.supervised.data.decoy_mnist import decoy_mnist
-from rl_attn.supervised.data.folder import masked_folder
-from rl_attn.supervised.data.grey import grey
-from rl_attn.supervised.data.monsters import monsters
-from rl_attn.supervised.data.oxford import oxford_flowers, oxford_pets
-from rl_attn.supervised.data.prepared import gender, lidc, pancreas, scene
-from rl_attn.supervised.data.replaced import with_masks
+from rl_attn.registry import Registry
 
-LOADERS: dict[str, Callable[..., DataSet]] = {
-    "digits": partial(grey, "digits"),
-    "mnist": partial(grey, "mnist"),
-    "fashion-mnist": partial(grey, "fashion-mnist"),
-    "color-mnist": color_mnist,
-    "decoy-mnist": decoy_mnist,
-    "monsters": monsters,
-    "busi": busi,
-    "oxford-pets": oxford_pets,
-    "oxford-flowers": oxford_flowers,
-    "lidc": lidc,
-    "pancreas": pancreas,
-    "gender": gender,
-    "scene": scene,
-    "masked-folder": masked_folder,
+if TYPE_CHECKING:
+    from rl_attn.supervised.data.dataset import DataSet
+
+_FILES = {
+    "digits": "grey",
+    "mnist": "grey",
+    "fashion-mnist": "grey",
+    "color-mnist": "color_mnist",
+    "decoy-mnist": "decoy_mnist",
+    "monsters": "monsters",
+    "busi": "busi",
+    "oxford-pets": "oxford",
+    "oxford-flowers": "oxford",
+    "lidc": "prepared",
+    "pancreas": "prepared",
+    "gender": "prepared",
+    "scene": "prepared",
+    "masked-folder": "folder",
 }
+
+LOADERS: Registry[Callable[..., DataSet]] = Registry(
+    "data set", modules={name: f"{__package__}.{file}" for name, file in _FILES.items()}
+)
 
 
 def load(
@@ -57,7 +56,10 @@ def load(
     UserError: an unknown name or option (with the choices), a value of the wrong kind, a set that
     is not there (with what was looked for), damaged files, a set that nothing can be learned from.
     """
-    loader = LOADERS[choose("data set", name, list(LOADERS))]
+    from rl_attn.supervised.data.dataset import check  # torch
+    from rl_attn.supervised.data.replaced import with_masks
+
+    loader = LOADERS.find(name)
     known = options_of(name)
     for option in options:
         choose(f"option of {name}", option, list(known))
@@ -68,7 +70,7 @@ def load(
 
 def options_of(name: str) -> Mapping[str, Any]:
     """The options of a data set and their types."""
-    loader = LOADERS[choose("data set", name, list(LOADERS))]
+    loader = LOADERS.find(name)
     function = loader.func if isinstance(loader, partial) else loader
     hints = get_type_hints(function)
     parameters = inspect.signature(loader).parameters.values()

@@ -20,16 +20,18 @@ be training several seeds at once.
 Letters: B samples, C channels, H x W pixels, h x w cells of the maps.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch.nn.functional as F
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-from rl_attn.attention import Cells
-from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.network import Network, Output
+    from rl_attn.attention import Cells
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network, Output
 
 
 @dataclass
@@ -127,4 +129,6 @@ def batch_size(network: Network, batch: Batch) -> int:
 
 def cross_entropy(output: Output, batch: Batch) -> Tensor:
     """(B,)."""
+    import torch.nn.functional as F
+
     return F.cross_entropy(output.logits, batch.labels, reduction="none")

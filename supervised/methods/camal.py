@@ -5,21 +5,18 @@ and outside the mask. AdamW, 500 epochs, batches of 32 (Table 7; for transformer
 is 1e-4). Thirty epochs are the default here, which the small data sets need.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import Tensor
-
-from rl_attn.attention import (
-    Attention,
-    Cells,
-    MaskWeights,
-    alpha_beta,
-    camal_loss,
-    mask_weights,
-)
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.attention import Attention, Cells, MaskWeights
+    from rl_attn.supervised.batches import Batch
 
 
 @dataclass
@@ -43,8 +40,12 @@ class Camal(GradCamMethod):
         cells: Cells | None = None,
         known: Tensor | None = None,
     ) -> MaskWeights:
+        from rl_attn.attention import mask_weights
+
         return mask_weights(masks, grid, cells, known)
 
     def penalty(self, attention: Attention, batch: Batch) -> Tensor:
+        from rl_attn.attention import alpha_beta, camal_loss
+
         alpha, beta = alpha_beta(attention.map, batch.target)
         return camal_loss(alpha, beta, batch.target.present, self.empty_mask)

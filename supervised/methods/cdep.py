@@ -20,18 +20,19 @@ Their decomposition drops a bias where both parts are zero, ours gives it to the
 that are nowhere exactly zero, as theirs, that is the same.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
-
-from rl_attn.attention import cdep, contextual_decomposition
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.methods.base import Method, cross_entropy
-from rl_attn.supervised.network import Network, Output
-from rl_attn.supervised.regions import corners, ink_frequency, random_pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network
 
 
 @dataclass
@@ -70,6 +71,10 @@ class Cdep(Method):
                 raise UserError(f"--{name} must be 1 or more, got {getattr(self, name)}")
 
     def prepare(self, network: Network, train: Batches) -> None:
+        import torch
+
+        from rl_attn.supervised.regions import ink_frequency
+
         batch = train.take(torch.arange(2))
         self.frequency = ink_frequency(train.split.masks)
         try:
@@ -81,6 +86,8 @@ class Cdep(Method):
             ) from None
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        from rl_attn.supervised.network import Output
+
         logits, penalty = self.decomposed(network, batch)
         task = cross_entropy(Output(logits), batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
@@ -89,6 +96,10 @@ class Cdep(Method):
     def decomposed(self, network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
         """The logits (B, classes), which are the two parts together, and the penalty summed over
         regions, (B,)."""
+        import torch
+
+        from rl_attn.attention import cdep, contextual_decomposition
+
         x = batch.pictures
         regions = torch.stack([region.expand(len(x), -1, -1) for region in self.regions(batch)])
         relevant, irrelevant = contextual_decomposition(network.model, x, regions)
@@ -98,6 +109,8 @@ class Cdep(Method):
 
     def regions(self, batch: Batch) -> Tensor:
         """Each of them for the whole batch (H, W), or for each of its pictures (B, H, W)."""
+        from rl_attn.supervised.regions import corners, random_pixels
+
         if self.region == "pixels":
             return random_pixels(self.frequency, self.pixels)
         if self.region == "corners":

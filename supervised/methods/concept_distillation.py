@@ -29,27 +29,23 @@ can be had anywhere: a network like the student that was trained on composites o
 in which context or colour says nothing of the class. What it reached is printed.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
-from sklearn.cluster import KMeans
-from torch import Tensor, nn
-
-from rl_attn.attention import input_gradient
 from rl_attn.errors import UserError
-from rl_attn.supervised import backbones
-from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.concepts import Mapping, What, composite, separated
-from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD
-from rl_attn.supervised.evaluation import at_rest
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
-from rl_attn.supervised.network import Network
-from rl_attn.supervised.regions import corners, ink_frequency, random_pixels
-from rl_attn.supervised.teachers import copied, fit_teacher
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network
+
+
+What = Literal["context", "colour"]
 DINO = "timm:vit_small_patch16_224.dino"
 _MOST = 4 * 2**30  # bytes of concept pictures, which are held in memory
 _KNOWN = 0.7  # a concept's accuracy, above which its direction is used
@@ -116,10 +112,18 @@ class ConceptDistillation(Method):
     # ------------------------------------------------------------------ before training
 
     def module(self, size: tuple[int, int], grid: tuple[int, int]) -> nn.Module:
+        from torch import nn
+
         self.state = nn.Module()  # filled in `prepare`
         return self.state
 
     def prepare(self, network: Network, train: Batches) -> None:
+        import torch
+        import torch.nn.functional as F
+
+        from rl_attn.supervised.concepts import Mapping
+        from rl_attn.supervised.regions import ink_frequency
+
         self.train = train
         self.frequency = ink_frequency(train.split.masks)
         self.generator = torch.Generator().manual_seed(0)
@@ -140,6 +144,8 @@ class ConceptDistillation(Method):
 
     def make_concepts(self) -> Tensor:
         """For each class the pictures that have its concept, and the same without."""
+        import torch
+
         labels = self.train.split.labels.cpu()
         classes, picture = int(labels.max()) + 1, self.train.take(torch.arange(1)).pictures
         if (size := classes * 2 * self.concept_pictures * picture.nbytes) > _MOST:
@@ -156,6 +162,8 @@ class ConceptDistillation(Method):
 
     def some(self, allowed: Tensor) -> Tensor:
         """`concept_pictures` indices where `allowed`, with replacement if these are too few."""
+        import torch
+
         places = allowed.nonzero()[:, 0]
         if len(places) == 0:
             raise UserError("concepts of a class need training pictures of it and of others")
@@ -166,12 +174,19 @@ class ConceptDistillation(Method):
 
     def compose(self, shapes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
         """Composites of training pictures by their indices, and the labels of the shapes."""
+        from rl_attn.supervised.concepts import composite
+
         a, b = self.train.take(shapes), self.train.take(others)
         made = composite(a.pictures, a.masks, b.pictures, b.masks, self.concepts)
         return made, a.labels
 
     def make_teacher(self, network: Network) -> Callable[[Tensor], Tensor]:
         """Pictures (N, C, H, W) -> the teacher's maps (N, K, h, w)."""
+        import torch
+
+        from rl_attn.supervised.network import Network
+        from rl_attn.supervised.teachers import copied, fit_teacher
+
         if self.teacher == "dino":
             return self.dino()
         model, number = copied(network.model), len(self.train)
@@ -193,6 +208,13 @@ class ConceptDistillation(Method):
         return lambda pictures: maps_of(Network(model, network.layer), pictures)
 
     def dino(self) -> Callable[[Tensor], Tensor]:
+        import torch
+        import torch.nn.functional as F
+
+        from rl_attn.supervised import backbones
+        from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD
+        from rl_attn.supervised.network import Network
+
         model = backbones.build(DINO, 3, len(self.pictures), (224, 224), imagenet=True)
         dino = Network(model.eval(), backbones.tap_layer(model, ""))
         view = self.train.view
@@ -223,6 +245,11 @@ class ConceptDistillation(Method):
 
     def local_loss(self, task: Tensor, batch: Batch) -> Tensor:
         """Squared gradient of the loss (B,), summed over channels, in each region, (B,)."""
+        import torch
+
+        from rl_attn.attention import input_gradient
+        from rl_attn.supervised.regions import corners, random_pixels
+
         if self.local_weight == 0:
             return torch.zeros_like(task)
         gradient = input_gradient(task, batch.pictures).sum(1)  # (B, H, W)
@@ -249,6 +276,9 @@ class ConceptDistillation(Method):
 
     def new_prototypes(self, network: Network) -> Tensor:
         """The mean of each class's prototypes, (classes, D)."""
+        import torch
+        from sklearn.cluster import KMeans
+
         labels, means = self.train.split.labels.cpu(), []
         for label in range(len(self.pictures)):
             index = (labels == label).nonzero()[:, 0]
@@ -261,6 +291,10 @@ class ConceptDistillation(Method):
 
     def new_directions(self, network: Network, epochs: int) -> Tensor:
         """Each concept's direction in the student's maps, (classes, D); 0 where it is not known."""
+        import torch
+
+        from rl_attn.supervised.concepts import separated
+
         student = maps_of(network, self.pictures.flatten(0, 2))
         generator = torch.Generator().manual_seed(int(self.state.iteration))
         self.state.mapping.fit(self.taught, student, epochs, generator)
@@ -279,6 +313,8 @@ def concept_loss(features: Tensor, prototypes: Tensor, directions: Tensor) -> Te
         prototypes: (B, K h w), the mean of the prototypes of each sample's class.
         directions: (concepts, K h w); those that are 0 do not count.
     """
+    import torch.nn.functional as F
+
     way = F.normalize(features.flatten(1) - prototypes, dim=1)
     cosines = way @ F.normalize(directions, dim=1).T  # (B, concepts)
     return cosines.abs().sum(1)
@@ -286,5 +322,9 @@ def concept_loss(features: Tensor, prototypes: Tensor, directions: Tensor) -> Te
 
 def maps_of(network: Network, pictures: Tensor, size: int = 512) -> Tensor:
     """A network's feature maps (N, K, h, w) of pictures (N, C, H, W), without a graph."""
+    import torch
+
+    from rl_attn.supervised.evaluation import at_rest
+
     with at_rest(network), torch.no_grad():
         return torch.cat([network(part).features.float() for part in pictures.split(size)])

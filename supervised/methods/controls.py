@@ -3,14 +3,16 @@
 Each picture keeps its wrong mask for the whole run (`rl_attn.attention.controls`).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
-from rl_attn.attention import random_control, shifted_control, swapped_control, uniform_control
 from rl_attn.supervised.methods.camal import Camal
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass
@@ -22,6 +24,8 @@ class WrongMasks(Camal):
     masks_alone: ClassVar[bool] = False
 
     def annotations(self, masks: Tensor, seed: int) -> Tensor:
+        import torch
+
         return self.wrong(masks, torch.Generator().manual_seed(seed))
 
     def wrong(self, masks: Tensor, generator: torch.Generator) -> Tensor:
@@ -38,6 +42,8 @@ class CamalRandom(WrongMasks):
     """radius of the patches in pixels (0: single pixels)"""
 
     def wrong(self, masks: Tensor, generator: torch.Generator) -> Tensor:
+        from rl_attn.attention import random_control
+
         return random_control(masks, generator, self.blob)
 
 
@@ -48,6 +54,8 @@ class CamalShifted(WrongMasks):
     name: ClassVar[str] = "camal-shifted"
 
     def wrong(self, masks: Tensor, generator: torch.Generator) -> Tensor:
+        from rl_attn.attention import shifted_control
+
         return shifted_control(masks, generator)
 
 
@@ -58,6 +66,8 @@ class CamalSwapped(WrongMasks):
     name: ClassVar[str] = "camal-swapped"
 
     def wrong(self, masks: Tensor, generator: torch.Generator) -> Tensor:
+        from rl_attn.attention import swapped_control
+
         return swapped_control(masks, generator)
 
 
@@ -68,4 +78,8 @@ class CamalUniform(WrongMasks):
     name: ClassVar[str] = "camal-uniform"
 
     def wrong(self, masks: Tensor, generator: torch.Generator) -> Tensor:
+        import torch
+
+        from rl_attn.attention import uniform_control
+
         return uniform_control(masks).round().to(torch.uint8)

@@ -1,13 +1,17 @@
 """Entropy: peaked attention, wherever it is; the control that a review of CAMAL asks for."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
-
-from rl_attn.attention import Attention, entropy
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.attention import Attention
+    from rl_attn.supervised.batches import Batch
 
 
 @dataclass
@@ -18,4 +22,6 @@ class Entropy(GradCamMethod):
     needs_masks: ClassVar[bool] = False
 
     def penalty(self, attention: Attention, batch: Batch) -> Tensor:
+        from rl_attn.attention import entropy
+
         return entropy(attention)

@@ -18,17 +18,21 @@ weights (`--backbone timm:resnet50 --weights imagenet`), SGD with momentum 0.9, 
 head alone, 1e-4 (here one rate for all), weight decay 1e-5, 200 epochs.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import Tensor
-
-from rl_attn.attention import gals_attention, gals_gradient
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.methods.base import batch_size, cross_entropy
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network
+
 
 Where = Literal["gradient-outside", "gradient-inside", "grad-cam-match", "grad-cam-outside"]
 
@@ -66,6 +70,8 @@ class Gals(InputGradientMethod):
             )
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        from rl_attn.attention import gals_attention, gals_gradient
+
         place, _, mode = self.where.rpartition("-")
         masks = batch.allowed if mode == "outside" else batch.masks
         if place == "grad-cam":

@@ -3,15 +3,19 @@
 L = CE + weight * mean(penalty(attention, batch)).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
-
-from rl_attn.attention import Attention
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, cross_entropy
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.attention import Attention
+    from rl_attn.supervised.batches import Batch
+    from rl_attn.supervised.network import Network
 
 
 @dataclass

@@ -3,15 +3,18 @@
 Masks here are complete, so every cell is labelled: on or off.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import Tensor
-
-from rl_attn.attention import haics, signed_labels
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
 from rl_attn.supervised.methods.gradia import RES_RECIPE
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch
 
 
 @dataclass
@@ -25,4 +28,6 @@ class Haics(HalfGradientMethod):
     """the mean over labelled cells, or as the code of RES has it"""
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        from rl_attn.attention import haics, signed_labels
+
         return haics(attention, signed_labels(batch.masks, batch.known), self.formula)

@@ -4,14 +4,18 @@ Squared distance between the Grad-CAM of the true class and what is rewarded (Fr
 2023): weight 100, Adam 1e-3, batches of 256, 50 epochs on DecoyMNIST with `decoy-cnn`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
-
-from rl_attn.attention import hint
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch
+
 
 #: The XIL typology's.
 XIL_RECIPE: dict[str, Any] = {
@@ -34,4 +38,6 @@ class Hint(HalfGradientMethod):
     """of the attention loss"""
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        from rl_attn.attention import hint
+
         return hint(attention, batch.masks, batch.known)

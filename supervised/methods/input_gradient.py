@@ -10,17 +10,19 @@ wrong by orders of magnitude on another. Here the gradient is brought to a unit 
     input      by what the network sees, whatever it is
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor
-
-from rl_attn.attention import input_gradient
-from rl_attn.supervised.batches import Batches
-from rl_attn.supervised.data import IMAGENET_STD
 from rl_attn.supervised.methods.base import Method
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batches
+    from rl_attn.supervised.network import Network
+
 
 Unit = Literal["byte", "unit", "imagenet", "input"]
 
@@ -40,6 +42,8 @@ class InputGradientMethod(Method):
 
     def gradient(self, score: Tensor, pictures: Tensor) -> Tensor:
         """d score (B,) / d images (B, C, H, W), in the method's unit."""
+        from rl_attn.attention import input_gradient
+
         gradient = input_gradient(score, pictures)
         return gradient if self.scale is None else gradient / self.scale
 
@@ -50,6 +54,10 @@ def scale_of(std: Tensor, unit: Unit) -> Tensor | None:
     Args:
         std: (C,) of images in [0, 1], by which they are normalised.
     """
+    import torch
+
+    from rl_attn.supervised.data import IMAGENET_STD
+
     if unit == "input":
         return None
     std = std[:, None, None]

@@ -16,18 +16,22 @@ a pixel wider, as a teacher's masks are; the paper's own come from WeCLIP+. LeNe
 momentum 0.98, weight decay 1e-4, batches of 32, 30 epochs, a tenth of the learning rate every 7.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
-
-from rl_attn.attention import Attention, dilate, edge_band, kl_alignment, resize_mask
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, cross_entropy
-from rl_attn.supervised.network import Network, Output
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.attention import Attention
+    from rl_attn.supervised.batches import Batch
+    from rl_attn.supervised.network import Network, Output
+
 
 #: What is the same for all data sets.
 RECIPE: dict[str, Any] = {
@@ -123,6 +127,10 @@ class LearningToLook(TwoPhases):
             raise UserError(f"--epsilon must be 0 or more, got {self.epsilon:g}")
 
     def annotations(self, masks: Tensor, seed: int) -> Tensor:
+        import torch
+
+        from rl_attn.attention import dilate, edge_band
+
         if self.harden:
             masks = (masks > 0).to(torch.uint8) * 255
         if self.region == "object":
@@ -135,11 +143,15 @@ class LearningToLook(TwoPhases):
     def target(self, masks: Tensor, grid: tuple[int, int], *_: object) -> Tensor:
         """The mask at the map's cells, as if they were stretched over the picture; hardened as
         coded: what is on in it at all is on, and each cell takes its nearest pixel."""
+        from rl_attn.attention import resize_mask
+
         if self.harden:
             return resize_mask((masks * 8).clamp_max(1), grid, "nearest")
         return resize_mask(masks, grid, "area")
 
     def divergence(self, output: Output, batch: Batch) -> Tensor:
+        from rl_attn.attention import kl_alignment
+
         return kl_alignment(self.attention(output, batch).map, batch.target, self.formula)
 
     def attention(self, output: Output, batch: Batch) -> Attention:

@@ -13,19 +13,19 @@ no paper; maps were handed from network to network by Zagoruyko and Komodakis (2
 classes.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
-
-from rl_attn.attention import evidence_alignment
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.data import load
 from rl_attn.supervised.methods.learning_to_look import RECIPE, TwoPhases
-from rl_attn.supervised.network import Network, Output
-from rl_attn.supervised.teachers import copied, fit_on, without_colour
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network, Output
 
 
 @dataclass
@@ -53,6 +53,12 @@ class LearningToLookEvidence(TwoPhases):
             raise UserError(f"--teacher-steps must be 1 or more, got {self.teacher_steps}")
 
     def prepare(self, network: Network, train: Batches) -> None:
+        import torch
+
+        from rl_attn.supervised.data import load
+        from rl_attn.supervised.network import Network
+        from rl_attn.supervised.teachers import copied, fit_on
+
         batch = train.take(torch.arange(1))
         output = network(batch.pictures)
         if output.weight is None:
@@ -88,15 +94,23 @@ class LearningToLookEvidence(TwoPhases):
 
     def taught(self, pictures: Tensor) -> Output:
         """What the teacher makes of the student's pictures."""
+        import torch
+
+        from rl_attn.supervised.teachers import without_colour
+
         shown = without_colour(pictures, self.view) if self.colourless else pictures
         with torch.no_grad():
             return self.knowing(shown)
 
     def right(self, train: Batches) -> float:
         """Share of (up to 4,096) training pictures whose class the teacher knows."""
+        import torch
+
         batch = train.take(torch.arange(min(len(train), 4096)))
         hits = self.taught(batch.pictures).logits.argmax(1) == batch.labels
         return hits.float().mean().item()
 
     def divergence(self, output: Output, batch: Batch) -> Tensor:
+        from rl_attn.attention import evidence_alignment
+
         return evidence_alignment(output.evidence(), self.taught(batch.pictures).evidence())

@@ -11,18 +11,21 @@ batches of 256. Its data: `--data-options variant=rrr mask=not-patch`. It chose 
 the test loss; here the last one counts.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor, nn
-
-from rl_attn.attention import input_gradient, rbr, rbr_influence, rrr_score
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
 from rl_attn.supervised.methods.hint import XIL_RECIPE
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.supervised.batches import Batch
+    from rl_attn.supervised.network import Network
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Rbr(Method):
     """of the squared products, summed over the batch, with the influence of the batch's mean"""
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        from rl_attn.attention import input_gradient, rbr, rbr_influence, rrr_score
+
         number = batch_size(network, batch)
         with asking_for_gradients(network.model) as parameters:
             output = network.by_input(batch.pictures)

@@ -5,16 +5,19 @@ blur of the labels (RES-G) or a learned convolution of them (RES-L). The thresho
 each batch, so a sample's loss depends on its batch.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor, nn
-
-from rl_attn.attention import LearnedImputation, res_g, res_l, resize_mask, signed_labels
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
 from rl_attn.supervised.methods.gradia import RES_RECIPE
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.supervised.batches import Batch
 
 
 @dataclass
@@ -39,6 +42,8 @@ class ResG(Res):
     name: ClassVar[str] = "res-g"
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        from rl_attn.attention import res_g, signed_labels
+
         return res_g(attention, signed_labels(batch.masks, batch.known), slack=self.slack)
 
 
@@ -49,28 +54,13 @@ class ResL(Res):
     name: ClassVar[str] = "res-l"
 
     def module(self, size: tuple[int, int], grid: tuple[int, int]) -> nn.Module:
+        from rl_attn.supervised.imputation import FittedImputation
+
         self.imputation = FittedImputation(size, grid)
         return self.imputation
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
+        from rl_attn.attention import res_l, signed_labels
+
         labels = signed_labels(batch.masks, batch.known)
         return res_l(attention, labels, self.imputation, slack=self.slack)
-
-
-class FittedImputation(nn.Module):
-    """`LearnedImputation` for any map: labels are first brought to a multiple of its grid.
-
-    Args:
-        size: (H, W) of the pictures.
-        grid: (h, w) of the maps.
-    """
-
-    def __init__(self, size: tuple[int, int], grid: tuple[int, int]):
-        super().__init__()
-        stride = max(2, 2 * round(size[0] / grid[0] / 2))  # even
-        self.size = (grid[0] * stride, grid[1] * stride)
-        self.learned = LearnedImputation(stride)
-
-    def forward(self, labels: Tensor) -> Tensor:
-        """Positive labels (B, H, W) -> (B, h, w) in [0, 1]."""
-        return self.learned(resize_mask(labels, self.size, "nearest"))

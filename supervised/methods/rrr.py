@@ -14,16 +14,19 @@ alone before it steps on both. Their weight is B times that of here for batches 
 divides each gradient by B.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from torch import Tensor
-
-from rl_attn.attention import rrr, rrr_score
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import cross_entropy
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch
+    from rl_attn.supervised.network import Network
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Rrr(InputGradientMethod):
 
     def _penalised(self, network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy and penalty, (B,) each."""
+        from rl_attn.attention import rrr, rrr_score
+
         output = network.by_input(batch.pictures)
         task = cross_entropy(output, batch)
         score = task if self.score == "cross-entropy" else rrr_score(output.logits)

@@ -10,17 +10,20 @@ allowed, and where it tells the class, a shortcut. The recipe for `color-mnist` 
 and its one epoch.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
-
-from rl_attn.attention import rrr_colour, rrr_score
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.methods.base import cross_entropy
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network
 
 
 @dataclass
@@ -51,6 +54,8 @@ class RrrColour(InputGradientMethod):
         super().prepare(network, train)
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        from rl_attn.attention import rrr_colour, rrr_score
+
         output = network.by_input(batch.pictures)
         penalty = rrr_colour(self.gradient(rrr_score(output.logits), batch.pictures))
         task = cross_entropy(output, batch)

@@ -6,16 +6,19 @@ mask are summed over the batch and weighted by 1 on DecoyMNIST, 10 on its Fashio
 `--data-options variant=rrr mask=not-patch`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
-
-from rl_attn.attention import rrr
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
 from rl_attn.supervised.methods.hint import XIL_RECIPE
-from rl_attn.supervised.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.supervised.batches import Batch
+    from rl_attn.supervised.network import Network
 
 
 @dataclass
@@ -31,6 +34,8 @@ class RrrGradCam(Method):
     """let the loss reach the layers above the feature maps; the released code does not"""
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        from rl_attn.attention import rrr
+
         output = network(batch.pictures)
         predicted = output.logits.argmax(1)
         attention = output.grad_cam(

@@ -3,14 +3,18 @@
 What CAMAL (Hundal et al. 2026, section 3.1) says earlier methods come down to.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from torch import Tensor
-
-from rl_attn.attention import Attention, suppress_only
-from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rl_attn.attention import Attention
+    from rl_attn.supervised.batches import Batch
 
 
 @dataclass
@@ -23,4 +27,6 @@ class SuppressOnly(GradCamMethod):
     """mean attention outside, or mean squared attention"""
 
     def penalty(self, attention: Attention, batch: Batch) -> Tensor:
+        from rl_attn.attention import suppress_only
+
         return suppress_only(attention, batch.allowed, self.norm)

@@ -24,23 +24,25 @@ Chosen where the paper is silent:
 - Pictures without a prompt train f_o alone. One epoch's masks are the same for all its pictures.
 """
 
+from __future__ import annotations
+
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from rl_attn.attention import Cells, Scores
 from rl_attn.errors import UserError
-from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.evaluation import at_rest, scores
 from rl_attn.supervised.methods.base import Method, cross_entropy
-from rl_attn.supervised.network import Network
-from rl_attn.supervised.prompts import GREY, Annotator, decode, encode, given
-from rl_attn.supervised.refinement import Refinement, Scale, as_given
-from rl_attn.supervised.weighting import MaskWeighting
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.attention import Cells, Scores
+    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.network import Network
+    from rl_attn.supervised.prompts import Annotator
+
+
+Scale = Literal["undecided", "max", "clamp"]
 
 
 @dataclass
@@ -127,10 +129,16 @@ class Vapl(Method):
     # ------------------------------------------------------------------ prompts
 
     def annotator(self) -> Annotator:
+        from rl_attn.supervised.prompts import Annotator
+
         return Annotator(self.factual, self.counterfactual, self.noise, self.shift)
 
     def annotations(self, masks: Tensor, seed: int) -> Tensor:
         """Prompts as masks, those of pictures that are to have none grey all over."""
+        import torch
+
+        from rl_attn.supervised.prompts import GREY, encode
+
         generator = torch.Generator().manual_seed(seed)
         if self.prompts == "masks":
             masks = encode(self.annotator()(masks, generator))
@@ -146,17 +154,28 @@ class Vapl(Method):
         cells: Cells | None = None,
         known: Tensor | None = None,
     ) -> Tensor:
+        from rl_attn.supervised.prompts import decode
+
         return decode(masks, known)
 
     # ------------------------------------------------------------------ models
 
     def module(self, size: tuple[int, int], grid: tuple[int, int]) -> nn.Module:
+        from torch import nn
+
+        from rl_attn.supervised.weighting import MaskWeighting
+
         self.size = size
         self.state = nn.Module()
         self.state.weighting = MaskWeighting()
         return self.state
 
     def prepare(self, network: Network, train: Batches) -> None:
+        import torch
+
+        from rl_attn.supervised.network import Network
+        from rl_attn.supervised.refinement import Refinement
+
         self.state.prompted = deepcopy(network.model)
         self.prompted = Network(self.state.prompted, network.layer, network.precision)
         self.refinement = Refinement(
@@ -188,6 +207,11 @@ class Vapl(Method):
     # ------------------------------------------------------------------ loss
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        import torch
+        import torch.nn.functional as F
+
+        from rl_attn.supervised.prompts import given
+
         output = network(batch.pictures)
         logs = {"losses/plain": cross_entropy(output, batch)}
         zero = torch.zeros_like(logs["losses/plain"])
@@ -216,6 +240,10 @@ class Vapl(Method):
 
     def refined(self, batch: Batch, rows: Tensor, epoch: int) -> Tensor:
         """A of a training batch's rows, (rows, H, W): with gradients where g is trained."""
+        import torch
+
+        from rl_attn.supervised.refinement import as_given
+
         prompts = batch.target[rows]
         if not self.refine or len(rows) == 0:
             return as_given(prompts)
@@ -234,6 +262,8 @@ class Vapl(Method):
 
     def remembered(self, batch: Batch, rows: Tensor, prompts: Tensor, masks, draw: int) -> Scores:
         """Confidences under the masks of a draw, computed once for pictures that stay alike."""
+        from rl_attn.attention import Scores
+
         index, state = batch.index[rows], self.state
         known = (state.scored[index] == draw).all() if self.still else False
         if not known:
@@ -254,6 +284,11 @@ class Vapl(Method):
 
         pictures: (B, C, H, W), normalised. prompts: int8 (B, H, W).
         """
+        import torch
+
+        from rl_attn.supervised.evaluation import at_rest
+        from rl_attn.supervised.refinement import as_given
+
         attention = as_given(prompts)
         with torch.no_grad():
             if self.refine:
@@ -268,6 +303,12 @@ class Vapl(Method):
 
     def measures(self, network: Network, batches: Batches, seed: int) -> dict[str, float]:
         """How well f_m predicts with prompts that are made as in training; {} without masks."""
+        import torch
+
+        from rl_attn.supervised.batches import Batches
+        from rl_attn.supervised.evaluation import scores
+        from rl_attn.supervised.prompts import decode, encode
+
         masks = batches.split.masks
         if masks is None:
             return {}
@@ -286,6 +327,9 @@ class Vapl(Method):
 
 def convolutions(first: nn.Module, second: nn.Module) -> Tensor:
     """L_Param: the squared distance of the convolutions' parameters, a scalar."""
+    import torch
+    from torch import nn
+
     pairs = zip(first.modules(), second.modules(), strict=True)
     kind = nn.modules.conv._ConvNd
     parts = [

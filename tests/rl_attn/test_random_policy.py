@@ -10,7 +10,8 @@ from rl_attn import random_policy
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.errors import UserError
-from rl_attn.random_policy import NAMES, RandomPolicySettings, play
+from rl_attn.random_play import NAMES, play
+from rl_attn.random_policy import RandomPolicySettings
 
 SEEDS = [1_000_000, 1_000_001, 1_000_002]
 

@@ -8,7 +8,8 @@ from PIL import Image
 from rl_attn.attention.deviations import DIRECTIONS
 from rl_attn.errors import UserError
 from rl_attn.regularizer_report import Response, correlate, summarize
-from rl_attn.regularizers import REGULARIZERS, main, responses
+from rl_attn.regularizer_responses import REGULARIZERS, responses
+from rl_attn.regularizers import main
 
 
 def ellipses(number=12, size=(48, 64)):

@@ -11,6 +11,7 @@ from rl_attn.supervised import masks
 from rl_attn.supervised.data import load
 from rl_attn.supervised.mask_folder import MaskFile, read
 from rl_attn.supervised.mask_report import held_out_iou
+from rl_attn.teachers import Teacher
 
 
 def command(clip_folder, out, *more):
@@ -22,7 +23,7 @@ def test_masks_are_made_measured_resumed_and_repaired(clip_folder, tmp_path, mon
     out = tmp_path / "masks"
     split = load("digits").splits["test"]
     # Interrupted after the first chunk:
-    real, calls = masks.Teacher.__call__, []
+    real, calls = Teacher.__call__, []
 
     def once(self, *arguments):
         if calls:
@@ -30,7 +31,7 @@ def test_masks_are_made_measured_resumed_and_repaired(clip_folder, tmp_path, mon
         calls.append(1)
         return real(self, *arguments)
 
-    monkeypatch.setattr(masks.Teacher, "__call__", once)
+    monkeypatch.setattr(Teacher, "__call__", once)
     with pytest.raises(KeyboardInterrupt):
         masks.main(command(clip_folder, out))
     assert not (out / "test.npy").exists()  # nothing that training would take for whole
@@ -41,7 +42,7 @@ def test_masks_are_made_measured_resumed_and_repaired(clip_folder, tmp_path, mon
         made.append(len(images))
         return real(self, images, labels)
 
-    monkeypatch.setattr(masks.Teacher, "__call__", counted)
+    monkeypatch.setattr(Teacher, "__call__", counted)
     assert masks.main(command(clip_folder, out)) == 0
     assert sum(made) == len(split) - 200
     first = np.array(read(out, "test", (len(split), *split.images.shape[2:])))

@@ -13,7 +13,7 @@ from PIL import Image
 from training import flags_of
 
 from rl_attn.errors import UserError
-from rl_attn.supervised import prompt, train
+from rl_attn.supervised import prompt, prompt_page, train
 from rl_attn.supervised.steering import drawn
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -51,10 +51,10 @@ def test_colours_are_read_from_the_strokes():
 
 def test_what_is_no_picture_or_too_large_is_refused():
     with pytest.raises(ValueError, match="load a picture"):
-        prompt.read(None)
+        prompt_page.read(None)
     picture, layer = np.zeros((6, 6, 3), np.uint8), np.zeros((5, 6, 4), np.uint8)
     with pytest.raises(ValueError, match="not of the picture's size"):
-        prompt.read({"background": picture, "layers": [layer]})
+        prompt_page.read({"background": picture, "layers": [layer]})
 
 
 def png(width: int, height: int) -> bytes:
@@ -69,12 +69,12 @@ def png(width: int, height: int) -> bytes:
 
 
 def test_a_picture_is_judged_by_its_header_before_it_is_decoded():
-    prompt.refuse_oversized(png(prompt.LARGEST, 1))
+    prompt_page.refuse_oversized(png(prompt_page.LARGEST, 1))
     with pytest.raises(ValueError, match="4097 x 2: at most 4096"):
-        prompt.refuse_oversized(png(prompt.LARGEST + 1, 2))
+        prompt_page.refuse_oversized(png(prompt_page.LARGEST + 1, 2))
     for wrong in (b"<svg/>", b"", b"x" * 99):
         with pytest.raises(ValueError, match="no picture"):
-            prompt.refuse_oversized(wrong)
+            prompt_page.refuse_oversized(wrong)
 
 
 def test_only_runs_of_vapl_are_opened(toy, tmp_path):
@@ -96,8 +96,8 @@ def test_a_drawn_prompt_changes_the_prediction_and_is_saved(run, picture, tmp_pa
     options.binary_location = BROWSER
     for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path / 'browser'}"]:
         options.add_argument(flag)
-    steered = prompt.Steered(run, torch.device("cpu"))
-    with served(lambda folder: prompt.page(steered, folder)) as (port, folder):
+    steered = prompt_page.Steered(run, torch.device("cpu"))
+    with served(lambda folder: prompt_page.page(steered, folder)) as (port, folder):
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
         try:
             driver.get(f"http://127.0.0.1:{port}/")

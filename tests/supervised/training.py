@@ -3,8 +3,8 @@
 import torch
 
 from rl_attn.run.cli import as_flags, parse
-from rl_attn.supervised import train
 from rl_attn.supervised.loop import Trainer
+from rl_attn.supervised.run import build
 from rl_attn.supervised.settings import args_type
 
 #: What makes each method converge on 48 pictures in a second.
@@ -19,7 +19,7 @@ def flags_of(method: str, **flags: object) -> list[str]:
 
 def trainer_of(method: str, **flags: object) -> Trainer:
     argv = flags_of(method, **flags)
-    return train.build(parse(args_type(argv), argv, "train"), torch.device("cpu"))
+    return build(parse(args_type(argv), argv, "train"), torch.device("cpu"))
 
 
 def run(trainer: Trainer) -> Trainer:

@@ -68,10 +68,10 @@ class Camal(Method):
         """Masks (T, N, H, W) as weights (T*N, h, w), a few steps at a time."""
         import torch
 
-        from rl_attn.attention import BY_INPUT, PIXELS, MaskWeights, mask_weights, pool_mask
+        from rl_attn.attention import MAPS, PIXELS, MaskWeights, mask_weights, pool_mask
 
         grid, cells = self.context.agent.grid, self.context.agent.cells
-        if self.context.settings.attention in BY_INPUT:
+        if MAPS.kinds[self.context.settings.attention] != "features":
             grid, cells = tuple(masks.shape[2:]), PIXELS
         parts = []
         for some in (part.flatten(0, 1) for part in masks.split(16)):

@@ -32,6 +32,7 @@ from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
 from rl_attn.supervised.data.monsters import gallery, plans
 from rl_attn.supervised.data.monsters.photographs import HEIGHTS, Photographs
+from rl_attn.supervised.data.registry import LOADERS
 
 Kind = Literal["iid", "shortcut", "waterbirds", "background-shift"]
 
@@ -41,6 +42,7 @@ SOLDIERS = ("Zombieman", "ShotgunGuy", "ChaingunGuy")
 BEASTS = ("Demon", "DoomImp", "HellKnight")
 
 
+@LOADERS.register("monsters")
 def monsters(
     root: Path | None = None,
     *,

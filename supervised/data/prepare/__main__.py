@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, run_command
-from rl_attn.supervised.data.prepare.lidc import Lidc, lidc
-from rl_attn.supervised.data.prepare.pancreas import Pancreas, pancreas
-from rl_attn.supervised.data.prepare.res import res
-from rl_attn.supervised.data.prepare.samples import Drawn, refuse_finished, store
+from rl_attn.supervised.data.prepare.options import Lidc, Pancreas
+
+if TYPE_CHECKING:
+    from rl_attn.supervised.data.prepare.samples import Drawn
 
 SETS = ("lidc", "pancreas", "gender", "scene")
 
@@ -50,6 +50,8 @@ def main(argv: list[str]) -> int:
     args.lidc.check()
     if not args.source.is_dir():
         raise UserError(f"--from {args.source} does not exist")
+    from rl_attn.supervised.data.prepare.samples import refuse_finished, store
+
     refuse_finished(args.to)
     samples = store(pictures(args), args.to)
     counts = Counter(sample.category for sample in samples)
@@ -59,12 +61,18 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def pictures(args: PrepareSettings) -> Iterator[Drawn]:
+def pictures(args: PrepareSettings) -> "Iterator[Drawn]":
     """Of the set that was asked for."""
     if args.data == "lidc":
+        from rl_attn.supervised.data.prepare.lidc import lidc
+
         return lidc(args.source, args.lidc)
     if args.data == "pancreas":
+        from rl_attn.supervised.data.prepare.pancreas import pancreas
+
         return pancreas(args.source, args.pancreas)
+    from rl_attn.supervised.data.prepare.res import res
+
     return res(args.data, args.source)
 
 

@@ -18,7 +18,6 @@ reader gives. Patches here are 64 pixels (36 to 60 mm) of a lung window, -1000 t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ import numpy as np
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import missing
 from rl_attn.supervised.data.prepare.dicom import Series, by_uid, find_series, hounsfield, windowed
+from rl_attn.supervised.data.prepare.options import Lidc
 from rl_attn.supervised.data.prepare.outlines import Reading, nodules, read_xml
 from rl_attn.supervised.data.prepare.samples import Drawn, Sample
 
@@ -33,30 +33,6 @@ LOW, HIGH = -1000.0, 400.0  # HU of black and white
 WHERE = "Get the CT images and the XML annotations of LIDC-IDRI from " + (
     "https://www.cancerimagingarchive.net/collection/lidc-idri"
 )
-
-
-@dataclass(frozen=True)
-class Lidc:
-    """How the patches are cut."""
-
-    readers: int = 1
-    """how many must have outlined a nodule"""
-    patch: int = 64
-    """pixels of a side"""
-    negatives: int = 2
-    """patches beside each nodule"""
-    reach: int = 2
-    """how far from it they lie at most, in patches"""
-    seed: int = 0
-    """where they are drawn"""
-
-    def check(self) -> None:
-        if not 1 <= self.readers <= 4:
-            raise UserError(f"--lidc.readers is {self.readers}: choose from 1 to 4")
-        if min(self.patch, self.reach) < 1 or self.negatives < 0:
-            raise UserError(
-                "--lidc.patch and --lidc.reach must be at least 1, --lidc.negatives 0 or more"
-            )
 
 
 def lidc(source: Path, options: Lidc) -> Iterator[Drawn]:

@@ -22,10 +22,8 @@ named: look at the result (`python -m supervised.data pancreas --sheet FILE`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -39,6 +37,7 @@ from rl_attn.supervised.data.prepare.dicom import (
     needs_extra,
     windowed,
 )
+from rl_attn.supervised.data.prepare.options import Pancreas
 from rl_attn.supervised.data.prepare.samples import Drawn, Sample
 
 LOW, HIGH = -125.0, 275.0  # HU of black and white
@@ -52,14 +51,6 @@ WHERE = (
     "https://www.cancerimagingarchive.net/collection/pancreas-ct and Task07_Pancreas from "
     "http://medicaldecathlon.com and unpack both there"
 )
-
-
-@dataclass(frozen=True)
-class Pancreas:
-    """What the masks mark."""
-
-    mask: Literal["pancreas", "tumour"] = "pancreas"
-    """all of the pancreas, or of patients the tumour alone"""
 
 
 def pancreas(source: Path, options: Pancreas) -> Iterator[Drawn]:

@@ -5,7 +5,6 @@ import torch
 
 from rl_attn.agents import ActorCritic
 from rl_attn.attention import (
-    BY_INPUT,
     MAPS,
     PIXELS,
     Seen,
@@ -35,8 +34,8 @@ def seen() -> Seen:
 @pytest.mark.parametrize("name", sorted(MAPS))
 def test_maps_are_in_the_unit_and_know_their_cells(seen, name):
     attention = explain(name, seen)
-    assert attention.grid == (FRAME if name in BY_INPUT else (2, 3))
-    assert attention.cells == (PIXELS if name in BY_INPUT else (17.5, 8.0))
+    assert attention.grid == (FRAME if MAPS.kinds[name] == "pixels" else (2, 3))
+    assert attention.cells == (PIXELS if MAPS.kinds[name] == "pixels" else (17.5, 8.0))
     assert attention.map.min() >= 0
     assert attention.map.detach().amax((1, 2)).max().item() == pytest.approx(1)
     assert attention.map.requires_grad

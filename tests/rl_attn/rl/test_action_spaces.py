@@ -8,7 +8,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from rl_attn import evaluate, ppo, random_policy
+from rl_attn import ppo, random_policy
+from rl_attn.rl.loading import load
 from rl_attn.rl.play import evaluation_seeds
 from rl_attn.rl.settings import args_type
 from rl_attn.rl.trainer import Trainer
@@ -77,7 +78,7 @@ def test_it_trains_and_attention_to_its_actions_is_learned(run):
 
 @pytest.mark.parametrize("greedy", [False, True])
 def test_it_is_played_alike_by_any_number_of_lanes(run, greedy):
-    player = evaluate.load(run, "latest", torch.device("cpu"))
+    player = load(run, "latest", torch.device("cpu"))
     seeds = evaluation_seeds(3)
     both, alone = (player.play(n, seeds, greedy=greedy, target="action") for n in (2, 1))
     for one, other in zip(both, alone, strict=True):

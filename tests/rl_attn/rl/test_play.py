@@ -6,7 +6,7 @@ import torch
 
 from rl_attn.attention import grad_cam, iou, pointing_game, upsample
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.evaluate import FrameSampler, load
+from rl_attn.evaluation import FrameSampler, load
 from rl_attn.rl.methods import Method
 from rl_attn.rl.play import MEASURES, Played, Player, evaluation_seeds, summarize
 

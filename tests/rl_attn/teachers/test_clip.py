@@ -47,7 +47,7 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, clip_folder):
 
 
 def test_the_offline_teacher_has_to_be_trained_first(monkeypatch, tmp_path):
-    monkeypatch.setattr("rl_attn.teachers.offline.default_folder", lambda: tmp_path)
+    monkeypatch.setattr("rl_attn.teachers.offline_training.default_folder", lambda: tmp_path)
     with pytest.raises(UserError, match=r"python -m rl_attn\.teachers\.offline"):
         load_clip("doom", "own")
 

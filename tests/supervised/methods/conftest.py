@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rl_attn.run.cli import parse
-from rl_attn.supervised import train
 from rl_attn.supervised.data import LOADERS, DataSet, Split
 from rl_attn.supervised.loop import Trainer
+from rl_attn.supervised.run import build
 from rl_attn.supervised.settings import args_type
 
 CLASSES = 3
@@ -65,7 +65,7 @@ def trainer_of(striped_set: DataSet, monkeypatch: pytest.MonkeyPatch) -> Callabl
         for name, value in {**FLAGS, **flags}.items():
             flag = f"--{name.replace('_', '-')}"
             argv += [flag] if value is True else [flag, str(value)]
-        return train.build(parse(args_type(argv), argv, "train"), torch.device("cpu"))
+        return build(parse(args_type(argv), argv, "train"), torch.device("cpu"))
 
     return make
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.methods.paric import BlindSpotAdapter, Paric, fitted_adapter
+from rl_attn.supervised.blind_spot import BlindSpotAdapter, fitted_adapter
+from rl_attn.supervised.methods.paric import Paric
 
 
 def squares(number: int, noise: float) -> torch.Tensor:
