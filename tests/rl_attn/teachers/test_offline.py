@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from rl_attn.errors import UserError
-from rl_attn.teachers import load_clip, offline, offline_training
+from rl_attn.teachers import load_clip, offline
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
 from rl_attn.teachers.doom_pictures import SIZE, Pictures, of_map
+from rl_attn.teachers.offline_training import Training, claim
 
 IMP, EMPTY = Scene(("imp",), "brown"), Scene((), "gray")
 
@@ -97,12 +98,12 @@ def test_an_interrupted_training_ends_at_the_same_weights():
     scenes = [IMP, EMPTY, Scene(("demon",), "red"), Scene(("zombie",), "green")] * 4
     images = torch.randint(0, 256, (16, 3, 72, 96), dtype=torch.uint8)
     pictures, cpu = Pictures(images, scenes), torch.device("cpu")
-    whole = offline_training.Training(args, cpu)
+    whole = Training(args, cpu)
     for _ in range(2):
         whole.train_step(pictures)
-    first = offline_training.Training(args, cpu)
+    first = Training(args, cpu)
     first.train_step(pictures)
-    second = offline_training.Training(args, cpu)
+    second = Training(args, cpu)
     second.load_state_dict(first.state_dict())
     second.train_step(pictures)
     for name, weight in whole.model.state_dict().items():
@@ -134,9 +135,7 @@ def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch,
 
 
 def test_an_unfinished_training_is_not_continued_with_other_settings(tmp_path):
-    offline_training.claim(tmp_path, offline.OfflineTeacherSettings(steps=4))
-    offline_training.claim(
-        tmp_path, offline.OfflineTeacherSettings(steps=4, device="cpu", threads=1)
-    )
+    claim(tmp_path, offline.OfflineTeacherSettings(steps=4))
+    claim(tmp_path, offline.OfflineTeacherSettings(steps=4, device="cpu", threads=1))
     with pytest.raises(UserError, match="unfinished training with --steps 4"):
-        offline_training.claim(tmp_path, offline.OfflineTeacherSettings(steps=5))
+        claim(tmp_path, offline.OfflineTeacherSettings(steps=5))
