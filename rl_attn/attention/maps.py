@@ -101,8 +101,9 @@ def gradient_of(
                 "inference_mode, a reentrant checkpoint (take use_reentrant=False) or a quantised "
                 "model"
             )
-    options = {"create_graph": second_order, "retain_graph": True, "allow_unused": True}
-    (gradient,) = torch.autograd.grad(score.sum(), source, **options)
+    (gradient,) = torch.autograd.grad(
+        score.sum(), source, retain_graph=True, create_graph=second_order, allow_unused=True
+    )
     if gradient is None:
         raise RuntimeError(
             "the score does not depend on these features: take both from the same forward, in "
