@@ -69,6 +69,9 @@ class TrainSettings:
     (N, H, W), for train and for --select-on; {data} stands for the data set's name; the metrics
     still use the data set's own; `teacher`: a vision-language model (--mask-teacher.model) is asked
     about each picture when it is first drawn"""
+    mask_options: tuple[str, ...] = ()
+    """of the files of --masks: key=value ..., as masked-folder's masks have them, such as
+    mask_kind=trimap (grey is unknown); else levels are strengths"""
     mask_teacher: ImageTeacher = field(default_factory=ImageTeacher)
     train_pictures: NotNegative[int] = 0
     """how many of the training pictures to learn from, the same share of each class, drawn by the
@@ -200,6 +203,11 @@ def validate(args: TrainSettings) -> None:
         raise UserError(
             f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "
             "take --select accuracy, or leave it out"
+        )
+    if args.mask_options and args.masks in (None, TEACHER):
+        raise UserError(
+            f"--mask-options {' '.join(args.mask_options)} is about the files of --masks FOLDER: "
+            "name the folder, or leave it out"
         )
     method = method_of(args)
     if args.ensemble > 1 and not method.separable:

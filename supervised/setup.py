@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from sklearn.model_selection import train_test_split
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rl_attn.attention import TapError, TapWarning, check_tap
 from rl_attn.errors import UserError, choose
+from rl_attn.run.cli import read_options
 from rl_attn.run.device import pick_precision
 from rl_attn.supervised import backbones
 from rl_attn.supervised.batches import Batch, Batches, View, resized, stored_side
@@ -23,14 +24,18 @@ from rl_attn.supervised.data import (
     load,
     options_of,
 )
+from rl_attn.supervised.data.annotations import MaskKind, MaskOptions
 from rl_attn.supervised.data.found import found
-from rl_attn.supervised.data.replaced import with_masks
+from rl_attn.supervised.data.replaced import SOFT, with_masks
 from rl_attn.supervised.data.resize import resize_masks
 from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TEACHER, TrainSettings, options, seeds_of
+
+#: The data set whose pictures are made at the side asked for, and so resized once at most.
+RENDERED = "monsters"
 
 
 class Data(NamedTuple):
@@ -58,7 +63,8 @@ def read_data(args: TrainSettings) -> Read:
     taught = own
     if args.masks not in (None, TEACHER):  # before the folds deal the pictures anew
         required = ("train", args.select_on) if args.fold is None else own.pool
-        taught = with_masks(own, Path(args.masks.replace("{data}", args.data)), required)
+        folder = Path(args.masks.replace("{data}", args.data))
+        taught = with_masks(own, folder, required, mask_options(args))
     read = Read(own, taught)
     if args.fold is not None:
         read = Read(*(fold(dataset, args.fold, args.folds, args.fold_seed) for dataset in read))
@@ -66,11 +72,28 @@ def read_data(args: TrainSettings) -> Read:
     return Read(*(fewer(dataset, args.train_pictures, args.seed) for dataset in read))
 
 
+def mask_options(args: TrainSettings) -> MaskOptions:
+    """How the files of --masks are meant."""
+    given = read_options(args.mask_options, "--mask-options")
+    choices = [name for name in options_of("masked-folder") if name.startswith("mask_")]
+    for name in given:
+        choose("option of --mask-options", name, choices)
+    if "mask_kind" in given:
+        choose("mask_kind", given["mask_kind"], get_args(MaskKind))
+    return MaskOptions.of(**given) if given else SOFT
+
+
 def placed(args: TrainSettings) -> dict[str, str]:
     """--data-options; of a set that reads image files also --size and --fit, so that each image is
     resized once, from its file. UserError: two sizes, or a crop of no size."""
     given, known = options(args), options_of(args.data)
     if "fit" not in known:
+        twice = args.data != RENDERED and given.get("size", str(args.size)) != str(args.size)
+        if args.size and twice:
+            raise UserError(
+                f"--data-options size={given['size']} and --size {args.size} would resize each "
+                "picture twice: leave one of them out"
+            )
         if args.fit != "letterbox":
             raise UserError(f"--fit {args.fit}: {args.data} has square pictures, leave it out")
         return given

@@ -1,20 +1,22 @@
 """Masks from elsewhere: those of a teacher, or of a person, in place of a set's own.
 
     DIR/<split>.npy                 uint8 (N, H, W), or floats and bools in [0, 1]
-    DIR/<split>/<index>.png         one file a picture, named 000000.png, 000001.png, ..., whose
-                                    grey levels are strengths
+    DIR/<split>/<index>.png         one file a picture, named 000000.png, 000001.png, ...
 
-in the order of the split's pictures as `load` gives them, and of their size. Integers of 0 and 1
-are read as 0 and 255; every pixel is known. The splits to train with must be there; others without
-masks in DIR keep their own, so that attention is measured against the true masks.
+in the order of the split's pictures as `load` gives them, and of their size. Levels are strengths
+and every pixel is known, integers of 0 and 1 are read as 0 and 255; with options, both are decoded
+as mask files are (`annotations`): `mask_kind=trimap`, `mask_label=1 mask_unknown=255`. The splits
+to train with must be there; others without masks in DIR keep their own, so that attention is
+measured against the true masks.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
@@ -22,12 +24,18 @@ from rl_attn.supervised.data.dataset import DataSet, Split
 from rl_attn.supervised.data.images import Problem, is_picture, open_picture, report
 
 _REQUIRED = ("train", "validation")
+SOFT = MaskOptions("soft")
 
 
-def with_masks(dataset: DataSet, folder: Path, required: Collection[str] = _REQUIRED) -> DataSet:
+def with_masks(
+    dataset: DataSet,
+    folder: Path,
+    required: Collection[str] = _REQUIRED,
+    options: MaskOptions = SOFT,
+) -> DataSet:
     """The set with the masks of `folder`. UserError names what is missing or does not fit.
 
-    required: splits that must have masks there.
+    required: splits that must have masks there. options: how they are meant, see `annotations`.
     """
     problems, splits = [], dict(dataset.splits)
     for name, split in dataset.splits.items():
@@ -37,20 +45,64 @@ def with_masks(dataset: DataSet, folder: Path, required: Collection[str] = _REQU
                 problems.append(Problem(reason))
             continue
         try:
-            splits[name] = replace(split, masks=_masks(folder, name, split), known=None)
+            masks, known = _masks(folder, name, split, MaskReader(options))
+            splits[name] = replace(split, masks=masks, known=known)
         except Problem as problem:
             problems.append(problem)
     report(problems)
     return replace(dataset, splits=splits, mask_meaning=f"the masks in {folder}")
 
 
-def _masks(folder: Path, name: str, split: Split) -> Tensor:
-    wanted = (len(split), *split.images.shape[2:])
+def _masks(
+    folder: Path, name: str, split: Split, reader: MaskReader
+) -> tuple[Tensor, Tensor | None]:
+    """uint8 and bool (N, H, W), None where all is known."""
+    wanted, known = (len(split), *split.images.shape[2:]), None
     array = folder / f"{name}.npy"
-    masks = _array(array) if array.is_file() else _files(folder / name, split)
+    if not array.is_file():
+        masks, known = _files(folder / name, len(split), reader)
+    else:
+        masks = _array(array)
     if masks.shape != wanted:
         raise Problem(f"the masks of {name} in {folder} are {masks.shape}, the pictures {wanted}")
-    return torch.from_numpy(_bytes(masks, folder, name)).to(split.images.device)
+    if array.is_file() and reader.options != SOFT:
+        masks, known = _decoded(((array, _picture(mask)) for mask in masks), reader)
+    device = split.images.device
+    masks = torch.from_numpy(_bytes(masks, folder, name)).to(device)
+    return masks, None if known is None else torch.from_numpy(known).to(device)
+
+
+def _picture(mask: np.ndarray) -> Image.Image:
+    """An array (H, W) as the grey picture that it would be in a file."""
+    kind = {"b": np.uint8, "f": np.float32}.get(mask.dtype.kind, np.int32)
+    return Image.fromarray(mask if mask.dtype == np.uint8 else mask.astype(kind))
+
+
+def _decoded(
+    files: Iterable[tuple[Path, Image.Image]], reader: MaskReader
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """uint8 and bool (N, H, W) of opened masks, None where all is known."""
+    found = []
+    for path, image in files:
+        try:
+            found.append(reader(image))
+        except Problem as problem:
+            raise _of_this_flag(problem, path) from None
+    for problem in reader.problems() if reader.options != SOFT else ():
+        raise _of_this_flag(problem, None)
+    sizes = {annotation.values.shape for annotation in found}
+    if len(sizes) > 1:
+        raise Problem(f"the masks in {path.parent} have different sizes: {sorted(sizes)}")
+    masks = np.stack([annotation.values for annotation in found])
+    if all(annotation.known is None for annotation in found):
+        return masks, None
+    everywhere = np.ones(masks.shape[1:], bool)
+    return masks, np.stack([everywhere if a.known is None else a.known for a in found])
+
+
+def _of_this_flag(problem: Problem, path: Path | None) -> Problem:
+    reason = problem.reason.replace("--data-options", "--mask-options")
+    return Problem(reason, problem.path or path)
 
 
 def _bytes(masks: np.ndarray, folder: Path, name: str) -> np.ndarray:
@@ -79,18 +131,9 @@ def _array(path: Path) -> np.ndarray:
     return np.array(masks)
 
 
-def _files(folder: Path, split: Split) -> np.ndarray:
+def _files(folder: Path, number: int, reader: MaskReader) -> tuple[np.ndarray, np.ndarray | None]:
     found = {int(p.stem): p for p in folder.iterdir() if is_picture(p) and p.stem.isdigit()}
-    absent = [i for i in range(len(split)) if i not in found]
+    absent = [i for i in range(number) if i not in found]
     if absent:
-        raise Problem(f"{folder} lacks {len(absent)} of {len(split)} masks, first {absent[0]:06d}")
-    reader, masks = MaskReader(MaskOptions("soft")), []
-    for i in range(len(split)):
-        try:
-            masks.append(reader(open_picture(found[i])).values)
-        except Problem as problem:
-            raise problem if problem.path else Problem(problem.reason, found[i]) from None
-    sizes = {mask.shape for mask in masks}
-    if len(sizes) > 1:
-        raise Problem(f"the masks in {folder} have different sizes: {sorted(sizes)}")
-    return np.stack(masks)
+        raise Problem(f"{folder} lacks {len(absent)} of {number} masks, first {absent[0]:06d}")
+    return _decoded(((found[i], open_picture(found[i])) for i in range(number)), reader)

@@ -12,7 +12,7 @@ from rl_attn.run.cli import parse
 from rl_attn.supervised.batches import Batches, View, resized
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.data.resize import resize_masks
-from rl_attn.supervised.settings import args_type
+from rl_attn.supervised.settings import args_type, validate
 from rl_attn.supervised.setup import read_data
 
 
@@ -97,3 +97,64 @@ def test_resized_masks_average_what_is_known():
     small, still = resize_masks(masks, known, 2)
     assert still.tolist() == [[[True, False]] * 2] and not small[0, :, 1].any()
     assert (small[0, :, 0].int() - 200).abs().max() <= 1
+
+
+def test_pictures_that_are_made_at_a_size_are_not_resized_to_another(tmp_path):
+    argv = ["--data", "decoy-mnist", "--data-options", "size=20", "--size", "24"]
+    with pytest.raises(UserError, match="would resize each picture twice: leave one of them out"):
+        read_data(parse(args_type(argv), argv, "supervised.train"))
+
+
+def trimap(number: int) -> np.ndarray:
+    """(N, 18, 24): white, black, and grey where nobody has said anything."""
+    levels = np.zeros((number, 18, 24), np.uint8)
+    levels[:, 4:9], levels[:, 12:] = 255, 128
+    return levels
+
+
+@pytest.mark.parametrize("files", [True, False])
+@pytest.mark.parametrize(
+    ("options", "levels"),
+    [
+        (["mask_kind=trimap"], (0, 128, 255)),
+        (["mask-label=1", "mask-unknown=9"], (0, 9, 1)),
+    ],
+)
+def test_masks_of_a_folder_have_three_answers(root, tmp_path_factory, files, options, levels):
+    folder = tmp_path_factory.mktemp("masks")
+    flags = ["--masks", str(folder), "--mask-options", *options]
+    for name, part in read_data(args_of(root)).own.splits.items():
+        masks = trimap(len(part))
+        stored = np.select([masks == 128, masks == 255], levels[1:], levels[0]).astype(np.uint8)
+        if not files:
+            np.save(folder / f"{name}.npy", stored)
+            continue
+        (folder / name).mkdir()
+        for i, mask in enumerate(stored):
+            Image.fromarray(mask).save(folder / name / f"{i:06d}.png")
+    for part in read_data(args_of(root, *flags)).taught.splits.values():
+        np.testing.assert_array_equal(part.known.numpy(), trimap(len(part)) != 128)
+        np.testing.assert_array_equal(part.masks.numpy(), (trimap(len(part)) == 255) * 255)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("mask_knd=trimap", "did you mean mask_kind"),
+        ("mask_kind=trimp", "did you mean trimap"),
+        ("mask_kind=trimap", "holds levels 9, neither black, middle grey nor white"),
+        ("mask_label=3", "no mask holds mask_label=3: they hold 9"),
+        ("mask_label=x", "must be an index"),
+    ],
+)
+def test_how_masks_of_a_folder_are_meant_is_checked(root, tmp_path_factory, options, message):
+    folder = tmp_path_factory.mktemp("masks")
+    for name, part in read_data(args_of(root)).own.splits.items():
+        np.save(folder / f"{name}.npy", np.full((len(part), 18, 24), 9, np.uint8))
+    with pytest.raises(UserError, match=message):
+        read_data(args_of(root, "--masks", str(folder), "--mask-options", options))
+
+
+def test_options_of_masks_need_a_folder_of_masks(root):
+    with pytest.raises(UserError, match="name the folder, or leave it out"):
+        validate(args_of(root, "--mask-options", "mask_kind=trimap"))
