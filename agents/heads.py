@@ -41,6 +41,12 @@ class Policy(Protocol):
 
     parameters: Tensor  # (B, P)
 
+    def __getitem__(self, rows: Any) -> Policy:
+        """The policy of these samples."""
+
+    def to(self, *how: Any) -> Policy:
+        """As `Tensor.to`."""
+
     def sample(self, noise: Tensor) -> Tensor:
         """Actions, by exponential noise of the parameters' shape (B, P)."""
 

@@ -30,6 +30,7 @@ from rl_attn.envs.protocol import Step
 from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
 from rl_attn.envs.scaling import parse_size
 from rl_attn.envs.seeds import lane_seeds
+from rl_attn.envs.variations import Variation, variations_of
 from rl_attn.errors import UserError
 
 #: Seconds that one step of an environment may take.
@@ -64,6 +65,7 @@ def _look(
     try:
         replays = _replays(env, name, reader)
         _see_a_mask(env, reader)
+        variations = variations_of(env)
         env.close()
     except UserError:
         raise
@@ -82,6 +84,7 @@ def _look(
         fps=Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000),
         replays=replays,
         objects=(),
+        variations=lambda: variations,
     )
     return described, partial(GymLanes, reader, replays)
 
@@ -184,12 +187,17 @@ class GymLanes:
         return slice(group * size, (group + 1) * size)
 
     def reset(
-        self, frames: np.ndarray, masks: np.ndarray, seeds: Sequence[int] | None = None
+        self,
+        frames: np.ndarray,
+        masks: np.ndarray,
+        seeds: Sequence[int] | None = None,
+        variations: Sequence[Variation | None] | None = None,
     ) -> None:
+        options = None if variations is None else {"variations": list(variations)}
         for group, envs in enumerate(self._groups):
             lanes = self.group_slice(group)
             given = None if seeds is None else [int(seed) for seed in seeds[lanes]]
-            observation, _ = envs.reset(seed=given)
+            observation, _ = envs.reset(seed=given, options=options)
             frames[lanes], masks[lanes] = observation["frame"], observation["mask"]
 
     def send(

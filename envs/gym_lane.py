@@ -20,6 +20,7 @@ import numpy as np
 from rl_attn.envs.observations import Reader
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
+from rl_attn.envs.variations import Variation
 from rl_attn.errors import UserError
 
 MAX_FAULTS = 3  # in a row, until the environment counts as broken
@@ -63,17 +64,22 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._seed: int | None = None  # of the current episode; None: no seed is left
         self._actions: list[Any] = []
         self._return = 0.0
+        self._variation: Variation | None = None
         self._faults = 0
         self._faults_in_a_row = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin the next episode; with `seed`, the first one of another stream of seeds."""
+        """Begin the next episode; with `seed`, the first one of another stream of seeds.
+
+        options: `variations`, one a lane of all; this one's holds until the next reset.
+        """
         if seed is not None:
             if isinstance(self._seeds, ListedSeeds):
                 raise ValueError("these lanes play given episode_seeds: they cannot be reseeded")
             self._seeds = RandomSeeds(np.random.SeedSequence(seed))
+        self._variation = options["variations"][self._index] if options else None
         self._next()
         return self._seen, {}
 
@@ -109,6 +115,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
             "return": self._return,
             "faults": self._faults,
             "seen": _digest(self._seen),
+            "variation": self._variation,
         }
 
     def lane_resume(self, states: list[dict[str, Any]]) -> str | Observation:
@@ -116,6 +123,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
         state = states[self._index]
         self._seeds.load_state_dict(state["seeds"])
         self._faults = state["faults"]
+        self._variation = state.get("variation")
         self._seed = state["seed"]
         if self._seed is None:
             return self._nothing
@@ -166,7 +174,8 @@ class GymLane(gymnasium.Env[Observation, Any]):
 
     def _begin(self) -> None:
         self._actions, self._return = [], 0.0
-        observation, _ = self._env.reset(seed=self._seed)
+        options = None if self._variation is None else {"variation": self._variation}
+        observation, _ = self._env.reset(seed=self._seed, options=options)
         self._see(observation)
 
     def _see(self, observation: Any) -> None:

@@ -22,6 +22,8 @@ from typing import Any, Protocol, runtime_checkable
 import gymnasium
 import numpy as np
 
+from rl_attn.envs.variations import Variation
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -74,12 +76,18 @@ class VectorEnv(Protocol):
         ...
 
     def reset(
-        self, frames: np.ndarray, masks: np.ndarray, seeds: Sequence[int] | None = None
+        self,
+        frames: np.ndarray,
+        masks: np.ndarray,
+        seeds: Sequence[int] | None = None,
+        variations: Sequence[Variation | None] | None = None,
     ) -> None:
         """Begin the next episode in every lane and write its first observation.
 
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8 in {0, 1}. With `seeds`,
-        one a lane, each lane's stream of episode seeds begins anew from its seed.
+        one a lane, each lane's stream of episode seeds begins anew from its seed. With
+        `variations`, one a lane, its episodes look that way until the next reset; {} is plain, None
+        leaves it to the environment. See `variations.py`.
         """
         ...
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import gymnasium
 
     from rl_attn.envs.protocol import VectorEnv
+    from rl_attn.envs.variations import Variations
 
 #: What is said, behind its name, of an environment that does not replay: when a run of it begins,
 #: and when somebody tries to resume it.
@@ -46,6 +47,8 @@ class Environment:
     objects: tuple[str, ...]  # names of what the mask shows; empty where nobody knows
     #: start(num_lanes, *, seed=0, first_lane=0, episode_seeds=None, num_groups=1), of `lane_seeds`.
     start: Callable[..., VectorEnv]
+    #: What may look another way in the same game; None: nothing. Takes a moment to find out.
+    variations: Callable[[], Variations | None] = lambda: None
 
 
 def find(settings: EnvSettings) -> Environment:

@@ -2,11 +2,13 @@
 
     python -m rl_attn.evaluate runs/DefendCenter/camal1-s1-...
     python -m rl_attn.evaluate RUN --faithfulness --closed-loop
+    python -m rl_attn.evaluate RUN --looks test --twins
     python -m rl_attn.evaluate model.zip --env DefendCenter     # of stable-baselines3
 
 Prints one table and leaves beside the checkpoint's run `evaluation.json` (all of it, each episode
 included), `evaluation.mp4` (frame, mask and attention side by side) and, with --faithfulness,
-`faithfulness.png`. Intervals are 95 %: mean +- 1.96 standard errors over episodes.
+`faithfulness.png`, with --looks `looks.csv`, with --twins `twins.csv` and `twins.mp4`. Intervals
+are 95 %: mean +- 1.96 standard errors over episodes.
 """
 
 from dataclasses import dataclass
@@ -50,6 +52,14 @@ class EvaluationSettings:
     """play again without the most attended pixels, as many random ones, all but the targets"""
     removed_share: OpenShare = 0.1
     """share of the pixels missing in closed loop"""
+    looks: str = ""
+    """play again under other looks, "test" for those held out from training, "test:surfaces,light"
+    for some axes of them, "train"; and report what is lost"""
+    looks_per_axis: Positive[int] = 4
+    """how many looks of each axis, for --looks and --twins"""
+    twins: bool = False
+    """play the same episodes under the looks of --looks (default: test), with the same actions, and
+    compare the agent frame by frame; with the targets' own looks as a control"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
     threads: Threads = 0

@@ -1,7 +1,5 @@
 """What `rl_attn.evaluate` does with an agent: play, look, disturb, and write down."""
 
-import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -12,19 +10,20 @@ import numpy as np
 import torch
 from matplotlib import pyplot as plt
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from rl_attn.envs.registry import EnvSettings
 from rl_attn.evaluate import EvaluationSettings, is_model
+from rl_attn.evaluation_looks import beside_twins, twin_looks, under_looks
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.files import write_text
+from rl_attn.run.files import json_text, write_text
 from rl_attn.run.folder import make
 from rl_attn.run.plugins import import_all
+from rl_attn.run.progress import bar
 from rl_attn.statistics import Interval, mean_interval
 
 matplotlib.use("Agg")
@@ -67,7 +66,7 @@ def closed_loop(
     results = {}
     for mode in ("attended", "random", "outside_mask"):
         disturb = Removal(mode, args.removed_share)
-        with _bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
+        with bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
             episodes = player.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
         after = np.array([episode.episode_return for episode in episodes])
         results[mode] = {
@@ -109,21 +108,6 @@ def _range(value: Interval) -> str:
     return f"{value.low:.3f} .. {value.high:.3f}"
 
 
-class _bar:
-    """`with _bar(text, total) as progress:` shows progress(done) on the terminal."""
-
-    def __init__(self, text: str, total: int):
-        self.bar = Progress(transient=True)
-        self.task = self.bar.add_task(text, total=total)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self.bar.start()
-        return lambda done: self.bar.update(self.task, completed=done)
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-
 def player_of(args: EvaluationSettings, device: torch.device) -> Player:
     """The agent of a run or of a model.zip, and what it plays."""
     if not is_model(args.run):
@@ -142,6 +126,8 @@ def evaluate(args: EvaluationSettings) -> int:
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.looks or args.twins:
+        twin_looks(player, args)  # refuses what there is not before a game starts
     out = Path(args.out or args.run.removesuffix(".zip"))
     make(out)
     seeds = evaluation_seeds(args.episodes)
@@ -154,7 +140,7 @@ def evaluate(args: EvaluationSettings) -> int:
         if args.video:
             fps = player.environment.fps
             looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))
-        progress = stack.enter_context(_bar("playing", len(seeds)))
+        progress = stack.enter_context(bar("playing", len(seeds)))
         episodes = player.play(
             args.num_envs,
             seeds,
@@ -177,7 +163,12 @@ def evaluate(args: EvaluationSettings) -> int:
         mode: {name: value._asdict() for name, value in values.items()}
         for mode, values in loops.items()
     }
+    if args.looks:
+        plain = None if player.settings.looks else episodes
+        results["looks"] = under_looks(player, args, seeds, plain, out, how)
+    if args.twins:
+        results["twins"] = beside_twins(player, args, seeds, out, how)
     results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
-    write_text(out / "evaluation.json", json.dumps(results, indent=1))
+    write_text(out / "evaluation.json", json_text(results))
     report(summary, loops, f"{player.settings.env}, {args.episodes} episodes, {args.policy}")
     return 0

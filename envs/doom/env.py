@@ -23,7 +23,7 @@ import numpy as np
 
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.looks import PLAIN, Look, Looks, look_of_variation, variation_space
+from rl_attn.envs.doom.looks import Look, Looks, look_of_episode, variation_space
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.processes import check_shared_memory
 from rl_attn.envs.doom.scenarios import Scenario, resolve
@@ -117,10 +117,7 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         super().reset(seed=seed)
         check_options(options, ("variation",))
         episode_seed = draw_episode_seed(self.np_random)
-        look = PLAIN if self.looks is None else self.looks.of(episode_seed)
-        if options and "variation" in options:
-            rng = np.random.default_rng([episode_seed, 0x7A6])
-            look = look_of_variation(options["variation"], rng)
+        look = look_of_episode(self.looks, (options or {}).get("variation"), episode_seed)
         with self._watchdog:
             self._game.start(episode_seed, self._frame, self._mask, look)
         self._playing = True

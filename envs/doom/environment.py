@@ -5,13 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
+import numpy as np
+
 from rl_attn.envs.doom.env import TICS_PER_SECOND
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.looks import Looks
+from rl_attn.envs.doom.looks import AXES, TARGET_AXES, Looks, numbers_of, sample
 from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, Scenario, resolve
+from rl_attn.envs.doom.wad_of_looks import Wardrobe
 from rl_attn.envs.registry import Environment, EnvSettings
 from rl_attn.envs.scaling import parse_size
+from rl_attn.envs.variations import Variations
 from rl_attn.errors import UserError
 
 
@@ -44,7 +48,20 @@ def doom_environment(settings: EnvSettings) -> Environment:
         replays=True,
         objects=_objects(scenario),
         start=partial(Lanes, scenario, looks=looks, **shape),
+        variations=partial(_variations, scenario),
     )
+
+
+def _variations(scenario: Scenario) -> Variations:
+    """All axes of looks that the scenario can have."""
+    possible, impossible = {}, {}
+    for axis in AXES:
+        try:
+            Wardrobe(scenario, [sample([axis], "test", np.random.default_rng(0))])
+            possible[axis] = numbers_of(axis)
+        except UserError as error:
+            impossible[axis] = str(error)
+    return Variations(possible, TARGET_AXES, impossible)
 
 
 def _objects(scenario: Scenario) -> tuple[str, ...]:

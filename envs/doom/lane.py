@@ -18,7 +18,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom.game import Game, GameFault
-from rl_attn.envs.doom.looks import PLAIN, Looks
+from rl_attn.envs.doom.looks import Look, Looks, look_of_episode, variation_of
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
 
@@ -58,6 +58,7 @@ class Lane:
         self.seeds = seeds
         self.autoreset = autoreset
         self.looks = looks
+        self.variation: Any = None  # of its episodes, in place of `looks`: see `look_of_variation`
         self.started = False  # once an episode has begun, or there was none to begin
         self.over = False  # the episode has ended and the next one has not begun
         self.faults = 0
@@ -113,6 +114,7 @@ class Lane:
 
     def state_dict(self) -> dict[str, Any]:
         """All that continues this lane exactly: plain ints, floats, strings and lists."""
+        chosen = self.variation
         return {
             "seeds": self.seeds.state_dict(),
             "seed": self.seed,
@@ -120,13 +122,14 @@ class Lane:
             "return": self._return,
             "faults": self.faults,
             "over": self.over,
+            "variation": variation_of(chosen) if isinstance(chosen, Look) else chosen,
         }
 
     def load_state_dict(self, state: dict[str, Any], frame: np.ndarray, mask: np.ndarray) -> None:
         """Play again what had been played of the episode; frame and mask are then its current."""
         self.seeds.load_state_dict(state["seeds"])
         self.seed, self.faults = state["seed"], int(state["faults"])
-        self.started = True
+        self.started, self.variation = True, state.get("variation")
         if self.seed is None:
             frame[...] = 0
             mask[...] = 0
@@ -160,7 +163,7 @@ class Lane:
 
     def _begin(self, frame: np.ndarray, mask: np.ndarray) -> None:
         self._actions, self._return, self.over = [], 0.0, False
-        look = PLAIN if self.looks is None else self.looks.of(self.seed)
+        look = look_of_episode(self.looks, self.variation, self.seed)
         self._call(self.game.start, self.seed, frame, mask, look)
 
     def _count(self, action: Any, reward: float) -> None:

@@ -38,8 +38,9 @@ from rl_attn.envs.doom import processes
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lane import Lane, Outcome
 from rl_attn.envs.doom.lane_group import Group, close, threads_of
-from rl_attn.envs.doom.looks import Look, Looks
+from rl_attn.envs.doom.looks import Look, Looks, look_of_variation
 from rl_attn.envs.doom.scenarios import Scenario, resolve
+from rl_attn.envs.doom.wad_of_looks import Wardrobe
 from rl_attn.envs.protocol import Step
 from rl_attn.envs.seeds import RandomSeeds, lane_seeds
 
@@ -156,20 +157,26 @@ class Lanes:
         masks: np.ndarray,
         seeds: Sequence[int | None] | None = None,
         only: Sequence[bool] | None = None,
+        variations: Sequence[Any] | None = None,
     ) -> None:
         """Begin the next episode in every lane and draw its first frame.
 
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8, both written. With
         `seeds`, one a lane, each lane's stream of episode seeds begins anew from its seed; where
         that is None it goes on. only: (num_lanes,) bool, the lanes to reset; the others and their
-        rows stay as they are.
+        rows stay as they are. variations: (num_lanes,), each as in `look_of_variation` or None: the
+        looks of the episodes from now on, until another reset. A lane whose engine has no such look
+        starts another.
         """
         self._check_arrays(self.num_lanes, frames, masks)
         chosen = [True] * self.num_lanes if only is None else [bool(lane) for lane in only]
         if len(chosen) != self.num_lanes:
             raise ValueError(f"{len(chosen)} values of `only` for {self.num_lanes} lanes")
+        looks = self._checked_variations(variations)
         if seeds is not None:
             self._reseed(seeds, chosen)
+        for lane, look, resets in zip(self._lanes, looks, chosen, strict=True):
+            lane.variation = look if resets else lane.variation
 
         def begin(index: int, lane: Lane) -> None:
             if chosen[index]:
@@ -266,6 +273,18 @@ class Lanes:
         for lane, seed, resets in zip(self._lanes, seeds, chosen, strict=True):
             if resets and seed is not None:
                 lane.seeds = RandomSeeds(np.random.SeedSequence(int(seed)))
+
+    def _checked_variations(self, variations: Sequence[Any] | None) -> Sequence[Any]:
+        """One a lane; UserError for looks that there are not, or not in this scenario."""
+        if variations is None:
+            return [None] * self.num_lanes
+        if len(variations) != self.num_lanes:
+            raise ValueError(f"{len(variations)} variations for {self.num_lanes} lanes")
+        for variation in variations:
+            if variation is not None:
+                look = look_of_variation(variation, np.random.default_rng(0))
+                Wardrobe(self.scenario, [look])
+        return variations
 
     def _idle_group(self, group: int) -> Group:
         if not self._finalizer.alive:

@@ -30,9 +30,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rl_attn.envs.variations import Numbers, split
 from rl_attn.errors import UserError, choose
-
-PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,8 @@ class Looks:
 
         UserError with the choices for an unknown axis or part.
         """
-        part, _, listed = text.partition(":")
-        choose("part of the looks", part, PARTS)
-        axes = [axis.strip() for axis in listed.split(",") if axis.strip()] or ["all"]
-        if axes == ["all"]:
-            axes = [axis for axis in AXES if axis not in TARGET_AXES]
+        part, axes = split(text)
+        axes = axes or [axis for axis in AXES if axis not in TARGET_AXES]
         rng = np.random.default_rng(seed)
         looks = [sample(axes, part, rng) for _ in range(count)]
         return cls(looks, f"{part}:{','.join(axes)}, {count} of seed {seed}")
@@ -144,8 +140,8 @@ def variation_space() -> gymnasium.spaces.Dict:
 def look_of_variation(variation: Any, rng: np.random.Generator) -> Look:
     """The look that `reset(options={"variation": ...})` asks for.
 
-    A list of axes: each drawn from its values to train with. A dict: numbers of `variation_space`
-    by axis. A Look: itself.
+    A list of axes: each drawn by `rng` from its values to train with. A dict: numbers of
+    `variation_space` by axis. A Look: itself. UserError for what there is not.
     """
     if isinstance(variation, Look):
         return variation
@@ -159,6 +155,23 @@ def look_of_variation(variation: Any, rng: np.random.Generator) -> Look:
             raise UserError(f"{axis} has no value {number}: choose from 0 to {space[axis].n - 1}")
         chosen[axis] = _values(axis)[int(number)]
     return Look(**chosen)
+
+
+def look_of_episode(looks: Looks | None, variation: Any, episode_seed: int) -> Look:
+    """The look of the episode with that seed: as `variation` says, if it is not None."""
+    if variation is not None:
+        return look_of_variation(variation, np.random.default_rng([episode_seed, 0x7A6]))
+    return PLAIN if looks is None else looks.of(episode_seed)
+
+
+def numbers_of(axis: str) -> Numbers:
+    """The numbers in `variation_space` of an axis' values."""
+    names = [str(value) for value in _values(axis)]
+    held_out = 1 + len(AXES[axis].train)
+    return Numbers(
+        train={number: names[number] for number in range(1, held_out)},
+        test={number: names[number] for number in range(held_out, len(names))},
+    )
 
 
 def variation_of(look: Look) -> dict[str, int]:

@@ -26,7 +26,7 @@ from gymnasium.vector.utils import batch_space
 
 from rl_attn.envs.doom.env import TICS_PER_SECOND, check_options, observation_space
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.looks import Look, Looks
+from rl_attn.envs.doom.looks import Look, Looks, variation_space
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.protocol import Step
@@ -94,6 +94,7 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
         }
         self.single_observation_space = observation_space(self._lanes)
         self.single_action_space = self._lanes.action_space
+        self.variation_space = variation_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._observation = self._new_observation()
@@ -113,13 +114,18 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
         """Begin an episode in every game. `seed`: of the first game, or one or None for each.
 
         options: `reset_mask` (num_envs,) bool, the games to reset; the others stay where they are.
+        `variation`, as in `DoomEnv.reset`, of all games, or a list with one for each: the looks of
+        the episodes from now on, until another reset.
         """
-        check_options(options, ("reset_mask",))
+        options = options or {}
+        check_options(options, ("reset_mask", "variation"))
         if isinstance(seed, int | np.integer):
             seed = [int(seed) + index for index in range(self.num_envs)]
-        only = None if not options else self._reset_mask(options["reset_mask"])
+        only = self._reset_mask(options["reset_mask"]) if "reset_mask" in options else None
+        looks = self._variations(options.get("variation"))
         observation = {key: array.copy() for key, array in self._observation.items()}
-        self._lanes.reset(observation["frame"], observation["mask"], seeds=seed, only=only)
+        frames, masks = observation["frame"], observation["mask"]
+        self._lanes.reset(frames, masks, seeds=seed, only=only, variations=looks)
         self._add_variables(observation)
         self._observation, self._begun = observation, True
         return observation, {"raw_reward": np.zeros(self.num_envs, np.float32)}
@@ -165,6 +171,13 @@ class DoomVectorEnv(MadeAgain, gymnasium.vector.VectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         """End all games; called by gymnasium's `close`."""
         self._lanes.close()
+
+    def _variations(self, variation: Any) -> list[Any]:
+        """One for each game. A list of names is one: of axes that vary."""
+        each = isinstance(variation, list | tuple) and not all(
+            isinstance(one, str) for one in variation
+        )
+        return list(variation) if each else [variation] * self.num_envs
 
     def _reset_mask(self, mask: np.ndarray) -> list[bool]:
         mask = np.asarray(mask)

@@ -83,7 +83,7 @@ class Wardrobe:
         self._scenario = scenario
         self._maps: tuple[Look, ...] = ()  # none: no looks are in use
         self._actors = PLAIN
-        if looks:
+        if not all(self.holds(look) for look in looks):
             self.take(*looks)
 
     def holds(self, look: Look) -> bool:

@@ -17,6 +17,7 @@ from rl_attn.agents.heads import Policy
 from rl_attn.attention import Attention, measure
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import Environment, find
+from rl_attn.envs.variations import Variation
 from rl_attn.rl.methods import Method
 from rl_attn.rl.methods.base import Phase
 from rl_attn.rl.settings import AgentSettings
@@ -77,6 +78,7 @@ def play(
     disturb: Callable[[Moment], Tensor] | None = None,
     observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
     progress: Callable[[int], None] | None = None,
+    variation: Variation | None = None,
 ) -> list[Played]:
     """Play one episode for each seed, in lanes made with `episode_seeds=seeds`.
 
@@ -88,6 +90,7 @@ def play(
         disturb: gives other stacks for the policy to act on (the measures are of the true ones).
         observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
         progress: called with the number of episodes finished so far.
+        variation: the look of all episodes, {} the plain one; default: the environment's choice.
 
     Returns:
         Episodes in the order of `seeds`.
@@ -97,7 +100,8 @@ def play(
     results = [Played(seed) for seed in seeds]
     current: list[int | None] = [i if i < len(seeds) else None for i in range(lanes.num_lanes)]
     random = [_generator(seeds, index) for index in current]
-    lanes.reset(*storage.inbox(0))
+    looks = {} if variation is None else {"variations": [variation] * lanes.num_lanes}
+    lanes.reset(*storage.inbox(0), **looks)
     storage.deliver(0)
     finished = 0
     while finished < len(seeds):
@@ -114,7 +118,7 @@ def play(
         if disturb:
             with torch.no_grad():
                 policy = agent(disturb(moment)).policy
-        actions = agent.head.for_environment(_choose(policy, random, greedy))
+        actions = agent.head.for_environment(choose_actions(policy, random, greedy))
         step = lanes.step(actions, *storage.inbox(1))
         storage.deliver(1)
         dones = step.terminated | step.truncated
@@ -160,7 +164,9 @@ def _measure(moment: Moment, maps: Attention, results: list[Played]) -> None:
             results[index].frames.append(frame)
 
 
-def _choose(policy: Policy, random: list[np.random.Generator | None], greedy: bool) -> Tensor:
+def choose_actions(
+    policy: Policy, random: list[np.random.Generator | None], greedy: bool
+) -> Tensor:
     """(N, ...) actions; the noise of a sample is drawn from the episode's generator."""
     policy = policy.to("cpu", torch.float64)
     if greedy:

@@ -1,9 +1,12 @@
 """Files that are written beside their place and moved there: a reader never sees half of one."""
 
 import errno
+import json
+import math
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -23,6 +26,22 @@ def write_text(path: Path, text: str | None) -> None:
         return
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def json_text(value: Any) -> str:
+    """As JSON, in which what is not a finite number is null."""
+    return json.dumps(_finite(value), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _finite(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_finite(part) for part in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 class replacing:

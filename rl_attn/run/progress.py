@@ -67,3 +67,18 @@ def duration(seconds: float) -> str:
     days, rest = divmod(int(min(seconds, 1e12)), 24 * 3600)
     clock = time.strftime("%H:%M:%S", time.gmtime(rest))
     return f"{days} d {clock}" if days else clock
+
+
+class bar:
+    """`with bar(text, total) as progress:` shows progress(done) on the terminal."""
+
+    def __init__(self, text: str, total: int):
+        self.bar = Bar(transient=True)
+        self.task = self.bar.add_task(text, total=total)
+
+    def __enter__(self) -> Callable[[int], None]:
+        self.bar.start()
+        return lambda done: self.bar.update(self.task, completed=done)
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()

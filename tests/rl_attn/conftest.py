@@ -1,10 +1,13 @@
 """A tiny trained run that several tests look at."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from rl_attn import ppo
+
+sys.path.insert(0, str(Path(__file__).parent / "outside"))  # tests import `corridor`
 
 TINY = [
     *("--num-envs", "2", "--num-steps", "16", "--num-minibatches", "2", "--update-epochs", "2"),

@@ -3,10 +3,11 @@
 import json
 
 import av
+import corridor  # noqa: F401 (registers its environments)
 import pytest
 from PIL import Image
 
-from rl_attn import evaluate
+from rl_attn import evaluate, ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import UserError
 
@@ -54,6 +55,64 @@ def test_closed_loop_compares_returns_over_the_same_seeds(evaluated):
     for loop in result["closed_loop"].values():
         after = loop["episode_return"]["mean"]
         assert loop["difference"]["mean"] == pytest.approx(after - before)
+
+
+@pytest.fixture(scope="module")
+def corridor_run(tiny, tmp_path_factory):
+    """A run of a game with other looks, and of one without."""
+    runs = {}
+    for name in ("Corridor", "Plain"):
+        runs[name] = tmp_path_factory.mktemp("corridor") / "run"
+        argv = [*tiny, "--env", f"tests/{name}-v0", "--no-env-processes", "--frame-stack", "1"]
+        assert ppo.main([*argv, "--total-timesteps", "32", "--run-dir", str(runs[name])]) == 0
+    return runs
+
+
+def test_looks_and_twins_are_tables_files_and_a_video(corridor_run, tmp_path, capsys):
+    argv = [str(corridor_run["Corridor"]), "--episodes", "2", "--out", str(tmp_path)]
+    argv += ["--looks", "test:wall", "--looks-per-axis", "2", "--twins", "--device", "cpu"]
+    assert evaluate.main(argv) == 0
+    result = json.loads((tmp_path / "evaluation.json").read_text())  # without NaN
+    every, wall, *each = result["looks"]["rows"]
+    assert (every["axis"], wall["axis"], wall["looks"]) == ("", "wall", 2)
+    assert [row["look"] for row in each] == ["wall 2", "wall 3"]
+    played = result["looks"]["episodes"]
+    mean = sum(sum(returns) for returns in played["wall"].values()) / 4
+    assert wall["episode_return"]["mean"] == pytest.approx(mean)
+    assert wall["drop"]["mean"] == pytest.approx(sum(played["plain"]) / 2 - mean)
+    twins = result["twins"]
+    assert {name: axis["changes_targets"] for name, axis in twins["axes"].items()} == {
+        "wall": False,
+        "square": True,
+        "cheat": True,
+    }
+    assert twins["axes"]["wall"]["pixels"]["mean"] > 0.9
+    assert twins["axes"]["cheat"]["flip"]["mean"] is None
+    assert {row["look"] for row in twins["no_twins"]} == {"cheat 1", "cheat 2"}
+    assert all("after 4 steps" in row["reason"] for row in twins["no_twins"])
+    for name, lines in (("looks", 5), ("twins", 1 + 2 * 5)):
+        assert len((tmp_path / f"{name}.csv").read_text().splitlines()) == lines
+    with av.open(str(tmp_path / "twins.mp4")) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(frames) == 12 and frames[0].std() > 10
+    printed = capsys.readouterr().out
+    for words in ("drop from plain", "square*", "no twin: seed 1000000 under cheat 1"):
+        assert words in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "words"),
+    [
+        ("Corridor", ["--looks", "test:wal"], "did you mean wall"),
+        ("Corridor", ["--looks", "tset", "--twins"], "did you mean test"),
+        ("Plain", ["--twins"], "tests/Plain-v0 has no other looks: give it a variation_space"),
+    ],
+)
+def test_looks_that_there_are_not_are_refused(corridor_run, tmp_path, name, flags, words):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=words):
+        evaluate.main([str(corridor_run[name]), "--out", str(out), "--device", "cpu", *flags])
+    assert not out.exists()
 
 
 BAD = {

@@ -293,3 +293,56 @@ def test_the_vector_environment_takes_looks():
     plain.close()
     np.testing.assert_array_equal(observations[0]["mask"], observations[1]["mask"])
     assert (observations[0]["frame"] != observations[1]["frame"]).mean() > 0.5
+
+
+def test_the_vector_environment_takes_variations_until_the_next_reset():
+    envs = gymnasium.make_vec("rl_attn/Basic-v0", num_envs=2, max_episode_steps=2)
+    single = DoomEnv("Basic")
+    variation = {"surfaces": 401, "light": 5}
+    for given, each in (
+        (variation, [variation] * 2),
+        ([variation, {}], [variation, {}]),
+        (["surfaces"], [["surfaces"]] * 2),  # drawn for each game as it is for a single one
+        (None, [None] * 2),
+    ):
+        options = None if given is None else {"variation": given}
+        first, _ = envs.reset(seed=[5, 6], options=options)
+        for lane, one in enumerate(each):
+            expected, _ = single.reset(seed=5 + lane, options={"variation": one} if one else None)
+            np.testing.assert_array_equal(first["frame"][lane], expected["frame"])
+        if given == [variation, {}]:
+            envs.step(np.array([0, 0]))
+            second = envs.step(np.array([0, 0]))[0]["frame"]  # of the next episode
+            looks = [lane.game._worn for lane in envs.unwrapped._lanes._lanes]
+            assert looks == [Look(surfaces=401, light=0.65), PLAIN]
+            assert second.shape == first["frame"].shape
+    with pytest.raises(ValueError, match="did you mean light"):
+        envs.reset(options={"variation": {"lihgt": 1}})
+    with pytest.raises(ValueError, match="3 variations for 2 lanes"):
+        envs.reset(options={"variation": [{}] * 3})
+    envs.close()
+    single.close()
+
+
+def test_variations_of_lanes_go_on_exactly():
+    variations = [{"surfaces": 401}, {"tint": 1}]
+    with Player("Basic", num_lanes=2, seed=3) as player:
+        player.lanes.reset(player.frames, player.masks, variations=variations)
+        record(player, 10)
+        state, rng = player.lanes.state_dict(), player.rng.bit_generator.state
+        expected = record(player, 80)  # into the next episodes
+    with Player("Basic", num_lanes=2, seed=3) as player:
+        player.lanes.load_state_dict(state, player.frames, player.masks)
+        player.rng.bit_generator.state = rng
+        assert record(player, 80) == expected
+
+
+def test_looks_of_the_frame_alone_need_no_map():
+    frames = []
+    for look in (PLAIN, Look(tint=-0.3)):
+        game = Game(resolve("Freedoom2"), looks=[look])
+        frame, mask = np.empty(game.frame_shape, np.uint8), np.empty(game.mask_shape, np.uint8)
+        game.start(1, frame, mask, look)
+        frames.append(frame)
+        game.close()
+    assert (frames[0] != frames[1]).mean() > 0.5
