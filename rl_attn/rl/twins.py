@@ -127,7 +127,7 @@ def play_beside(
         stacks = storage.observation(0)
         if observe:
             with torch.no_grad():
-                stacks = observe(stacks, storage.masks[0], "evaluate")
+                stacks = observe(stacks, storage.observed_masks(0), "evaluate")
         maps, output = attention_maps(agent, stacks, target, attention=attention)
         moment = _moment(storage, stacks, maps, output, random)
         _compare(twins, moment, maps)

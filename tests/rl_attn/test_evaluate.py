@@ -90,7 +90,7 @@ def test_looks_and_twins_are_tables_files_and_a_video(corridor_run, tmp_path, ca
     assert twins["axes"]["cheat"]["flip"]["mean"] is None
     assert {row["look"] for row in twins["no_twins"]} == {"cheat 1", "cheat 2"}
     assert all("after 4 steps" in row["reason"] for row in twins["no_twins"])
-    for name, lines in (("looks", 5), ("twins", 1 + 2 * 5)):
+    for name, lines in (("looks", 6), ("twins", 1 + 2 * 5)):
         assert len((tmp_path / f"{name}.csv").read_text().splitlines()) == lines
     with av.open(str(tmp_path / "twins.mp4")) as file:
         frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]

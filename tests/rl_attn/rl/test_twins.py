@@ -23,7 +23,7 @@ class Gated(Method):
     """Shows the agent the targets and nothing else."""
 
     def observe(self, stacks, masks, phase):
-        return stacks * masks[:, None]
+        return stacks * masks
 
 
 def player_of(agent, env="tests/Corridor-v0", method=None, **settings):
