@@ -13,9 +13,6 @@ from torch import Tensor, nn
 
 Layout = Literal["channels_first", "channels_last", "tokens"]
 
-#: Layers that work on (B, K, h, w) alone.
-CHANNELS_FIRST = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
-
 
 def as_maps(
     output: Tensor, layout: Layout, prefix: int = 0, grid: tuple[int, int] | None = None
@@ -35,55 +32,6 @@ def as_maps(
     maps = output[:, prefix:].transpose(1, 2).unflatten(2, grid)  # (B, K, h, w)
     patches = maps.flatten(2).transpose(1, 2)  # (B, h*w, K)
     return maps, torch.cat([output[:, :prefix], patches], 1) if prefix else patches
-
-
-def layout_of(
-    around: list[nn.Module],
-    layer: nn.Module,
-    output: Tensor,
-    picture: tuple[int, int] | None = None,
-) -> Layout:
-    """How `layer` lays out its output: from its type where that tells, or what is around it.
-
-    Raises:
-        ValueError: neither tells, and the cells found so do not have the proportions of the
-            picture (H, W).
-    """
-    if output.ndim == 3:
-        return "tokens"
-    if output.ndim != 4:
-        raise ValueError(
-            f"a {type(layer).__name__} that returns {tuple(output.shape)} holds no feature maps; "
-            "tap a layer that returns (B, K, h, w), (B, h, w, K) or tokens (B, N, K)"
-        )
-    if type(layer) in (nn.LayerNorm, nn.Linear):  # both work on the last axis
-        return "channels_last"
-    if isinstance(layer, CHANNELS_FIRST) or getattr(layer, "dims", None) == [0, 3, 1, 2]:
-        return "channels_first"
-    last = any(_passes_channels_last(module) for module in around)
-    grid = tuple(output.shape[1:3] if last else output.shape[2:])
-    if picture and not _alike(grid, picture):
-        raise ValueError(
-            f"a {type(layer).__name__} returns {tuple(output.shape)}, and {grid[0]} x {grid[1]} "
-            f"cells do not have the proportions of the picture, {picture[0]} x {picture[1]}: name "
-            'the layout, tap(..., layout="channels_last") for (B, h, w, K) or "channels_first"'
-        )
-    return "channels_last" if last else "channels_first"
-
-
-def _passes_channels_last(module: nn.Module) -> bool:
-    """Whether a model's blocks pass (B, h, w, K) along: timm says so, torchvision's is known."""
-    if type(module).__name__ == "SwinTransformer":
-        return True
-    return str(getattr(module, "output_fmt", "")).endswith("NHWC")
-
-
-def _alike(grid: tuple[int, int], picture: tuple[int, int]) -> bool:
-    """Whether cells are at most twice as wide as high, or the reverse, give or take one cell:
-    convolutions without padding lose as many cells of the short side as of the long one."""
-    (rows, columns), (height, width) = grid, picture
-    wide, high = (columns - 1) * height, (rows - 1) * width
-    return wide <= 2 * (rows + 1) * width and high <= 2 * (columns + 1) * height
 
 
 def prefix_of(around: list[nn.Module]) -> int:

@@ -25,7 +25,8 @@ from torch.utils import _pytree as pytree
 from rl_attn.attention.backbones import OUTPUT, ancestors, find_layer, standard_layer, unwrapped
 from rl_attn.attention.cells import Cells
 from rl_attn.attention.fields import find_cells, is_picture
-from rl_attn.attention.grids import Layout, as_maps, grid_of, layout_of, prefix_of
+from rl_attn.attention.grids import Layout, as_maps, grid_of, prefix_of
+from rl_attn.attention.layouts import Witness, is_witness, layout_of, witness
 from rl_attn.attention.recomputation import in_recomputations, recomputing
 
 _cuda = torch.backends.cuda  # where the switches of all devices are
@@ -38,6 +39,8 @@ BACKENDS = (
 )
 MATH_ALONE = (True, False, False, False)
 
+#: Layouts that had to be found: model -> layer -> layout.
+_LAYOUTS: WeakKeyDictionary = WeakKeyDictionary()
 #: Where cells lie: model -> (layer, size of the picture, grid) -> cells.
 _CELLS: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -105,6 +108,7 @@ class Features:
         self.example: tuple = ()  # its arguments, of the first sample
         self.backends: tuple[bool, ...] = _backends()  # as they were when the forward began
         self.forced = False
+        self.witnesses: list[Witness] = []  # of the layout, in this forward
         self.copied: list[dict] = []  # what each deepcopy of the model made of what
 
     def __call__(self) -> Tensor:
@@ -153,7 +157,13 @@ class Features:
     def attach(self) -> list:
         field = self.layer.startswith(OUTPUT)
         layer = self.model if field else _last_part(self.model, find_layer(self.model, self.layer))
+        heard = (
+            []
+            if field or self.layout or self.layer in _LAYOUTS.get(self.model, ())
+            else [module for module in self.model.modules() if is_witness(module)]
+        )
         return [
+            *(module.register_forward_hook(self.hear) for module in heard),
             self.model.register_forward_pre_hook(self.begin, with_kwargs=True),
             self.model.register_forward_hook(self.end, always_call=True),
             layer.register_forward_hook(self.take_field if field else self.take),
@@ -202,6 +212,7 @@ class Features:
             return
         self.end()
         self.maps, self.called, self.runs, self.backends = None, True, 0, _backends()
+        self.witnesses = []
         self.example = pytree.tree_map(_first_sample, (args, kwargs))
         pictures = (leaf for leaf in pytree.tree_leaves(self.example) if is_picture(leaf))
         self.picture = next((tuple(leaf.shape[2:]) for leaf in pictures), None)
@@ -210,6 +221,10 @@ class Features:
         if self.forced:
             _set_backends(self.backends)
             self.forced = False
+
+    def hear(self, layer: nn.Module, args: tuple, output: object) -> None:
+        if self.hears() and (said := witness(layer, output)):
+            self.witnesses.append(said)
 
     def take_field(self, model: nn.Module, args: tuple, output: object) -> None:
         if not self.hears():
@@ -240,7 +255,11 @@ class Features:
 
     def shape_of(self, output: Tensor) -> tuple[Layout, int, tuple | None]:
         around, layer = ancestors(self.model, self.layer), self.model.get_submodule(self.layer)
-        layout = self.layout or layout_of(around, layer, output, self.picture)
+        known = _LAYOUTS.setdefault(self.model, {})
+        layout = self.layout or known.get(self.layer)
+        if layout is None:
+            layout = layout_of(around, layer, output, self.picture, self.witnesses)
+            known[self.layer] = layout
         if layout != "tokens":
             return layout, 0, None
         prefix = prefix_of(around) if self.prefix is None else self.prefix

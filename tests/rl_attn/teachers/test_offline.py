@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rl_attn.errors import UserError
-from rl_attn.teachers import load_clip, offline
+from rl_attn.teachers import load_clip, offline, offline_training
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
 from rl_attn.teachers.doom_pictures import SIZE, Pictures, of_map
@@ -120,7 +120,7 @@ def test_every_monster_is_pictured_and_some_places_without_one():
 
 @pytest.mark.slow
 def test_the_command_leaves_a_folder_that_open_clip_loads(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(offline, "HELD_OUT", ("MAP32",))
+    monkeypatch.setattr(offline_training, "HELD_OUT", ("MAP32",))
     few = "--steps 2 --batch-size 8 --maps 1 --each 1 --frames 2"
     flags = [*few.split(), "--device", "cpu"]
     assert offline.main([*flags, "--out", str(tmp_path)]) == 0
