@@ -64,7 +64,9 @@ def listing(command: str) -> str:
 def methods(command: str) -> list[str]:
     """The methods of a command whose flags depend on --method."""
     if command == "ppo":
-        return ["vanilla", "camal", "prior"]
+        from rl_attn.rl.methods import METHODS
+
+        return METHODS.names()
     if command == "train":
         from rl_attn.supervised.methods import METHODS
 

@@ -3,22 +3,30 @@
 Letters: B samples, h x w cells of the maps.
 """
 
+import torch
 from torch import Tensor
 
-from rl_attn.attention import MaskWeights, alpha_beta, camal_loss
+from rl_attn.attention import MaskWeights, alpha_beta, camal_loss, entropy
 from rl_attn.rl.entries import Log, over
 
 
-def camal_terms(attention: Tensor, weights: MaskWeights, empty_mask: str) -> tuple[Tensor, Log]:
+def camal_terms(
+    attention: Tensor, weights: MaskWeights, empty_mask: str, objective: str = "camal"
+) -> tuple[Tensor, Log]:
     """mean(beta - alpha) (Hundal et al. 2026, Eq. 2), a scalar, and its parts for the log.
 
     Args:
         attention: (B, h, w).
         weights: the samples' masks at that grid.
         empty_mask: "skip" or "suppress", see `camal_loss`.
+        objective: "camal", or in its place "suppress", the mean of beta, or "entropy", of the map.
     """
     alpha, beta = alpha_beta(attention, weights)
-    loss = camal_loss(alpha, beta, weights.present, empty_mask).mean()
+    if objective == "entropy":
+        loss = entropy(attention).mean()
+    else:
+        inside = torch.zeros_like(alpha) if objective == "suppress" else alpha
+        loss = camal_loss(inside, beta, weights.present, empty_mask).mean()
     return loss, {
         "attention/camal": loss,
         "attention/alpha": over(alpha.clamp_min(0), weights.present),  # dead: nothing attended

@@ -1,12 +1,28 @@
 """Every method by its name: each file of this folder registers the one it is named after.
 
 `METHODS.find("camal")` imports `camal.py` and no other file; `--import` adds methods of other
-places.
+places. `METHODS.find("camal+drac")` is both together, see `rl_attn/rl/joined.py`.
 """
 
+from rl_attn.errors import UserError
 from rl_attn.registry import Registry
 from rl_attn.rl.methods.base import Context, Method, Phase
 
-METHODS: Registry[type[Method]] = Registry("method", __name__)
+
+class Methods(Registry[type[Method]]):
+    """A name may be several, joined by plus signs."""
+
+    def find(self, name: str) -> type[Method]:
+        names = name.split("+")
+        if len(names) == 1:
+            return super().find(name)
+        from rl_attn.rl.joined import join
+
+        if len(set(names)) < len(names):
+            raise UserError(f"--method {name} names a method twice")
+        return join(name, {each: super(Methods, self).find(each) for each in names})
+
+
+METHODS = Methods("method", __name__)
 
 __all__ = ["METHODS", "Context", "Method", "Phase"]

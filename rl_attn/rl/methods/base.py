@@ -88,7 +88,7 @@ class Method:
         return None
 
     def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
-        """What the agent is shown: (B, S*C, H, W) in 0..255, or as many channels as `channels` says.
+        """What the agent is shown: (B, S*C, H, W) in 0..255, or what `channels` says for S*C.
 
         Args:
             stacks: (B, S*C, H, W) uint8, the oldest frame first.

@@ -5,7 +5,11 @@ It adds one term to PPO's loss (Hundal et al. 2026, section 3.3),
     L = L_PPO + camal * mean(beta - alpha),
 
 where alpha and beta are the mean attention inside and outside the mask, and attention is the
-Grad-CAM of the critic's value V(s), or of the taken action's logit.
+Grad-CAM of the critic's value V(s), or of the taken action's logit. As the paper's code has it:
+`--camal 1 --dead-maps zero --placement stretched`.
+
+Controls ask what did it. `--control` gives masks that are wrong on purpose; `--objective` replaces
+beta - alpha by another pressure on the same map.
 
 Letters: T steps, N environments, B samples, h x w cells of the maps, H x W pixels.
 """
@@ -48,6 +52,15 @@ class Camal(Method):
     compare: Literal["map-up", "mask-down"] = "map-up"
     """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
     map's, the mask averaged over each cell"""
+    placement: Literal["cells", "stretched"] = "cells"
+    """where the CAMAL loss places a map: where its cells lie in the frame, or stretched over the
+    frame, as the paper's code has it; evaluations always place cells"""
+    control: Literal["none", "random", "shifted", "swapped"] = "none"
+    """masks that are wrong on purpose: as many pixels in random patches, the mask moved, or another
+    frame's"""
+    objective: Literal["camal", "suppress", "entropy"] = "camal"
+    """beta - alpha; beta alone, no attention outside the mask; or the map's entropy, which takes no
+    mask"""
 
     @property
     def attends(self) -> bool:
@@ -62,7 +75,27 @@ class Camal(Method):
         if not self.attends:
             return None, {}
         masks, logged = self.masks(storage)
-        return self.weights(masks), logged
+        return self.weights(self.controlled(masks)), logged
+
+    def controlled(self, masks: Tensor) -> Tensor:
+        """Masks (T, N, H, W), or what `control` puts in their place."""
+        if self.control == "none":
+            return masks
+        import torch
+
+        from rl_attn.attention import random_control, shifted_control, swapped_control
+
+        flat, random = masks.flatten(0, 1), self.context.random
+        if self.control == "swapped":
+            return swapped_control(flat, random).view_as(masks)
+        patch = masks.shape[2] // 20  # pixels, about a target's radius
+        wrong = [
+            random_control(part, random, patch)
+            if self.control == "random"
+            else shifted_control(part, random)
+            for part in flat.split(256)  # noise is float, its order int64
+        ]
+        return torch.cat(wrong).view_as(masks)
 
     def weights(self, masks: Tensor) -> MaskWeights:
         """Masks (T, N, H, W) as weights (T*N, h, w), a few steps at a time."""
@@ -73,6 +106,8 @@ class Camal(Method):
         grid, cells = self.context.agent.grid, self.context.agent.cells
         if MAPS.kinds[self.context.settings.attention] != "features":
             grid, cells = tuple(masks.shape[2:]), PIXELS
+        elif self.placement == "stretched":
+            cells = None
         parts = []
         for some in (part.flatten(0, 1) for part in masks.split(16)):
             if self.compare == "mask-down":
@@ -100,5 +135,5 @@ class Camal(Method):
             second_order=self.second_order,
             dead=self.dead_maps,
         )
-        loss, logged = camal_terms(attention.map, batch.targets, self.empty_mask)
+        loss, logged = camal_terms(attention.map, batch.targets, self.empty_mask, self.objective)
         return self.coefficient() * loss, logged

@@ -1,10 +1,13 @@
 """The CAMAL loss on an actor-critic: what is logged, and what its options mean."""
 
+import math
+
 import pytest
 import torch
 
 from rl_attn.agents import ActorCritic, RolloutStorage
 from rl_attn.attention import grad_cam, mask_weights, pool_mask, upsample
+from rl_attn.rl.attention_loss import camal_terms
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.entries import entry
@@ -91,3 +94,47 @@ def test_at_zero_it_is_vanilla(agent):
     camal = method(agent, camal=0.0)
     assert not camal.attends and camal.rollout(RolloutStorage(2, 1, (36, 36, 1))) == (None, {})
     assert camal.loss(agent, agent(random_stacks(1)), None) == (None, {})
+
+
+def terms(objective, empty_mask="skip"):
+    """Two maps of 2x2 cells, one with a target in its first cell and one without any."""
+    maps = torch.tensor([[[0.8, 0.2], [0.4, 0.0]], [[0.5, 0.5], [0.5, 0.5]]])
+    masks = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    loss, _ = camal_terms(maps, mask_weights(masks, (2, 2)), empty_mask, objective)
+    return loss.item()
+
+
+def test_objectives_by_hand():
+    """alpha 0.8; beta (0.2 + 0.4 + 0) / 3 = 0.2, and 0.5 without a target."""
+    assert terms("camal") == pytest.approx((0.2 - 0.8) / 2)
+    assert terms("suppress") == pytest.approx(0.2 / 2)
+    assert terms("suppress", "suppress") == pytest.approx((0.2 + 0.5) / 2)
+    shares = torch.tensor([0.8, 0.2, 0.4]) / 1.4
+    peaked = -(shares * shares.log()).sum().item() / math.log(4)
+    assert terms("entropy") == pytest.approx((peaked + 1) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("control", ["random", "shifted", "swapped"])
+def test_controls_are_other_masks_of_the_same_area(agent, control):
+    storage = RolloutStorage(40, 2, (120, 160, 1))
+    for step in range(40):
+        storage.masks[step, 0, 30 : 50 + step, 60:90] = 1
+    masks = storage.masks[:40]
+    wrong = method(agent, control=control).controlled(masks)
+    assert wrong.shape == masks.shape and wrong.dtype == masks.dtype
+    areas, before = (x.flatten(2).sum(2, dtype=torch.int64) for x in (wrong, masks))
+    if control == "swapped":
+        areas, before = areas.flatten().sort()[0], before.flatten().sort()[0]
+    assert torch.equal(areas, before)
+    overlap = (wrong & masks).sum() / masks.sum()
+    assert overlap < (0.7 if control == "swapped" else 0.2)
+
+
+def test_a_stretched_map_is_compared_as_if_its_cells_covered_the_frame(agent):
+    storage = RolloutStorage(16, 2, (120, 160, 1))
+    storage.masks[::2, 0, 30:50, 60:90] = 1
+    weights, _ = method(agent, placement="stretched").rollout(storage)
+    expected = mask_weights(storage.masks[:16].flatten(0, 1), agent.grid)
+    placed, _ = method(agent).rollout(storage)
+    torch.testing.assert_close(weights.inside, expected.inside)
+    assert not torch.allclose(placed.inside, weights.inside)

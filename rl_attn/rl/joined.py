@@ -1,0 +1,120 @@
+"""Several methods as one: `--method camal+drac`.
+
+Flags are those of all of them. Their losses add up; `observe` and `judged` go through them in the
+order of the names, and every loss is given what the agent was shown in the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, make_dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rl_attn.errors import UserError
+from rl_attn.rl.methods.base import Method, Phase
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.rl.batch import Batch
+    from rl_attn.rl.entries import Log
+    from rl_attn.rl.settings import AgentSettings
+
+
+@dataclass
+class Joined(Method):
+    """Every hook asks the parts."""
+
+    kinds: ClassVar[dict[str, type[Method]]] = {}
+
+    @cached_property
+    def parts(self) -> dict[str, Method]:
+        return {
+            name: kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
+            for name, kind in self.kinds.items()
+        }
+
+    @property
+    def attends(self) -> bool:
+        return any(part.attends for part in self.parts.values())
+
+    @property
+    def shows(self) -> bool:
+        return any(part.shows for part in self.parts.values())
+
+    def channels(self, channels: int, stack: int) -> int:
+        for part in self.parts.values():
+            channels = part.channels(channels, stack) // stack
+        return stack * channels
+
+    def check(self, settings: AgentSettings) -> None:
+        for part in self.parts.values():
+            part.check(settings)
+
+    def prepare(self) -> None:
+        for part in self.parts.values():
+            part.context = self.context
+            part.prepare()
+
+    def module(self) -> nn.Module | None:
+        from torch import nn
+
+        modules = {name: part.module() for name, part in self.parts.items()}
+        own = {name: module for name, module in modules.items() if module is not None}
+        return nn.ModuleDict(own) if own else None
+
+    def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
+        for part in self.parts.values():
+            stacks = part.observe(stacks, masks, phase)
+        return stacks
+
+    def judged(self, output: Output, stacks: Tensor, masks: Tensor) -> Output:
+        for part in self.parts.values():
+            output = part.judged(output, stacks, masks)
+        return output
+
+    def rollout(self, storage: RolloutStorage) -> tuple[Targets, dict[str, float]]:
+        targets, logged = {}, {}
+        for name, part in self.parts.items():
+            targets[name], more = part.rollout(storage)
+            logged |= more
+        return Targets(targets), logged
+
+    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
+        losses, logged = [], {}
+        for name, part in self.parts.items():
+            own = replace(batch, targets=batch.targets.of[name])
+            loss, more = part.loss(agent, output, own)
+            losses += [] if loss is None else [loss]
+            logged |= more
+        return (sum(losses) if losses else None), logged
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+
+
+@dataclass
+class Targets:
+    """Each method's own targets, indexed together by samples."""
+
+    of: dict[str, Any]
+
+    def __getitem__(self, rows: Any) -> Targets:
+        return Targets({k: None if v is None else v[rows] for k, v in self.of.items()})
+
+
+def join(name: str, kinds: dict[str, type[Method]]) -> type[Joined]:
+    """The method of that name, made of these; a UserError if they do not go together."""
+    try:
+        made = make_dataclass(name, [], bases=(Joined, *kinds.values()), namespace={"kinds": kinds})
+    except TypeError:  # one of them is a kind of another
+        raise UserError(
+            f"--method {name}: one of these includes the other, name that alone"
+        ) from None
+    made.__doc__ = f"Train a PPO agent with {' and '.join(kinds)}."
+    return made

@@ -1,0 +1,48 @@
+"""DrAC: an augmented frame is to change neither policy nor value (Raileanu et al. 2021, Eq. 4-6).
+
+    L = L_PPO + drac * mean(KL(pi(.|s) || pi(.|f(s))) + (V(s) - V(f(s)))^2)
+
+where what the agent makes of the plain s is the target and has no gradient. With `--where outside`
+f leaves the pixels of the targets as they are: EAGLE's idea, with the
+environment's mask in place of a learned one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rl_attn.rl.augmented import Augmented
+from rl_attn.rl.methods import METHODS
+from rl_attn.run.settings import NotNegative
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.agents import Output
+    from rl_attn.rl.batch import Batch
+    from rl_attn.rl.entries import Log
+
+
+@METHODS.register("drac")
+@dataclass
+class Drac(Augmented):
+    """Train a PPO agent to whom augmented frames change nothing (Raileanu et al. 2021)."""
+
+    drac: NotNegative[float] = 0.1
+    """weight of the loss that policy and value stay what they are on the augmented frame"""
+    where: Literal["everywhere", "outside"] = "everywhere"
+    """what of a frame is augmented: all of it, or what is outside the targets' mask"""
+
+    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+        from rl_attn.rl.augment import outside
+
+        view = self.view(batch.shown)
+        if self.where == "outside":
+            view = outside(batch.shown, view, batch.masks)
+        with self.context.autocast():
+            other = agent(view)
+        moved = output.policy.detach().kl(other.policy).mean()
+        changed = (other.value - output.value.detach()).square().mean()
+        logged = {"consistency/policy": moved, "consistency/value": changed}
+        return self.drac * (moved + changed), logged

@@ -1,0 +1,90 @@
+"""Privileged teacher: an agent that saw more in training teaches one that sees frames.
+
+    rl-attn ppo --method masked-input --run-dir teacher
+    rl-attn ppo --method privileged-teacher --teacher-run teacher
+
+    L = L_PPO + imitation * mean KL(teacher(.|what it is shown of s) || pi(.|s))
+
+on the states that the student itself comes to. The teacher is shown what its own method shows it,
+with the mask; the student needs none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_attn.env_settings import EnvSettings
+from rl_attn.errors import UserError
+from rl_attn.rl.methods import METHODS, Method
+from rl_attn.run.settings import NotNegative, PathText
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.rl.batch import Batch
+    from rl_attn.rl.entries import Log
+    from rl_attn.rl.settings import AgentSettings
+
+#: What may be another way in the teacher's run: it learned under looks of its own.
+_FREE = ("looks", "env_processes")
+
+
+@METHODS.register("privileged-teacher")
+@dataclass
+class PrivilegedTeacher(Method):
+    """Train a PPO agent that a finished one teaches, such as one of --method masked-input."""
+
+    teacher_run: PathText | None = None
+    """folder of the teacher's run, in the same environment"""
+    imitation: NotNegative[float] = 1.0
+    """weight of the divergence from the teacher's policy"""
+
+    def check(self, settings: AgentSettings) -> None:
+        from rl_attn.run.yaml import load_yaml
+
+        if self.teacher_run is None:
+            raise UserError(
+                f"--method {settings.method} needs --teacher-run FOLDER, a run of an agent that "
+                "sees more, such as one of --method masked-input"
+            )
+        config = Path(self.teacher_run) / "config.yaml"
+        if not config.is_file():
+            raise UserError(f"--teacher-run {self.teacher_run} is no folder of a run")
+        taught = load_yaml(config)
+        for name in (*(field.name for field in fields(EnvSettings)), "frame_stack"):
+            ours = getattr(settings, name)
+            ours = list(ours) if isinstance(ours, tuple) else ours
+            theirs = taught.get(name, ours)
+            if name not in _FREE and theirs != ours:
+                raise UserError(
+                    f"--teacher-run {self.teacher_run} was trained with {name} {theirs}, this is "
+                    f"{ours}: both must play the same"
+                )
+
+    def prepare(self) -> None:
+        """UserError if the teacher cannot be loaded."""
+        from rl_attn.rl.loading import load
+
+        self.teacher = load(Path(self.teacher_run), "latest", self.context.device)
+
+    def rollout(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
+        """The parameters of the teacher's policy for every sample, (T*N, P)."""
+        import torch
+
+        rows = storage.rows(slice(0, storage.num_steps), slice(None)).flatten(0, 1)
+        rows, method = rows.to(storage.device), self.teacher.method
+        taught = []
+        with torch.no_grad(), self.context.autocast():
+            for some in rows.split(256):
+                stacks = storage.stacks(some)
+                if method is not None:
+                    stacks = method.observe(stacks, storage.mask_stacks(some), "evaluate")
+                taught.append(self.teacher.agent(stacks).policy.parameters)
+        return torch.cat(taught), {}
+
+    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+        loss = agent.head(batch.targets).kl(output.policy).mean()
+        return self.imitation * loss, {"losses/imitation": loss}

@@ -1,0 +1,45 @@
+"""RRR: the value is not to depend on pixels outside the mask (Ross et al. 2017), by its gradient.
+
+    L = L_PPO + rrr * mean_b sum (dV/dx (1 - mask))^2
+
+over the pixels of all stacked frames, each with its own mask. Pixels are the raw ones, 0..255, to
+which the paper's weight of 1000 belongs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rl_attn.rl.methods import METHODS, Method
+from rl_attn.run.settings import NotNegative
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.agents import Output
+    from rl_attn.rl.batch import Batch
+    from rl_attn.rl.entries import Log
+    from rl_attn.rl.methods import Phase
+
+
+@METHODS.register("rrr")
+@dataclass
+class Rrr(Method):
+    """Train a PPO agent with small gradients of the value outside the mask (Ross et al. 2017)."""
+
+    rrr: NotNegative[float] = 1000.0
+    """weight of the squared gradients of V by the pixels outside the mask"""
+
+    def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
+        """The stacks, of which the value's own forward can be differentiated."""
+        return stacks.float().requires_grad_() if phase == "learn" else stacks
+
+    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+        from rl_attn.attention import input_gradient, rrr
+
+        frames = batch.masks.shape[1]
+        gradient = input_gradient(output.value, batch.shown)  # (B, S*C, H, W)
+        each = gradient.unflatten(1, (frames, -1)).flatten(0, 1)  # (B*S, C, H, W)
+        loss = rrr(each, batch.masks.flatten(0, 1)).sum() / len(batch.masks)
+        return self.rrr * loss, {"losses/rrr": loss}

@@ -1,0 +1,81 @@
+"""SGQN: the value is to hang on what is salient to it, and the features to foretell what that is.
+
+Bertoin et al. 2022 (Look where you look!), carried over from the Q-value of an off-policy agent to
+PPO's V(s). M(s) is where the guided backpropagation of V is among its largest (their Eq. 3, each
+frame of the stack by itself), and f an augmentation:
+
+    L = L_PPO + sgqn * mean((V(s) - V(s M(s)))^2 + BCE(g(features of f(s)), M(s)))
+
+It takes no masks. Not theirs: the head g is one linear layer at the resolution of the feature maps,
+where theirs is a decoder; both terms have one weight and PPO's optimizer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Interval
+
+from rl_attn.rl.augmented import Augmented
+from rl_attn.rl.methods import METHODS
+from rl_attn.run.settings import NotNegative
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rl_attn.agents import Output
+    from rl_attn.rl.batch import Batch
+    from rl_attn.rl.entries import Log
+
+
+@METHODS.register("sgqn")
+@dataclass
+class Sgqn(Augmented):
+    """Train a PPO agent guided by its own saliency (Bertoin et al. 2022)."""
+
+    sgqn: NotNegative[float] = 0.1
+    """weight of both of SGQN's losses"""
+    salient: Annotated[float, Interval(gt=0, lt=1)] = 0.05
+    """share of each frame's pixels that count as salient"""
+
+    def prepare(self) -> None:
+        from rl_attn.rl.map_head import map_head
+
+        self.head = map_head(self.context.agent, self.context.settings.frame_stack)
+
+    def module(self) -> nn.Module:
+        return self.head
+
+    def saliency(self, agent: nn.Module, stacks: Tensor) -> Tensor:
+        """M(s): 1 where V's guided gradient is among the largest of its frame, (B, S, H, W)."""
+        import torch
+
+        from rl_attn.attention import guided_backpropagation
+
+        with self.context.autocast():
+            signed = guided_backpropagation(
+                lambda images, _: agent(images).value, stacks.float(), second_order=False
+            )
+        frames = signed.unflatten(1, (self.context.settings.frame_stack, -1))
+        size = frames.abs().amax(2).flatten(2)  # (B, S, H*W)
+        kept = max(1, round(self.salient * size.shape[2]))
+        least = size.topk(kept, dim=2).values[..., -1:]
+        return (size >= least).to(torch.uint8).unflatten(2, tuple(stacks.shape[2:]))
+
+    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+        from torch.nn.functional import binary_cross_entropy_with_logits
+
+        from rl_attn.attention import pool_mask
+        from rl_attn.rl.augment import masked
+
+        salient = self.saliency(agent, batch.shown)
+        with self.context.autocast():
+            alone = agent(masked(batch.shown, salient)).value
+            features = agent(self.view(batch.shown)).features
+        consistency = (output.value - alone).square().mean()
+        each = pool_mask(salient.flatten(0, 1), agent.grid, agent.cells)  # (B*S, h, w)
+        foretold = self.head(features.float())  # (B, S, h, w)
+        auxiliary = binary_cross_entropy_with_logits(foretold, each.view_as(foretold))
+        logged = {"consistency/salient": consistency, "losses/salient": auxiliary}
+        return self.sgqn * (consistency + auxiliary), logged

@@ -1,0 +1,149 @@
+"""Every method from training to evaluation: a resumed run ends as one that was not interrupted."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rl_attn import ppo
+from rl_attn.errors import UserError
+from rl_attn.rl.loading import load
+from rl_attn.rl.methods import METHODS
+from rl_attn.rl.play import evaluation_seeds
+from rl_attn.rl.trainer import State
+from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
+
+OUTSIDE = Path(__file__).parents[2] / "outside"
+
+SMALL = [
+    *("--import", str(OUTSIDE / "spotlight.py"), str(OUTSIDE / "tiny_network.py")),
+    *("--env", "Spotlight-v0", "--no-env-processes", "--network", "tiny"),
+    *("--num-envs", "2", "--num-steps", "8", "--num-minibatches", "2", "--update-epochs", "2"),
+    *("--device", "cpu", "--precision", "fp32", "--threads", "1", "--total-timesteps", "32"),
+    *("--checkpoint-interval", "1", "--keep-checkpoints", "9", "--picture-interval", "0"),
+]
+
+#: The flags of every row.
+ROWS = {
+    "masked-input": [],
+    "mask-channel": [],
+    "rad": ["--augmentation", "overlay"],
+    "drac": ["--where", "outside"],
+    "sgqn": [],
+    "learned-gate": ["--gate", "soft"],
+    "asymmetric-critic": [],
+    "privileged-teacher": [],
+    "segmentation-head": [],
+    "coverage": [],
+    "rrr": [],
+    "camal": ["--control", "swapped", "--objective", "suppress"],
+    "camal+drac": ["--camal", "0.1"],
+    "masked-input+segmentation-head+rrr": [],
+}
+
+#: Those that are in tests of their own.
+_ELSEWHERE = {"vanilla", "prior"}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Path:
+    """A run of an agent that sees the targets alone, of one update."""
+    run = tmp_path_factory.mktemp("teacher") / "run"
+    flags = [*SMALL, "--total-timesteps", "16", "--method", "masked-input"]
+    assert ppo.main([*flags, "--run-dir", str(run)]) == 0
+    return run
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return [
+            {name: value for name, value in row.items() if "time" not in name and "SPS" not in name}
+            for row in csv.DictReader(file)
+        ]
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_resumed_run_is_the_same_bit_for_bit(name, teacher, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    flags = [*SMALL, "--method", name, *ROWS[name]]
+    if name == "privileged-teacher":
+        flags += ["--teacher-run", str(teacher)]
+    assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
+    shutil.copytree(whole, broken)
+    for later in checkpoints(broken)[1:]:
+        later.unlink()
+    assert ppo.main(["--resume", str(broken)]) == 0
+    first = load_checkpoint(checkpoints(whole)[0], State)
+    ends = [load_checkpoint(latest_checkpoint(run), State) for run in (whole, broken)]
+    assert ends[0]["global_step"] == 32 and same(*ends)
+    assert rows_of(whole) == rows_of(broken)
+    for part in ("agent", "module"):  # all of it learns, if it has any
+        before, after = first[part].values(), ends[0][part].values()
+        assert not before or not all(map(torch.equal, before, after))
+    (played,) = load(whole, "latest", torch.device("cpu")).play(1, evaluation_seeds(1))
+    assert played.length > 0 and 0 <= played.iou_ceiling <= 1
+
+
+def test_every_file_is_a_row_here():
+    ours = {name for name in METHODS.names() if METHODS.find(name).__module__.startswith("rl_attn")}
+    assert ours - _ELSEWHERE <= set(ROWS)
+
+
+def test_past_masks_are_right_after_a_resume(teacher, monkeypatch, tmp_path):
+    """What masked input shows at the first step is the frames times their own masks."""
+    shown = []
+    kind = METHODS.find("masked-input")
+    original = kind.observe
+
+    def observe(self, stacks, masks, phase):
+        shown.append((stacks.clone(), masks.clone()))
+        return original(self, stacks, masks, phase)
+
+    monkeypatch.setattr(kind, "observe", observe)
+    run = tmp_path / "run"
+    assert ppo.main([*SMALL, "--method", "masked-input", "--run-dir", str(run)]) == 0
+    for later in checkpoints(run)[1:]:
+        later.unlink()
+    whole, shown[:] = list(shown), []
+    assert ppo.main(["--resume", str(run)]) == 0
+    for (stacks, masks), (ours, own) in zip(whole[-len(shown) :], shown, strict=True):
+        assert torch.equal(stacks, ours) and torch.equal(masks, own)
+    stacks, masks = shown[0]
+    lit = (stacks == 255) & (masks > 0)  # the spot is the brightest thing but for the pointer
+    assert masks.flatten(2).any(2).all()
+    assert lit.sum() > 0.5 * masks.sum() and np.isin(masks.numpy(), (0, 1)).all()
+
+
+def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
+    run = tmp_path / "run"
+    for flags, reason in (
+        (["--method", "privileged-teacher"], "needs --teacher-run FOLDER"),
+        (["--method", "privileged-teacher", "--teacher-run", "nowhere"], "no folder of a run"),
+        (
+            [
+                *("--method", "privileged-teacher", "--frame-stack", "2"),
+                *("--teacher-run", str(teacher)),
+            ],
+            "trained with frame_stack 4, this is 2",
+        ),
+        (["--method", "asymmetric-critic", "--attention-target", "value"], "leave it at action"),
+        (["--method", "camal+prior"], "one of these includes the other"),
+        (["--method", "drac+drac"], "twice"),
+        (["--method", "drac+camel"], "did you mean camal"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            ppo.main([*SMALL, *flags, "--run-dir", str(run)])
+        assert not run.exists()

@@ -1,0 +1,285 @@
+"""What each rival's loss is, by hand, and that it does what it is for on a toy."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from gymnasium.spaces import Discrete
+
+from rl_attn.agents import Output
+from rl_attn.agents.heads import head_of
+from rl_attn.attention import iou
+from rl_attn.rl.batch import Batch
+from rl_attn.rl.methods import METHODS
+from rl_attn.rl.play import Player
+
+
+def value_of(log, name):
+    return getattr(log[name], "value", log[name]).item()
+
+
+# ---------------------------------------------------------------------- what the agent is shown
+
+
+def test_masked_input_is_frame_times_its_own_mask():
+    stacks = torch.arange(1, 13, dtype=torch.uint8).view(1, 4, 1, 3)  # S = 2 frames of C = 2
+    masks = torch.tensor([[[[1, 0, 0]], [[0, 0, 1]]]], dtype=torch.uint8)
+    shown = METHODS.find("masked-input")().observe(stacks, masks, "evaluate")
+    assert shown.dtype == torch.uint8
+    assert shown.tolist() == [[[[1, 0, 0]], [[4, 0, 0]], [[0, 0, 9]], [[0, 0, 12]]]]
+
+
+def test_mask_channel_stands_behind_the_channels_of_its_frame():
+    method = METHODS.find("mask-channel")()
+    stacks = torch.arange(1, 13, dtype=torch.uint8).view(1, 4, 1, 3)
+    masks = torch.tensor([[[[1, 0, 0]], [[0, 0, 1]]]], dtype=torch.uint8)
+    shown = method.observe(stacks, masks, "act")
+    assert shown[0, :, 0].tolist() == [
+        *([1, 2, 3], [4, 5, 6], [255, 0, 0]),
+        *([7, 8, 9], [10, 11, 12], [0, 0, 255]),
+    ]
+    assert shown.shape[1] == method.channels(2, stack=2) == 6
+
+
+def test_rad_learns_from_other_frames_than_it_acts_on(toy):
+    this = toy("rad", augmentation="overlay")
+    batch = this.batch()
+    assert not torch.equal(batch.shown, batch.stacks)
+    for phase in ("act", "evaluate"):
+        assert this.method.observe(batch.stacks, batch.masks, phase) is batch.stacks
+
+
+# ---------------------------------------------------------------------- consistency
+
+
+def test_dracs_loss_by_hand(toy):
+    this = toy("drac", drac=0.5)
+    this.method.view = lambda stacks: torch.zeros_like(stacks)
+    loss, log = this.loss()
+    with torch.no_grad():
+        plain, black = (this.agent(x) for x in (this.batch().stacks, torch.zeros(32, 2, 16, 16)))
+    targets = plain.logits.log_softmax(1)
+    kl = F.kl_div(black.logits.log_softmax(1), targets, reduction="batchmean", log_target=True)
+    squared = (black.value - plain.value).square().mean()
+    assert value_of(log, "consistency/policy") == pytest.approx(kl.item(), rel=1e-4)
+    assert value_of(log, "consistency/value") == pytest.approx(squared.item(), rel=1e-4)
+    assert loss.item() == pytest.approx(0.5 * (kl + squared).item(), rel=1e-4)
+
+
+def test_drac_makes_augmented_frames_change_less(toy):
+    this = toy("drac", drac=1.0, augmentation="overlay")
+    before = this.loss()[0].item()
+    spread = this.agent(this.batch().stacks).value.std().item()
+    this.train()
+    after = this.agent(this.batch().stacks).value.std().item()
+    assert this.loss()[0].item() / after**2 < 0.5 * before / spread**2  # and not by being constant
+
+
+def test_drac_outside_leaves_the_targets_as_they_are(toy):
+    this = toy("drac", where="outside")
+    views = []
+    agent = this.agent.forward
+    this.agent.forward = lambda frames, shift=False: views.append(frames) or agent(frames)
+    this.loss()
+    stacks, view, on = this.batch().stacks, views[-1], this.batch().masks > 0
+    assert torch.equal(view[on], stacks[on]) and (view[~on] != stacks[~on]).float().mean() > 0.9
+
+
+def test_sgqns_saliency_is_where_the_value_comes_from(toy):
+    """V hangs on one cell of the newest frame; 5 % of 256 pixels are 13 of its 16."""
+    this = toy("sgqn", salient=0.05)
+    with torch.no_grad():
+        this.agent.cell.weight.zero_()
+        this.agent.cell.weight[0, 1] = torch.linspace(1, 2, 16).view(4, 4)
+        this.agent.critic.weight.zero_()
+        this.agent.critic.weight[0, 5] = 1.0  # of channel 0: cell (1, 1)
+    salient = this.method.saliency(this.agent, this.batch().stacks)
+    newest = salient[:, 1]
+    assert newest.flatten(1).sum(1).eq(13).all()
+    assert newest[:, 4:8, 4:8].sum() == newest.sum() and not newest[:, 4, 4:7].any()
+
+
+def test_sgqns_loss_by_hand(toy):
+    this = toy("sgqn", sgqn=0.5)
+    for parameter in this.method.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    loss, log = this.loss()
+    batch = this.batch()
+    salient = this.method.saliency(this.agent, batch.stacks)
+    alone = this.agent(batch.stacks * salient).value
+    squared = (this.agent(batch.stacks).value - alone).square().mean().item()
+    assert value_of(log, "losses/salient") == pytest.approx(math.log(2), rel=1e-5)
+    assert value_of(log, "consistency/salient") == pytest.approx(squared, rel=1e-4)
+    assert loss.item() == pytest.approx(0.5 * (squared + math.log(2)), rel=1e-4)
+
+
+def test_sgqn_makes_the_value_hang_on_what_is_salient(toy):
+    this = toy("sgqn", sgqn=1.0)
+    before = value_of(this.loss()[1], "consistency/salient")
+    this.train()
+    assert value_of(this.loss()[1], "consistency/salient") < 0.3 * before
+
+
+# ---------------------------------------------------------------------- auxiliary losses
+
+
+def test_a_segmentation_head_that_says_nothing_costs_log_2(toy):
+    this = toy("segmentation-head", segmentation=0.5)
+    torch.nn.init.zeros_(this.method.head.weight), torch.nn.init.zeros_(this.method.head.bias)
+    loss, log = this.loss()
+    assert loss.item() == pytest.approx(0.5 * math.log(2), rel=1e-6)
+    assert this.targets.shape == (32, 4, 4) and this.targets.flatten(1).sum(1).eq(1).all()
+
+
+def test_a_segmentation_head_finds_the_targets_through_the_trunk(toy):
+    this = toy("segmentation-head", segmentation=1.0)
+    trunk = this.agent.cell.weight.clone()
+    this.train(150)
+    found = this.method.head(this.agent(this.batch().stacks).features)[:, 0].flatten(1).argmax(1)
+    assert (found == this.targets.flatten(1).argmax(1)).float().mean() > 0.9
+    assert not torch.equal(trunk, this.agent.cell.weight)
+
+
+def test_rrr_by_hand(toy):
+    """V = 0.5 * sum of all pixels: 0.25 for each pixel outside, 16 of 256 in each frame are on."""
+    this = toy("rrr", rrr=2.0)
+
+    def agent(frames):
+        policy = head_of(Discrete(3))(torch.zeros(len(frames), 3))
+        return Output(policy, 0.5 * frames.sum(dim=(1, 2, 3)), frames)
+
+    batch = this.batch()
+    loss, log = this.method.loss(agent, agent(batch.shown), batch)
+    assert value_of(log, "losses/rrr") == pytest.approx(0.25 * 2 * (256 - 16))
+    assert loss.item() == pytest.approx(2 * 0.25 * 2 * 240)
+
+
+def test_rrr_moves_the_gradient_into_the_mask(toy):
+    this = toy("rrr", rrr=1e4)
+
+    def share():
+        batch = this.batch()
+        (gradient,) = torch.autograd.grad(this.agent(batch.shown).value.sum(), batch.shown)
+        return (gradient.square()[batch.masks > 0].sum() / gradient.square().sum()).item()
+
+    before = share()
+    this.train(100)
+    assert share() > 2 * before
+
+
+def test_coverage_by_hand(toy):
+    """Even activations on 16 cells, a target of one cell: KL = log 16."""
+    this = toy("coverage", coverage=0.5)
+    torch.nn.init.zeros_(this.agent.cell.weight)
+    loss, log = this.loss()
+    assert loss.item() == pytest.approx(0.5 * math.log(16), rel=1e-5)
+
+
+def test_coverage_activates_the_targets_cells(toy):
+    this = toy("coverage", coverage=1.0)
+
+    def highest():
+        cells = this.agent(this.batch().stacks).features.mean(1).flatten(1).argmax(1)
+        on = F.avg_pool2d(this.batch().masks[:, -1:].float(), 4)[:, 0].flatten(1).argmax(1)
+        return (cells == on).float().mean().item()
+
+    before = highest()
+    this.train(150)
+    assert highest() > max(0.8, before)
+
+
+# ---------------------------------------------------------------------- masks in training only
+
+
+def test_a_gate_finds_the_targets_and_the_agent_sees_nothing_else(toy):
+    this = toy("learned-gate", gate_dilation=0, gate_learning_rate=1e-2, gate_weight=3.0)
+    for _ in range(60):
+        this.method.rollout(this.storage)
+    batch = this.batch()  # shown in "learn": the gate that acted, which lets everything through
+    assert torch.equal(batch.shown, batch.stacks)
+    shown = this.method.observe(batch.stacks, batch.masks, "act")
+    let = this.method.gates(batch.stacks)
+    assert iou(let.flatten(0, 1).float(), batch.masks.flatten(0, 1)).mean() > 0.6
+    assert torch.equal(shown, batch.stacks * let)
+    without = this.method.observe(batch.stacks, torch.zeros_like(batch.masks), "evaluate")
+    assert torch.equal(without, shown)  # no mask at test
+
+
+def test_a_gate_is_the_same_while_ppo_learns_from_its_rollout(toy):
+    this = toy("learned-gate", gate="soft", gate_learning_rate=0.1)
+    stacks, masks = this.batch().stacks, this.batch().masks
+    acted = this.method.observe(stacks, masks, "act")
+    this.method.rollout(this.storage)
+    this.method.behind = False  # as after the first observation of a rollout
+    assert torch.equal(this.method.observe(stacks, masks, "learn"), acted)
+    assert not torch.equal(this.method.observe(stacks, masks, "act"), acted)
+
+
+def test_a_gates_options(toy):
+    this = toy("learned-gate", gate="soft", gate_dilation=0)
+    stacks = this.batch().stacks
+    soft = this.method.gates(stacks)
+    assert soft.is_floating_point() and soft.min() > 0 and soft.max() < 1
+    assert this.method.observe(stacks, soft, "act").dtype == torch.uint8
+    soft = this.method.gates(stacks)  # of the gate as it is taught by now
+    this.method.gate_dilation = 1
+    widened = F.max_pool2d(soft, 3, stride=1, padding=1)
+    torch.testing.assert_close(this.method.gates(stacks), widened)
+
+
+def test_no_gradient_of_ppo_reaches_the_gate(toy):
+    this = toy("learned-gate", gate="soft")
+    batch = this.batch()
+    output = this.agent(batch.shown)
+    (output.value.sum() + output.logits.sum()).backward()
+    gates = [*this.method.taught.parameters(), *this.method.acting.parameters()]
+    assert len(this.parameters) == len(list(this.agent.parameters()))
+    assert not any(p is q for p in gates for q in this.parameters)
+    assert not batch.shown.requires_grad
+    assert this.method.loss(this.agent, output, batch) == (None, {})
+
+
+def test_an_asymmetric_critic_sees_the_targets_alone(unprepared):
+    this = unprepared("asymmetric-critic")
+    this.method.critic = type(this.agent)()
+    batch = this.batch()
+    output = this.agent(batch.shown)
+    judged = this.method.judged(output, batch.stacks, batch.masks)
+    expected = this.method.critic(batch.stacks * batch.masks).value
+    assert torch.equal(judged.value, expected) and judged.policy is output.policy
+    other = torch.where(batch.masks > 0, batch.stacks, 255)
+    unmoved = this.method.judged(output, other, batch.masks).value
+    torch.testing.assert_close(unmoved, expected)  # but for the layout's rounding
+    judged.value.sum().backward()
+    assert all(p.grad is None for p in this.agent.parameters())
+    assert this.method.critic.critic.weight.grad.abs().sum() > 0
+
+
+def test_a_students_loss_by_hand(toy):
+    """KL((1/2, 1/2, 0) || (1/4, 1/4, 1/2)) = log 2."""
+    this = toy("rad")
+    method = METHODS.find("privileged-teacher")(imitation=3.0)
+    none = torch.zeros(1)
+    taught = torch.tensor([[0.5, 0.5, 1e-20]]).log()
+    output = Output(this.agent.head(torch.tensor([[0.25, 0.25, 0.5]]).log()), none, none)
+    batch = Batch(none, none, none, none, none, none, none, none, targets=taught)
+    loss, log = method.loss(this.agent, output, batch)
+    assert loss.item() == pytest.approx(3 * math.log(2), rel=1e-5)
+
+
+def test_a_student_comes_to_act_as_its_teacher(unprepared):
+    this = unprepared("privileged-teacher", imitation=1.0)
+    teacher = type(this.agent)()
+    torch.nn.init.normal_(teacher.actor.weight)
+    player = Player(teacher, None, METHODS.find("masked-input")())
+    this.method.prepare = lambda: setattr(this.method, "teacher", player)
+    this.ready()
+    batch = this.batch()
+    expected = teacher(batch.stacks * batch.masks)
+    torch.testing.assert_close(this.targets, expected.logits)
+    before = this.loss()[0].item()
+    this.train(100)
+    assert this.loss()[0].item() < 0.1 * before
+    agree = this.agent(batch.stacks).policy.mode() == expected.policy.mode()
+    assert agree.float().mean() > 0.9
