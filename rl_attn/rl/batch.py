@@ -21,5 +21,5 @@ class Batch:
     advantages: Tensor  # (B,)
     returns: Tensor  # (B,)
     all_advantages: Tensor  # (M,), what advantages are normalised over
+    shown: Tensor  # what the method's `observe` has made of the stacks
     targets: Any = None  # of these samples, from the method's `rollout`
-    shown: Tensor | None = None  # what the method's `observe` made of the stacks

@@ -16,7 +16,7 @@ from rl_attn.rl.methods.base import Method, Phase
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
     from rl_attn.rl.settings import AgentSettings
@@ -54,7 +54,7 @@ class Joined(Method):
 
     def prepare(self) -> None:
         for part in self.parts.values():
-            part.context = self.context
+            object.__setattr__(part, "context", self.context)  # a ClassVar
             part.prepare()
 
     def module(self) -> nn.Module | None:
@@ -81,14 +81,15 @@ class Joined(Method):
             logged |= more
         return Targets(targets), logged
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
-        losses, logged = [], {}
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
+        total, logged = None, {}
         for name, part in self.parts.items():
             own = replace(batch, targets=batch.targets.of[name])
             loss, more = part.loss(agent, output, own)
-            losses += [] if loss is None else [loss]
+            if loss is not None:
+                total = loss if total is None else total + loss
             logged |= more
-        return (sum(losses) if losses else None), logged
+        return total, logged
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self.parts.items()}

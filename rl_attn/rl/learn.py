@@ -66,8 +66,9 @@ class Learner:
             b_inds = torch.randperm(len(values), generator=self.random, device=storage.device)
             for mb_inds in b_inds.view(settings.num_minibatches, -1):
                 mine, local, share = ranks.own(mb_inds, settings.num_envs)
+                stacks = storage.stacks(rows[local])
                 batch = Batch(
-                    stacks=storage.stacks(rows[local]),
+                    stacks=stacks,
                     masks=storage.mask_stacks(rows[local]),
                     actions=actions[mine],
                     log_probs=log_probs[mine],
@@ -75,6 +76,7 @@ class Learner:
                     advantages=advantages[mine],
                     returns=returns[mine],
                     all_advantages=advantages[mb_inds],
+                    shown=stacks,
                     targets=None if targets is None else targets[local],
                 )
                 steps.append(self._step(batch, share))

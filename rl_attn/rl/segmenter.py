@@ -34,6 +34,7 @@ class Segmenter(nn.Module):
         )
         self.joined = nn.Conv2d(32 + 16, 32, 1)
         self.pixels = nn.Conv2d(32, frames * _CELL**2, 1)
+        assert self.pixels.bias is not None
         nn.init.constant_(self.pixels.bias, 2.0)
         self.to(memory_format=torch.channels_last)
 

@@ -6,7 +6,7 @@ has a `validate(settings)`, that looks at them too. Of any other command the fla
 in its --help. This happens in a process of its own, since
 importing a command may take seconds and much memory:
 
-    python -m rl_attn.studies.check     < [[module, [word, ...]], ...]
+    python -m rl_attn.studies.check     < [[module, [word, ...], whether files exist], ...]
 """
 
 import importlib
@@ -26,8 +26,8 @@ from rl_attn.studies.plan import Command, Job
 
 def check_commands(jobs: Iterable[Job]) -> None:
     """Look at every command of every job; UserError with the first complaint."""
-    commands = [c for job in jobs for c in (job.start, *job.then)]
-    words = json.dumps([[command.module, command.arguments] for command in commands])
+    commands = [(c, not job.after) for job in jobs for c in (job.start, *job.then)]
+    words = json.dumps([[command.module, command.arguments, whole] for command, whole in commands])
     here = [sys.executable, "-m", "rl_attn.studies.check"]
     checked = subprocess.run(here, input=words, capture_output=True, text=True)
     if checked.returncode != 0:
@@ -35,14 +35,18 @@ def check_commands(jobs: Iterable[Job]) -> None:
         raise UserError(lines[-1].removeprefix("error: "))
 
 
-def check(command: Command) -> None:
-    """UserError if the command cannot be imported or does not understand its arguments."""
+def check(command: Command, whole: bool = True) -> None:
+    """UserError if the command cannot be imported or does not understand its arguments.
+
+    Args:
+        whole: also `validate`, which may look for files: not where another run makes them first.
+    """
     module = import_command(command.module)
     try:
         kind = settings_of(module, command.arguments)
         if kind is not None:
             settings = parse(kind, command.arguments, command.module)
-            if hasattr(module, "validate"):
+            if whole and hasattr(module, "validate"):
                 module.validate(settings)
         else:
             _check_flags(command.module, command.arguments)
@@ -81,8 +85,8 @@ def _flags_in_help(module: str) -> tuple[str, ...]:
 
 
 def main(argv: list[str]) -> int:
-    for module, words in json.load(sys.stdin):
-        check(Command(module, tuple(words)))
+    for module, words, whole in json.load(sys.stdin):
+        check(Command(module, tuple(words)), whole)
     return 0
 
 

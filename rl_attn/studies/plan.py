@@ -3,12 +3,12 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import as_flags
 from rl_attn.run.files import write_text
 from rl_attn.run.settings import short
@@ -17,6 +17,8 @@ from rl_attn.studies.schema import FREE, Flags, Reference, Step, Study, read_stu
 
 #: So that names of files beside the folder, .NAME.lock, fit into 255 bytes.
 _LONGEST_NAME = 200
+#: A flag's value that stands for another cell's folder.
+_OTHER_CELL = re.compile(r"\{([^={}]+)=([^{}]+)\}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Job:
     start: Command
     resume: Command | None = None  # None: an interrupted one starts again
     then: tuple[Command, ...] = ()
+    after: tuple[str, ...] = ()  # names of the jobs whose folders it reads
     labels: dict[str, str] = field(default_factory=dict)  # grid key or "seed" -> its label
     settings: Flags = field(default_factory=dict)
     is_cell: bool = True
@@ -105,11 +108,41 @@ def cells(study: Study, out: Path, prefix: str = "", extra: Flags | None = None)
                 flags |= study.grid[key][name]
             flags |= extra or {}
             flags |= {"seed": number} if kind == "seed" else {"fold": number, "folds": len(numbers)}
-            name = job_name(*([prefix] if prefix else []), *labels, f"{kind[0]}{number}")
+            ahead, last = [prefix] if prefix else [], f"{kind[0]}{number}"
+            name = job_name(*ahead, *labels, last)
+            others = {
+                flag: job_name(*ahead, *other, last)
+                for flag, value in flags.items()
+                if (other := _other_cell(study, chosen, flag, value))
+            }
+            flags |= {flag: str(out / "cells" / other) for flag, other in others.items()}
             shown = {key: str(value) for key, value in (extra or {}).items()}
-            jobs.append(_cell(study, out, name, {**shown, **chosen, kind: str(number)}, flags))
+            job = _cell(study, out, name, {**shown, **chosen, kind: str(number)}, flags)
+            jobs.append(replace(job, after=tuple(others.values())))
     _refuse_twins(jobs)
+    if prefix and any(job.after for job in jobs):
+        raise UserError("the runs of a search cannot read each other's folders")
+    waiting = {job.name for job in jobs if job.after}
+    for job in jobs:
+        for other in waiting.intersection(job.after):
+            raise UserError(f"{job.name} is to read {other}, which itself reads another run")
     return jobs
+
+
+def _other_cell(
+    study: Study, chosen: Mapping[str, str], flag: str, value: Any
+) -> tuple[str, ...] | None:
+    """The labels of the cell whose folder a flag's value names; None if it names none.
+
+    `{method=masked input}` is the cell that has this label of that key and else the same.
+    """
+    named = _OTHER_CELL.fullmatch(value) if isinstance(value, str) else None
+    if named is None:
+        return None
+    key, label = named.groups()
+    choose(f"grid key in {flag}:", key, list(study.grid))
+    choose(f"label of {key} in {flag}:", label, list(study.grid[key]))
+    return tuple({**chosen, key: label}.values())
 
 
 def _cell(study: Study, out: Path, name: str, labels: dict[str, str], flags: Flags) -> Job:

@@ -35,10 +35,14 @@ class Source:
 
     def __init__(self, jobs: Iterable[Job]):
         self.waiting = deque(jobs)
+        self.open = {job.name for job in self.waiting}  # have not ended
 
     def take(self) -> Job | None:
-        """The next job to run; None if there is none for now."""
-        return self.waiting.popleft() if self.waiting else None
+        """The next job to run, none whose folder it reads being open; None for now."""
+        ready = next((job for job in self.waiting if self.open.isdisjoint(job.after)), None)
+        if ready is not None:
+            self.waiting.remove(ready)
+        return ready
 
     def unpromising(self, job: Job) -> bool:
         """Whether a running job is not worth its time; asked again and again."""
@@ -46,6 +50,7 @@ class Source:
 
     def ended(self, job: Job) -> None:
         """Told once when a job has finished, failed for good, or was pruned."""
+        self.open.discard(job.name)
 
 
 class Scheduler:

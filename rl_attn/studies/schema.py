@@ -14,6 +14,8 @@ then:                                      # commands on a finished run; {run} i
 references:                                # once for each value of the keys in `per`, whose flags
   - {name: random, per: [env], command: rl_attn.random_policy, arguments: {out: "{out}"}}
                                            # it gets, but for those in `omit: [FLAG, ...]`
+                                           # a flag `teacher_run: "{method=CAMAL}"` is the folder
+                                           # of the cell with that label, which then runs before
 search:                                    # draw values instead of listing them, see search.py
   {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
 report: {compare: method}                  # what is compared, see report_section.py

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.distributed import Ranks
     from rl_attn.rl.entries import Log
@@ -47,7 +47,7 @@ Phase = Literal["act", "learn", "evaluate"]
 class Context:
     """What a method may look at."""
 
-    agent: nn.Module
+    agent: Network
     settings: AgentSettings
     device: torch.device
     ranks: Ranks
@@ -103,7 +103,7 @@ class Method:
         """
         return output
 
-    def act(self, agent: nn.Module, stacks: Tensor, masks: Tensor, **how: Any) -> Output:
+    def act(self, agent: Network, stacks: Tensor, masks: Tensor, **how: Any) -> Output:
         """No hook: the agent's forward as it plays, made of those above."""
         return self.judged(agent(self.observe(stacks, masks, "act"), **how), stacks, masks)
 
@@ -114,7 +114,7 @@ class Method:
         """
         return None, {}
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
         """A mini-batch's loss beside PPO's, a scalar, and what to log (see `entries.py`).
 
         `output` is the forward of `batch.shown`, which `observe` made of `batch.stacks`. It is

@@ -15,9 +15,9 @@ from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run.settings import NotNegative
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from rl_attn.agents import Output
+    from rl_attn.agents import Network, Output
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
 
@@ -30,7 +30,7 @@ class Coverage(Method):
     coverage: NotNegative[float] = 0.1
     """weight of the divergence between mask and activations"""
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from rl_attn.attention import coverage_gaze
 
         loss = coverage_gaze(output.features.float(), batch.masks[:, -1]).mean()

@@ -17,9 +17,9 @@ from rl_attn.rl.methods import METHODS
 from rl_attn.run.settings import NotNegative
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from rl_attn.agents import Output
+    from rl_attn.agents import Network, Output
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
 
@@ -34,7 +34,7 @@ class Drac(Augmented):
     where: Literal["everywhere", "outside"] = "everywhere"
     """what of a frame is augmented: all of it, or what is outside the targets' mask"""
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from rl_attn.rl.augment import outside
 
         view = self.view(batch.shown)
@@ -42,7 +42,7 @@ class Drac(Augmented):
             view = outside(batch.shown, view, batch.masks)
         with self.context.autocast():
             other = agent(view)
-        moved = output.policy.detach().kl(other.policy).mean()
+        moved = agent.head(output.logits.detach()).kl(other.policy).mean()
         changed = (other.value - output.value.detach()).square().mean()
         logged = {"consistency/policy": moved, "consistency/value": changed}
         return self.drac * (moved + changed), logged

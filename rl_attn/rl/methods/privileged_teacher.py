@@ -21,9 +21,9 @@ from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run.settings import NotNegative, PathText
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
     from rl_attn.rl.settings import AgentSettings
@@ -68,6 +68,7 @@ class PrivilegedTeacher(Method):
         """UserError if the teacher cannot be loaded."""
         from rl_attn.rl.loading import load
 
+        assert self.teacher_run is not None  # see `check`
         self.teacher = load(Path(self.teacher_run), "latest", self.context.device)
 
     def rollout(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
@@ -85,6 +86,6 @@ class PrivilegedTeacher(Method):
                 taught.append(self.teacher.agent(stacks).policy.parameters)
         return torch.cat(taught), {}
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         loss = agent.head(batch.targets).kl(output.policy).mean()
         return self.imitation * loss, {"losses/imitation": loss}

@@ -15,9 +15,9 @@ from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run.settings import NotNegative
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from rl_attn.agents import Output
+    from rl_attn.agents import Network, Output
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
     from rl_attn.rl.methods import Phase
@@ -35,7 +35,7 @@ class Rrr(Method):
         """The stacks, of which the value's own forward can be differentiated."""
         return stacks.float().requires_grad_() if phase == "learn" else stacks
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from rl_attn.attention import input_gradient, rrr
 
         frames = batch.masks.shape[1]

@@ -15,7 +15,7 @@ from rl_attn.run.settings import NotNegative
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
 
@@ -46,7 +46,7 @@ class SegmentationHead(Method):
         parts = masks.flatten(0, 1).split(256)
         return torch.cat([pool_mask(part, agent.grid, agent.cells) for part in parts]), {}
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         logits = self.head(output.features.float())[:, 0]  # (B, h, w)

@@ -24,7 +24,7 @@ from rl_attn.run.settings import NotNegative
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rl_attn.agents import Output
+    from rl_attn.agents import Network, Output
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
 
@@ -47,7 +47,7 @@ class Sgqn(Augmented):
     def module(self) -> nn.Module:
         return self.head
 
-    def saliency(self, agent: nn.Module, stacks: Tensor) -> Tensor:
+    def saliency(self, agent: Network, stacks: Tensor) -> Tensor:
         """M(s): 1 where V's guided gradient is among the largest of its frame, (B, S, H, W)."""
         import torch
 
@@ -63,7 +63,7 @@ class Sgqn(Augmented):
         least = size.topk(kept, dim=2).values[..., -1:]
         return (size >= least).to(torch.uint8).unflatten(2, tuple(stacks.shape[2:]))
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from torch.nn.functional import binary_cross_entropy_with_logits
 
         from rl_attn.attention import pool_mask

@@ -25,7 +25,7 @@ def batch(**changes: list[float]) -> Batch:
     tensors = {name: torch.tensor(value) for name, value in values.items()}
     none = torch.zeros(2, 0)
     actions = torch.tensor([0, 0])
-    return Batch(none, none, actions, **tensors, all_advantages=tensors["advantages"])
+    return Batch(none, none, actions, **tensors, all_advantages=tensors["advantages"], shown=none)
 
 
 def output(probability: float, values: list[float]) -> Output:

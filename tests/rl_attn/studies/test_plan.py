@@ -11,6 +11,7 @@ from rl_attn.run.configs import find_config
 from rl_attn.run.yaml import dump_yaml
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import cells, in_turns, keep_study, references
+from rl_attn.studies.scheduler import Source
 from rl_attn.studies.schema import Study, read_study
 
 OUT = Path("/studies/x")
@@ -78,8 +79,38 @@ def test_every_study_of_the_project_is_made_of_command_lines(file):
     kind, (first, *_) = study.runs
     some = [job for job in cells(study, OUT) if job.labels[kind] == str(first)]
     for job in [*some, *references(study, OUT)]:
-        for command in (job.start, *job.then):
+        check(job.start, whole=not job.after)
+        for command in job.then:
             check(command)
+
+
+def test_a_cell_may_read_the_folder_of_another(lab):
+    grid = {"gain": [3.7, 3.9], "method": {"Student": {"rate": "{method=The teacher}"}}}
+    grid["method"] |= {"The teacher": {"rate": 1}}
+    study = planned(lab, grid=grid, seeds=[7, 2])
+    student = cells(study, OUT)[0]
+    assert student.after == ("3.7-The-teacher-s7",)
+    assert f"--rate={OUT / 'cells' / '3.7-The-teacher-s7'}" in student.start.arguments
+    source = Source(in_turns(cells(study, OUT), study))
+    taken = [source.take() for _ in range(4)]
+    names = ["3.7-The-teacher-s7", "3.9-The-teacher-s7", "3.7-The-teacher-s2", "3.9-The-teacher-s2"]
+    assert [job.name for job in taken] == names and source.take() is None
+    source.ended(taken[1])
+    assert source.take().name == "3.9-Student-s7" and source.take() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("{methd=B}", "did you mean method"),
+        ("{method=C}", "label of method in rate"),
+        ("{method=A}", "itself reads another run"),
+    ],
+)
+def test_a_cell_that_no_cell_can_read_is_refused(lab, value, reason):
+    study = planned(lab, grid={"method": {"A": {"rate": value}, "B": {}}})
+    with pytest.raises(UserError, match=reason):
+        cells(study, OUT)
 
 
 def test_all_cells_get_their_first_seed_before_any_gets_its_second(lab):

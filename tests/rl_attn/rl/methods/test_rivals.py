@@ -127,7 +127,7 @@ def test_sgqn_makes_the_value_hang_on_what_is_salient(toy):
 def test_a_segmentation_head_that_says_nothing_costs_log_2(toy):
     this = toy("segmentation-head", segmentation=0.5)
     torch.nn.init.zeros_(this.method.head.weight), torch.nn.init.zeros_(this.method.head.bias)
-    loss, log = this.loss()
+    loss, _log = this.loss()
     assert loss.item() == pytest.approx(0.5 * math.log(2), rel=1e-6)
     assert this.targets.shape == (32, 4, 4) and this.targets.flatten(1).sum(1).eq(1).all()
 
@@ -172,7 +172,7 @@ def test_coverage_by_hand(toy):
     """Even activations on 16 cells, a target of one cell: KL = log 16."""
     this = toy("coverage", coverage=0.5)
     torch.nn.init.zeros_(this.agent.cell.weight)
-    loss, log = this.loss()
+    loss, _log = this.loss()
     assert loss.item() == pytest.approx(0.5 * math.log(16), rel=1e-5)
 
 
@@ -263,8 +263,8 @@ def test_a_students_loss_by_hand(toy):
     none = torch.zeros(1)
     taught = torch.tensor([[0.5, 0.5, 1e-20]]).log()
     output = Output(this.agent.head(torch.tensor([[0.25, 0.25, 0.5]]).log()), none, none)
-    batch = Batch(none, none, none, none, none, none, none, none, targets=taught)
-    loss, log = method.loss(this.agent, output, batch)
+    batch = Batch(*[none] * 9, targets=taught)
+    loss, _log = method.loss(this.agent, output, batch)
     assert loss.item() == pytest.approx(3 * math.log(2), rel=1e-5)
 
 
