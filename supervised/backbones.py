@@ -22,7 +22,8 @@ from torchvision import models
 from rl_attn.attention import standard_layer
 from rl_attn.attention.backbones import find_layer
 from rl_attn.errors import UserError, choose
-from rl_attn.supervised.settings import TORCHVISION
+from rl_attn.supervised.norms import replace_batch_norm, small_stem
+from rl_attn.supervised.settings import TORCHVISION, Norm, Stem
 
 
 class InputConv2d(nn.Conv2d):
@@ -126,13 +127,34 @@ SMALL: dict[str, Callable[[int, int, tuple[int, int]], nn.Module]] = {
 
 
 def build(
-    name: str, channels: int, classes: int, size: tuple[int, int], imagenet: bool = False
+    name: str,
+    channels: int,
+    classes: int,
+    size: tuple[int, int],
+    imagenet: bool = False,
+    norm: Norm = "batch",
+    stem: Stem = "standard",
 ) -> nn.Module:
     """A network with fresh weights from torch's global generator, or ImageNet's below a fresh head.
 
+    Args:
+        norm, stem: see `norms.py`.
+
     Raises:
-        UserError: an unknown name, pictures that do not fit, weights that cannot be had.
+        UserError: an unknown name, pictures that do not fit, weights that cannot be had, a network
+            that `norm` or `stem` has nothing to change in.
     """
+    model = _build(name, channels, classes, size, imagenet)
+    if stem == "small":
+        small_stem(model, name)
+    if norm != "batch":
+        replace_batch_norm(model, norm, name)
+    return model
+
+
+def _build(
+    name: str, channels: int, classes: int, size: tuple[int, int], imagenet: bool
+) -> nn.Module:
     if name.startswith("timm:"):
         return _timm(name.removeprefix("timm:"), classes, imagenet, size)
     choose("backbone", name, [*SMALL, *TORCHVISION, "timm:NAME"])

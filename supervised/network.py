@@ -30,6 +30,7 @@ class Output(NamedTuple):
     weight: Tensor | None = None  # (rows, K): of a linear head on averaged features
     first_row: Tensor | int = 0  # of each sample's classes in `weight`, (B,) or 0
     cells: Cells | None = None  # where the cells of the features lie in the pictures
+    per_sample: bool = False  # layers above the features mix samples, see `gradient_of`
 
     def score(self, labels: Tensor) -> Tensor:
         """Each sample's logit of its label, (B,)."""
@@ -37,6 +38,7 @@ class Output(NamedTuple):
 
     def grad_cam(self, labels: Tensor, **options) -> Attention:
         """The labels' Grad-CAM, whatever map the network has; options as of `grad_cam`."""
+        options = {"per_sample": self.per_sample, **options}
         return Attention(grad_cam(self.score(labels), self.features, **options), self.cells)
 
     def cam(self, labels: Tensor, **options) -> Attention:
@@ -61,13 +63,19 @@ class Network:
         layer: str | None,
         precision: str = "fp32",
         attention: str = "grad-cam",
+        per_sample: bool = False,
     ):
-        """`attention`: which map is trained and measured, by its name in MAPS; one of the pixels
-        where there are no feature maps."""
+        """
+        Args:
+            attention: which map is trained and measured, by its name in MAPS; one of the pixels
+                where there are no feature maps.
+            per_sample: maps in training mode are each sample's own although BatchNorm above the
+                tap mixes them, see `gradient_of`.
+        """
         self.model, self.layer, self.precision = model, layer, precision
         if layer is None and MAPS.kinds.get(attention) == "features":
             attention = "input-gradient"
-        self.attention = attention
+        self.attention, self.per_sample = attention, per_sample
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
         self.halved = layer is not None and layer == getattr(model, "layer", None)
         self.halved &= hasattr(model, "features") and hasattr(model, "head")
@@ -78,7 +86,8 @@ class Network:
         with self.autocast(pictures):
             maps, logits = self.halves(pictures) if self.halved else self.tapped(pictures)
         weight = head_weight(self.model, maps.shape[1])
-        return Output(logits.float(), maps, weight, cells=self.cells(pictures))
+        own = self.per_sample and self.model.training
+        return Output(logits.float(), maps, weight, cells=self.cells(pictures), per_sample=own)
 
     def explain(
         self, output: Output, pictures: Tensor, labels: Tensor, **options: Any
@@ -102,6 +111,7 @@ class Network:
             labels=labels,
             images=pictures,
             score_of=score_of,
+            per_sample=output.per_sample,
         )
         return explain(self.attention, seen, **options)
 

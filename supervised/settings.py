@@ -27,6 +27,9 @@ from rl_attn.supervised.methods import Method, method_class
 SMALL = ("lenet", "color-cnn", "decoy-cnn", "rrr-mlp")
 TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
 
+Norm = Literal["batch", "group", "frozen"]
+Stem = Literal["standard", "small"]
+
 #: The value of --masks for which a vision-language model makes them while training goes on.
 TEACHER = "teacher"
 
@@ -100,6 +103,15 @@ class TrainSettings:
     vit_b_16, swin_v2_t, maxvit_t, or timm:NAME"""
     layer: str = ""
     """whose feature maps are the attention (empty: the backbone's standard tap)"""
+    norm: Norm = "batch"
+    """of a backbone with BatchNorm: kept; GroupNorm in its place; or frozen, its running statistics
+    used in training and left as they are"""
+    stem: Stem = "standard"
+    """of a ResNet: its own, or a 3x3 convolution without stride and pool, as is usual for images
+    below some 100 pixels, which leaves the last layer a grid"""
+    batch_maps: Literal["refuse", "per-sample", "mixed"] = "refuse"
+    """where BatchNorm above the layer mixes the samples of a batch, whose maps are then not their
+    own: refuse, take each sample's own at the price of a backward pass each, or the mixture"""
     attention: str = "grad-cam"
     """what map is trained and measured: grad-cam (the papers'), grad-cam-plus-plus, layer-cam,
     hires-cam, diff-grad-cam; or of pixels, which costs forwards of their own: input-gradient,

@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from rl_attn.attention import TapError, TapWarning, check_tap
+from rl_attn.attention import TapWarning, check_tap
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import read_options
 from rl_attn.run.device import pick_precision
@@ -188,7 +188,9 @@ def make_network(args: TrainSettings, method: Method, data: Data, device: torch.
     shape = (data.channels, len(data.classes), data.size)
     imagenet = args.weights == "imagenet"
     models = [
-        backbones.seeded(seed, lambda: backbones.build(args.backbone, *shape, imagenet))
+        backbones.seeded(
+            seed, lambda: backbones.build(args.backbone, *shape, imagenet, args.norm, args.stem)
+        )
         for seed in seeds_of(args)
     ]
     layer = backbones.tap_layer(models[0], args.layer)
@@ -204,7 +206,8 @@ def make_network(args: TrainSettings, method: Method, data: Data, device: torch.
     precision = pick_precision(precision, device)
     if len(models) > 1:
         return Ensemble(models, layer, precision, args.attention)
-    return Network(models[0], layer, precision, args.attention)
+    per_sample = args.batch_maps == "per-sample"
+    return Network(models[0], layer, precision, args.attention, per_sample)
 
 
 def fit_method(
@@ -217,7 +220,7 @@ def fit_method(
     if network.layer is not None:
         try:
             if method.needs_features and network.copies == 1:
-                check(network, batch)
+                check(network, batch, args.batch_maps)
             attention = attention_of(network, batch)[1]
             grid, cells = attention.grid, attention.cells
         except RuntimeError as error:
@@ -239,19 +242,31 @@ def fit_method(
     return extra
 
 
-def check(network: Network, batch: Batch) -> None:
-    """`check_tap` on one batch: what is fatal is the user's to mend, the rest is printed."""
+def check(network: Network, batch: Batch, batch_maps: str) -> None:
+    """`check_tap` on one batch: what is fatal is refused, the rest is printed.
+
+    Maps of mixed samples are refused too, unless `batch_maps` says otherwise.
+    """
     rows = torch.arange(len(batch.labels), device=batch.labels.device)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", TapWarning)
-        try:
-            check_tap(
-                network.model,
-                batch.pictures,
-                layer=network.layer,
-                score=lambda logits: logits[rows, batch.labels],
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TapWarning)
+        findings = check_tap(
+            network.model,
+            batch.pictures,
+            layer=network.layer,
+            score=lambda logits: logits[rows, batch.labels],
+            strict=False,
+        )
+    fatal = [finding for finding in findings if finding.fatal]
+    if fatal:
+        said = " ".join(map(str, fatal))
+        raise UserError(f"attention at {network.layer!r} cannot be trained: {said}")
+    for finding in findings:
+        if finding.trap != "mixed samples":
+            print(f"note: {finding}", flush=True)
+        elif batch_maps == "refuse":
+            raise UserError(
+                f"attention at {network.layer!r}: {finding.reason}: take --norm group or frozen, a "
+                "layer with nothing but a pool and a linear layer above it (of small images with "
+                "--stem small), --batch-maps per-sample, or --batch-maps mixed for the mixture"
             )
-        except TapError as error:
-            raise UserError(f"attention at {network.layer!r} cannot be trained: {error}") from None
-    for warning in said:
-        print(f"note: {warning.message}", flush=True)

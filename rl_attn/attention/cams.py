@@ -10,8 +10,8 @@ With A (B, K, h, w) the features and g = d score / d A, each map is ReLU(sum_k W
 
 They take the tensors of the task's own forward and return (B, h, w) float32 (`cam` without labels
 (B, classes, h, w)), in [0, 1] unless `normalization` is "none". `second_order=False` treats the
-weights W as constants, so a loss on the map reaches no parameter above the features. Letters as in
-`maps.py`.
+weights W as constants, so a loss on the map reaches no parameter above the features; `per_sample`
+is `gradient_of`'s. Letters as in `maps.py`.
 """
 
 import torch
@@ -63,6 +63,7 @@ def grad_cam_plus_plus(
     *,
     normalization: Normalization = "max",
     second_order: bool = True,
+    per_sample: bool = False,
 ) -> Tensor:
     """Grad-CAM++ (Chattopadhay et al. 2018; alpha is its Eq. 19).
 
@@ -76,7 +77,7 @@ def grad_cam_plus_plus(
             can bring the denominator to 0; it is kept above 1e-6.
     """
     with torch.autocast(score.device.type, enabled=False):
-        positive = F.relu(gradient_of(score, features, second_order))  # (B, K, h, w)
+        positive = F.relu(gradient_of(score, features, second_order, per_sample=per_sample))  # (B, K, h, w)
         maps = full(features)
         denominator = 2 + positive * maps.sum(dim=(2, 3), keepdim=True)
         weights = (positive / denominator.clamp_min(1e-6)).sum(dim=(2, 3))  # (B, K)
@@ -89,6 +90,7 @@ def layer_cam(
     *,
     normalization: Normalization = "max",
     second_order: bool = True,
+    per_sample: bool = False,
 ) -> Tensor:
     """LayerCAM (Jiang et al. 2021): ReLU(sum_k ReLU(g_k) * A_k), for any layer.
 
@@ -97,7 +99,7 @@ def layer_cam(
         features: (B, K, h, w).
     """
     with torch.autocast(score.device.type, enabled=False):
-        positive = F.relu(gradient_of(score, features, second_order))  # (B, K, h, w)
+        positive = F.relu(gradient_of(score, features, second_order, per_sample=per_sample))  # (B, K, h, w)
         return finish((positive * full(features)).sum(1), normalization)
 
 
@@ -108,6 +110,7 @@ def hires_cam(
     normalization: Normalization = "max",
     second_order: bool = True,
     relu: bool = True,
+    per_sample: bool = False,
 ) -> Tensor:
     """HiResCAM (Draelos and Carin 2020): ReLU(sum_k g_k * A_k).
 
@@ -119,5 +122,5 @@ def hires_cam(
         features: (B, K, h, w).
     """
     with torch.autocast(score.device.type, enabled=False):
-        gradient = gradient_of(score, features, second_order)  # (B, K, h, w)
+        gradient = gradient_of(score, features, second_order, per_sample=per_sample)  # (B, K, h, w)
         return finish((gradient * full(features)).sum(1), normalization, relu)

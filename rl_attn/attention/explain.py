@@ -52,6 +52,7 @@ class Seen:
     labels: Tensor | None = None  # (B,)
     images: Tensor | None = None  # (B, C, H, W) of any dtype
     score_of: ScoreOf | None = None  # the score of other, floating-point images
+    per_sample: bool = False  # layers behind `features` mix samples, see `gradient_of`
 
 
 def explain(name: str, seen: Seen, **options: Any) -> Attention:
@@ -63,18 +64,21 @@ def _of_features(name: str, make: Callable[..., Tensor], takes: tuple[str, ...])
     @MAPS.register(name)
     def attend(seen: Seen, **options: Any) -> Attention:
         taken = {key: value for key, value in options.items() if key in takes}
-        return Attention(make(seen.score, seen.features, **taken), seen.cells)
+        maps = make(seen.score, seen.features, per_sample=seen.per_sample, **taken)
+        return Attention(maps, seen.cells)
 
 
 @MAPS.register("grad-cam")
 def _grad_cam(seen: Seen, **options: Any) -> Attention:
-    return Attention(grad_cam(seen.score, seen.features, shift=seen.shift, **options), seen.cells)
+    options = {"shift": seen.shift, "per_sample": seen.per_sample, **options}
+    return Attention(grad_cam(seen.score, seen.features, **options), seen.cells)
 
 
 @MAPS.register("diff-grad-cam")
 def _diff_grad_cam(seen: Seen, **options: Any) -> Attention:
     score = seen.score if seen.logits is None else contrast(seen.logits, seen.labels)
-    return Attention(grad_cam(score, seen.features, shift=seen.shift, **options), seen.cells)
+    options = {"shift": seen.shift, "per_sample": seen.per_sample, **options}
+    return Attention(grad_cam(score, seen.features, **options), seen.cells)
 
 
 _of_features("grad-cam-plus-plus", grad_cam_plus_plus, ("normalization", "second_order"))

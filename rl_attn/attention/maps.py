@@ -5,8 +5,8 @@
 Both tensors come from the task's own forward, so no second forward is run and dropout or
 stochastic depth explain the network that was actually used. One vector-Jacobian product serves
 the whole batch: since sample b's score depends on sample b's features alone, the gradient of the
-summed score holds every sample's own gradient (CAMAL, Eq. 4 and Proposition 1). Training-mode
-BatchNorm between features and score would break that.
+summed score holds every sample's own gradient (CAMAL, Eq. 4 and Proposition 1). BatchNorm in
+training mode between features and score breaks that; `per_sample=True` takes a product a sample.
 
 Letters: B samples, K channels, h x w cells of the feature maps, H x W pixels of the image.
 """
@@ -38,6 +38,7 @@ def grad_cam(
     relu: bool = True,
     dead: Dead = "zero",
     epsilon: float = 0.0,
+    per_sample: bool = False,
 ) -> Tensor:
     """Grad-CAM (Selvaraju et al. 2017) with the mean over channels of CAMAL's Eq. 3.
 
@@ -60,12 +61,13 @@ def grad_cam(
             are: "zero", which no loss on the map can change any more, or "signed", the evidence
             divided by its largest size, in [-1, 0], through which a loss can bring it to life.
         epsilon: see `normalize`.
+        per_sample: see `gradient_of`.
 
     Returns:
         (B, h, w) float32, in [0, 1] unless `normalization` is "none" or a dead map signed.
     """
     with torch.autocast(score.device.type, enabled=False):  # the map is always float32
-        gradient = gradient_of(score, features, second_order, shift)
+        gradient = gradient_of(score, features, second_order, shift, per_sample)
         summed = gradient if shift is not None else gradient.sum(dim=(2, 3))
         weights = summed / (features.shape[2] * features.shape[3])  # (B, K)
         combined = torch.einsum("bk,bkhw->bhw", weights, full(features))
@@ -84,9 +86,17 @@ def with_signed_dead(maps: Tensor, combined: Tensor) -> Tensor:
 
 
 def gradient_of(
-    score: Tensor, features: Tensor, second_order: bool, shift: Tensor | None = None
+    score: Tensor,
+    features: Tensor,
+    second_order: bool,
+    shift: Tensor | None = None,
+    per_sample: bool = False,
 ) -> Tensor:
-    """d score / d features (B, K, h, w), or by `shift` (B, K), float32; the graph is kept."""
+    """d score / d features (B, K, h, w), or by `shift` (B, K), float32; the graph is kept.
+
+    `per_sample` takes d score[b] / d features[b], the right one where layers mix samples, for the
+    time and memory of B backward passes; without it the samples' gradients are summed.
+    """
     if features.ndim != 4 or score.shape != features.shape[:1]:
         raise ValueError(
             f"a map needs score (B,) and features (B, K, h, w), got {tuple(score.shape)} and "
@@ -101,9 +111,14 @@ def gradient_of(
                 "inference_mode, a reentrant checkpoint (take use_reentrant=False) or a quantised "
                 "model"
             )
-    (gradient,) = torch.autograd.grad(
-        score.sum(), source, retain_graph=True, create_graph=second_order, allow_unused=True
-    )
+    how = {"retain_graph": True, "create_graph": second_order, "allow_unused": True}
+    if per_sample:
+        ones = torch.eye(len(score), dtype=score.dtype, device=score.device)
+        (gradient,) = torch.autograd.grad(score, source, ones, is_grads_batched=True, **how)
+        rows = torch.arange(len(score), device=score.device)
+        gradient = None if gradient is None else gradient[rows, rows]
+    else:
+        (gradient,) = torch.autograd.grad(score.sum(), source, **how)
     if gradient is None:
         raise RuntimeError(
             "the score does not depend on these features: take both from the same forward, in "

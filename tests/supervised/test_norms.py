@@ -1,0 +1,109 @@
+"""Attention above which BatchNorm mixes samples: refused, or each sample's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from rl_attn.errors import UserError
+from rl_attn.supervised.backbones import build, seeded
+from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.setup import check
+
+SIZE = (32, 32)
+
+
+def network(layer: str, per_sample: bool = False, **changes: str) -> Network:
+    model = seeded(1, lambda: build("resnet18", 3, 3, SIZE, **changes))
+    return Network(model.train(), layer, per_sample=per_sample)
+
+
+def batch(number: int = 4) -> Batch:
+    torch.manual_seed(0)
+    rows = torch.arange(number)
+    return Batch(torch.randn(number, 3, *SIZE), rows % 3, None, None, rows)
+
+
+def alone(model: nn.Module, layer: str, drawn: Batch) -> torch.Tensor:
+    """Each sample's Grad-CAM by a backward of its own, of the batch's one forward."""
+    found = Network(model, layer)(drawn.pictures)
+    maps = []
+    for i, label in enumerate(drawn.labels):
+        score = found.logits[i, label]
+        gradient = torch.autograd.grad(score, found.features, retain_graph=True)[0][i]
+        maps.append((gradient.mean((1, 2))[:, None, None] * found.features[i]).mean(0).relu())
+    maps = torch.stack(maps)
+    return maps / maps.amax((1, 2), keepdim=True).clamp_min(1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layer", "changes"),
+    [
+        ("layer2", {"norm": "group"}),
+        ("layer2", {"norm": "frozen"}),
+        ("layer4", {"stem": "small"}),
+        ("layer3", {"per_sample": True}),
+    ],
+)
+def test_each_way_out_gives_each_sample_its_own_map(layer, changes):
+    built, drawn = network(layer, **changes), batch()
+    if "per_sample" not in changes:
+        check(built, drawn, "refuse")
+    output = built(drawn.pictures)
+    maps = built.explain(output, drawn.pictures, drawn.labels).map
+    torch.testing.assert_close(maps, alone(built.model, layer, drawn), atol=1e-5, rtol=0)
+    torch.testing.assert_close(output.grad_cam(drawn.labels).map, maps)
+    maps.mean().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in built.model.parameters())
+    assert built.model.fc.weight.grad.any()
+
+
+def test_a_mixture_is_refused_unless_asked_for(capsys):
+    built, drawn = network("layer2"), batch()
+    with pytest.raises(UserError, match=r"layer3\.0\.bn1.*--norm group or frozen.*--stem small"):
+        check(built, drawn, "refuse")
+    for allowed in ("mixed", "per-sample"):
+        check(built, drawn, allowed)
+    maps = built.explain(built(drawn.pictures), drawn.pictures, drawn.labels).map
+    assert (maps - alone(built.model, "layer2", drawn)).abs().max() > 0.05
+    assert "mixed samples" not in capsys.readouterr().out
+
+
+def test_a_small_stem_keeps_a_grid_at_the_last_layer():
+    drawn = batch(2)
+    assert network("layer4")(drawn.pictures).features.shape[2:] == (1, 1)
+    small = network("layer4", stem="small")
+    assert small(drawn.pictures).features.shape[2:] == (4, 4)
+
+
+def test_frozen_statistics_stay_and_weights_are_trained():
+    model = build("resnet18", 3, 3, SIZE, norm="frozen").train()
+    assert not model.layer1[0].bn1.training and model.layer1.training
+    model(batch().pictures).sum().backward()
+    assert not model.bn1.running_mean.any() and model.layer1[0].bn1.weight.grad.any()
+
+
+def test_timm_s_norms_with_an_activation_keep_it():
+    pytest.importorskip("timm")
+    x = torch.randn(2, 3, 32, 32)
+    model = build("timm:mobilenetv3_small_050", 3, 3, SIZE).eval()
+    before = model(x)
+    frozen = build("timm:mobilenetv3_small_050", 3, 3, SIZE, norm="frozen")
+    frozen.load_state_dict(model.state_dict())
+    torch.testing.assert_close(frozen.train()(x), before)
+    grouped = build("timm:mobilenetv3_small_050", 3, 3, SIZE, norm="group")
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in grouped.modules())
+    kinds = [type(m).__name__ for m in grouped.modules() if "swish" in type(m).__name__.lower()]
+    assert kinds and grouped(x).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("lenet", {"norm": "group"}, "--norm group: lenet has no BatchNorm"),
+        ("vit_b_16", {"stem": "small"}, "--stem small is for ResNets, not for vit_b_16"),
+    ],
+)
+def test_what_has_nothing_to_change_is_refused(name, changes, message):
+    with pytest.raises(UserError, match=message):
+        build(name, 3, 3, SIZE, **changes)
