@@ -77,7 +77,8 @@ def grad_cam_plus_plus(
             can bring the denominator to 0; it is kept above 1e-6.
     """
     with torch.autocast(score.device.type, enabled=False):
-        positive = F.relu(gradient_of(score, features, second_order, per_sample=per_sample))  # (B, K, h, w)
+        gradient = gradient_of(score, features, second_order, per_sample=per_sample)
+        positive = F.relu(gradient)  # (B, K, h, w)
         maps = full(features)
         denominator = 2 + positive * maps.sum(dim=(2, 3), keepdim=True)
         weights = (positive / denominator.clamp_min(1e-6)).sum(dim=(2, 3))  # (B, K)
@@ -99,7 +100,8 @@ def layer_cam(
         features: (B, K, h, w).
     """
     with torch.autocast(score.device.type, enabled=False):
-        positive = F.relu(gradient_of(score, features, second_order, per_sample=per_sample))  # (B, K, h, w)
+        gradient = gradient_of(score, features, second_order, per_sample=per_sample)
+        positive = F.relu(gradient)  # (B, K, h, w)
         return finish((positive * full(features)).sum(1), normalization)
 
 

@@ -111,19 +111,25 @@ def gradient_of(
                 "inference_mode, a reentrant checkpoint (take use_reentrant=False) or a quantised "
                 "model"
             )
-    how = {"retain_graph": True, "create_graph": second_order, "allow_unused": True}
+    ones = None
     if per_sample:
         ones = torch.eye(len(score), dtype=score.dtype, device=score.device)
-        (gradient,) = torch.autograd.grad(score, source, ones, is_grads_batched=True, **how)
-        rows = torch.arange(len(score), device=score.device)
-        gradient = None if gradient is None else gradient[rows, rows]
-    else:
-        (gradient,) = torch.autograd.grad(score.sum(), source, **how)
+    (gradient,) = torch.autograd.grad(
+        score if per_sample else score.sum(),
+        source,
+        ones,
+        retain_graph=True,
+        create_graph=second_order,
+        allow_unused=True,
+        is_grads_batched=per_sample,
+    )
     if gradient is None:
         raise RuntimeError(
             "the score does not depend on these features: take both from the same forward, in "
             "which nothing between them is detached or quantised"
         )
+    if per_sample:  # (B, B, ...): row b is by sample b's score
+        gradient = gradient.diagonal().movedim(-1, 0)
     return full(gradient)
 
 

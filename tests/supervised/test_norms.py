@@ -5,10 +5,16 @@ import torch
 from torch import nn
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.backbones import build, seeded
+from rl_attn.supervised.backbones import build, seeded, tap_layer
 from rl_attn.supervised.batches import Batch
+from rl_attn.supervised.comparison.table import read_table
+from rl_attn.supervised.data import LOADERS
+from rl_attn.supervised.methods import method_class
 from rl_attn.supervised.network import Network
+from rl_attn.supervised.settings import TORCHVISION, TrainSettings
 from rl_attn.supervised.setup import check
+
+from tests.supervised.test_tables import TABLES, cells
 
 SIZE = (32, 32)
 
@@ -107,3 +113,34 @@ def test_timm_s_norms_with_an_activation_keep_it():
 def test_what_has_nothing_to_change_is_refused(name, changes, message):
     with pytest.raises(UserError, match=message):
         build(name, 3, 3, SIZE, **changes)
+
+
+def tables() -> list:
+    """Each network of configs/tables with whose maps of which kind something is trained."""
+    found = {}
+    for file in TABLES:
+        for flags in cells(read_table(file, None).values):
+            if flags["data"] not in LOADERS or not method_class(flags["method"]).needs_features:
+                continue
+            keys = ("backbone", "layer", "norm", "stem", "batch_maps")
+            found.setdefault(tuple((k, flags[k]) for k in keys if k in flags), file.stem)
+    return [pytest.param(dict(key), id=f"{stem}-{dict(key)}") for key, stem in found.items()]
+
+
+@pytest.mark.parametrize("flags", tables())
+def test_every_table_trains_maps_of_each_sample(flags):
+    """`cases/attention/bn.py`: at layer2 a batch's maps were 0.1 to 0.17 off."""
+    args = TrainSettings(**flags)
+    side = 224 if args.backbone in TORCHVISION[2:] else 48
+    shape = (3, 3, (side, side))
+    model = seeded(1, lambda: build(args.backbone, *shape, norm=args.norm, stem=args.stem)).train()
+    layer = tap_layer(model, args.layer)
+    built = Network(model, layer, per_sample=args.batch_maps == "per-sample")
+    torch.manual_seed(0)
+    rows = torch.arange(2)
+    drawn = Batch(torch.randn(2, 3, side, side), rows * 2, None, None, rows)
+    check(built, drawn, args.batch_maps)
+    torch.manual_seed(1)  # stochastic depth
+    maps = built.explain(built(drawn.pictures), drawn.pictures, drawn.labels, second_order=False)
+    torch.manual_seed(1)
+    torch.testing.assert_close(maps.map, alone(model, layer, drawn), atol=1e-5, rtol=0)
