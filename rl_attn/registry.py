@@ -15,7 +15,7 @@ are known, and unknown ones answered, without importing any.
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TypeVar
 
 from rl_attn.errors import UserError, choose
@@ -26,8 +26,8 @@ T = TypeVar("T")
 _SHARED = "base"
 
 
-class Registry(dict[str, T]):
-    """A dict from name to thing that refuses a second thing of the same name.
+class Registry(MutableMapping[str, T]):
+    """A mapping from name to thing, of all its names, which imports what it is asked for.
 
     Args:
         kind: what messages call a thing.
@@ -39,24 +39,24 @@ class Registry(dict[str, T]):
     def __init__(
         self, kind: str, package: str | None = None, modules: Mapping[str, str] | None = None
     ):
-        super().__init__()
         self.kind, self.package, self.modules = kind, package, modules or {}
+        self._things: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator: enter what it decorates under `name`."""
+        """Decorator: enter what it decorates under `name`, which must be free."""
 
         def enter(thing: T) -> T:
             foreign = self._homes().get(name, __name__) not in sys.modules
-            if foreign or self.get(name, thing) is not thing:
+            if foreign or self._things.get(name, thing) is not thing:
                 raise UserError(f"two things are registered as {self.kind} {name!r}: rename one")
-            self[name] = thing
+            self._things[name] = thing
             return thing
 
         return enter
 
     def names(self) -> list[str]:
         """All of them: those of the package first, then what was registered elsewhere."""
-        return list(dict.fromkeys([*self._homes(), *self]))
+        return list(dict.fromkeys([*self._homes(), *self._things]))
 
     def check(self, name: str) -> None:
         """A UserError with a suggestion and the choices for an unknown name; imports nothing."""
@@ -65,9 +65,27 @@ class Registry(dict[str, T]):
     def find(self, name: str) -> T:
         """The thing of that name; a UserError as `check` has it for any other."""
         self.check(name)
-        if name not in self:
-            importlib.import_module(self._homes()[name])
         return self[name]
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._things and name in self._homes():
+            importlib.import_module(self._homes()[name])
+        return self._things[name]
+
+    def __setitem__(self, name: str, thing: T) -> None:
+        self._things[name] = thing
+
+    def __delitem__(self, name: str) -> None:
+        del self._things[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
 
     def _homes(self) -> Mapping[str, str]:
         """Name -> the module that registers it."""

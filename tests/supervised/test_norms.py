@@ -13,7 +13,6 @@ from rl_attn.supervised.methods import method_class
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TORCHVISION, TrainSettings
 from rl_attn.supervised.setup import check
-
 from tests.supervised.test_tables import TABLES, cells
 
 SIZE = (32, 32)
