@@ -130,7 +130,7 @@ def tables() -> list:
 def test_every_table_trains_maps_of_each_sample(flags):
     """`cases/attention/bn.py`: at layer2 a batch's maps were 0.1 to 0.17 off."""
     args = TrainSettings(**flags)
-    side = 224 if args.backbone in TORCHVISION[2:] else 48
+    side = 224 if args.backbone in TORCHVISION[2:] else 96
     shape = (3, 3, (side, side))
     model = seeded(1, lambda: build(args.backbone, *shape, norm=args.norm, stem=args.stem)).train()
     layer = tap_layer(model, args.layer)
@@ -138,7 +138,8 @@ def test_every_table_trains_maps_of_each_sample(flags):
     torch.manual_seed(0)
     rows = torch.arange(2)
     drawn = Batch(torch.randn(2, 3, side, side), rows * 2, None, None, rows)
-    check(built, drawn, args.batch_maps)
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+        check(built, drawn, args.batch_maps)
     torch.manual_seed(1)  # stochastic depth
     maps = built.explain(built(drawn.pictures), drawn.pictures, drawn.labels, second_order=False)
     torch.manual_seed(1)
