@@ -13,25 +13,31 @@ the same frames and masks is tried before a run begins, and checked again when i
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, partial
 from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
-from rl_attn.envs.gym_lane import Ended, GymLane
+from rl_attn.envs.gym_lane import Ended, GymLane, leave_signals_to_the_parent
 from rl_attn.envs.observations import Reader, reader_of
 from rl_attn.envs.protocol import Step
 from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
 from rl_attn.envs.scaling import parse_size
 from rl_attn.envs.seeds import lane_seeds
-from rl_attn.envs.variations import Variation, variations_of
-from rl_attn.errors import UserError
+from rl_attn.envs.variations import Variation, Variations, variations_of
+from rl_attn.errors import EnvironmentFailed, UserError
 
 #: Seconds that one step of an environment may take.
 HANG_TIMEOUT = 120.0
@@ -51,15 +57,49 @@ def gym_environment(settings: EnvSettings) -> Environment:
             flag = field.replace("_", "-")
             raise UserError(f"--{flag} is for Doom: leave it out, or wrap {settings.env} yourself")
     size = parse_size(settings.frame_size)
-    environment, start = _look(settings.env, settings.frame_key, settings.mask_key, size)
-    return environment(start=partial(start, processes=settings.env_processes))
+    look = _look_from_afar if settings.env_processes else _look
+    seen = look(settings.env, settings.frame_key, settings.mask_key, size)
+    return Environment(
+        name=settings.env,
+        frame_shape=seen.reader.frame_shape,
+        mask_shape=seen.reader.mask_shape,
+        action_space=seen.action_space,
+        action_names=(),
+        fps=seen.fps,
+        replays=seen.replays,
+        objects=(),
+        variations=lambda: seen.variations,
+        start=partial(GymLanes, seen, processes=settings.env_processes),
+    )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of an environment by playing it."""
+
+    reader: Reader
+    action_space: gymnasium.Space
+    fps: Fraction
+    replays: bool
+    variations: Variations | None
 
 
 @lru_cache
-def _look(
-    name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None
-) -> tuple[Callable[..., Environment], Any]:
-    """All but the processes of an `Environment`."""
+def _look_from_afar(name: str, *how: Any) -> Look:
+    """`_look` in a process of its own: what it leaves behind, such as a renderer's threads or its
+    hold on a GPU, would break the environments' processes, which are copies of this one."""
+    fork = multiprocessing.get_context("fork")
+    try:
+        with ProcessPoolExecutor(1, fork, leave_signals_to_the_parent) as pool:
+            return pool.submit(_look, name, *how).result()
+    except BrokenProcessPool:
+        raise UserError(
+            f"{name} ends its process when it is played: mend it, or try it with --no-env-processes"
+        ) from None
+
+
+@lru_cache
+def _look(name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None) -> Look:
     env = make(name)
     reader = reader_of(env, name, frame_key, mask_key, size)
     try:
@@ -74,19 +114,8 @@ def _look(
         raise UserError(
             f"{name} fails when it is played: {type(error).__name__}: {reason}"
         ) from error
-    described = partial(
-        Environment,
-        name=name,
-        frame_shape=reader.frame_shape,
-        mask_shape=reader.mask_shape,
-        action_space=env.action_space,
-        action_names=(),
-        fps=Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000),
-        replays=replays,
-        objects=(),
-        variations=lambda: variations,
-    )
-    return described, partial(GymLanes, reader, replays)
+    fps = Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000)
+    return Look(reader, env.action_space, fps, replays, variations)
 
 
 def make(name: str) -> gymnasium.Env:
@@ -146,8 +175,7 @@ class GymLanes:
 
     def __init__(
         self,
-        reader: Reader,
-        replays: bool,
+        look: Look,
         num_lanes: int,
         *,
         seed: int = 0,
@@ -162,16 +190,17 @@ class GymLanes:
         """
         if num_lanes < 1 or num_groups < 1 or num_lanes % num_groups:
             raise ValueError(f"{num_lanes} lanes cannot be divided into {num_groups} equal groups")
-        self.reader, self.replays = reader, replays
+        self.reader, self.replays, self.action_space = look.reader, look.replays, look.action_space
         self.num_lanes, self.num_groups = num_lanes, num_groups
-        self.frame_shape, self.mask_shape = reader.frame_shape, reader.mask_shape
+        self.frame_shape, self.mask_shape = self.reader.frame_shape, self.reader.mask_shape
         seeds = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
         lanes = [
-            partial(GymLane, partial(make, reader.name), reader, i, s) for i, s in enumerate(seeds)
+            partial(GymLane, make, self.reader, self.action_space, i, s)
+            for i, s in enumerate(seeds)
         ]
         kind = AsyncVectorEnv if processes and num_lanes > 1 else SyncVectorEnv
-        self._groups = [kind(lanes[self.group_slice(g)], copy=False) for g in range(num_groups)]
-        self.action_space = self._groups[0].single_action_space
+        with self._one_line():
+            self._groups = [kind(lanes[self.group_slice(g)], copy=False) for g in range(num_groups)]
         self._sent: list[Any] = [None] * num_groups
 
     @property
@@ -197,7 +226,9 @@ class GymLanes:
         for group, envs in enumerate(self._groups):
             lanes = self.group_slice(group)
             given = None if seeds is None else [int(seed) for seed in seeds[lanes]]
-            observation, _ = envs.reset(seed=given, options=options)
+            with self._one_line(envs):
+                observation, infos = envs.reset(seed=given, options=options)
+            _raise_first(infos)
             frames[lanes], masks[lanes] = observation["frame"], observation["mask"]
 
     def send(
@@ -206,18 +237,22 @@ class GymLanes:
         if self._sent[group] is not None:
             raise RuntimeError(f"a step of group {group} is under way: call wait() first")
         self._sent[group] = (actions, frames, masks)
-        if isinstance(self._groups[group], AsyncVectorEnv):
-            self._groups[group].step_async(actions)
+        envs = self._groups[group]
+        if isinstance(envs, AsyncVectorEnv):
+            with self._one_line(envs):
+                envs.step_async(actions)
 
     def wait(self, group: int = 0) -> Step:
         if self._sent[group] is None:
             raise RuntimeError(f"no step of group {group} is under way: call send() first")
         (actions, frames, masks), self._sent[group] = self._sent[group], None
         envs = self._groups[group]
-        if isinstance(envs, AsyncVectorEnv):
-            observation, rewards, *_, infos = envs.step_wait(timeout=HANG_TIMEOUT)
-        else:
-            observation, rewards, *_, infos = envs.step(actions)
+        with self._one_line(envs):
+            if isinstance(envs, AsyncVectorEnv):
+                observation, rewards, *_, infos = envs.step_wait(timeout=HANG_TIMEOUT)
+            else:
+                observation, rewards, *_, infos = envs.step(actions)
+        _raise_first(infos)
         frames[...], masks[...] = observation["frame"], observation["mask"]
         return _gather(rewards, infos.get("ended", ()), self.group_slice(group).start)
 
@@ -245,8 +280,15 @@ class GymLanes:
 
     def close(self) -> None:
         for envs in self._groups:
-            if not envs.closed:
-                envs.close(timeout=5.0) if isinstance(envs, AsyncVectorEnv) else envs.close()
+            if envs.closed:
+                continue
+            if not isinstance(envs, AsyncVectorEnv):
+                envs.close()
+                continue
+            try:
+                envs.close(timeout=5.0)
+            except (EOFError, OSError, multiprocessing.TimeoutError):
+                _kill(envs)
 
     def __enter__(self) -> GymLanes:
         return self
@@ -255,11 +297,57 @@ class GymLanes:
         self.close()
 
     def _call(self, name: str, *arguments: Any) -> list[Any]:
-        return [answer for envs in self._groups for answer in envs.call(name, *arguments)]
+        answers: list[Any] = []
+        for envs in self._groups:
+            with self._one_line(envs):
+                answers += envs.call(name, *arguments)
+        return answers
+
+    @contextmanager
+    def _one_line(self, envs: VectorEnv | None = None) -> Iterator[None]:
+        """Within the block, a process that has died or hangs is an EnvironmentFailed."""
+        try:
+            yield
+        except multiprocessing.TimeoutError:
+            reason = f"a step took longer than {HANG_TIMEOUT:g} s"
+        except (EOFError, ConnectionError):
+            reason = _how_it_died(envs)
+        else:
+            return
+        if isinstance(envs, AsyncVectorEnv):
+            _kill(envs)
+        raise EnvironmentFailed(f"{self.reader.name}: {reason}") from None
 
     def _settings(self) -> dict[str, Any]:
         """What two runs must share for the same seeds and actions to mean the same episode."""
         return {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
+
+
+def _how_it_died(envs: VectorEnv | None) -> str:
+    """Of the first process that has ended."""
+    for process in envs.processes if isinstance(envs, AsyncVectorEnv) else ():
+        process.join(1.0)
+        if process.exitcode is not None:
+            code = process.exitcode
+            how = f"with status {code}" if code >= 0 else f"of {signal.Signals(-code).name}"
+            return f"the process of an environment died {how}"
+    return "the process of an environment ended before it began"
+
+
+def _kill(envs: AsyncVectorEnv) -> None:
+    """End its processes, whatever they do; its own `close` waits for answers."""
+    for process in envs.processes:
+        process.kill()
+    for process in envs.processes:
+        process.join()
+    envs.closed = True
+
+
+def _raise_first(infos: dict[str, Any]) -> None:
+    """What a lane says can not go on."""
+    for error in infos.get("error", ()):
+        if error is not None:
+            raise error
 
 
 def _gather(rewards: np.ndarray, ended: Sequence[Ended | None], first: int) -> Step:

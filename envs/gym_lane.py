@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import signal
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from rl_attn.envs.observations import Reader
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
 from rl_attn.envs.variations import Variation
-from rl_attn.errors import UserError
+from rl_attn.errors import EnvironmentFailed, UserError
 
 MAX_FAULTS = 3  # in a row, until the environment counts as broken
 
@@ -42,17 +43,19 @@ class GymLane(gymnasium.Env[Observation, Any]):
 
     def __init__(
         self,
-        make: Callable[[], gymnasium.Env],
+        make: Callable[[str], gymnasium.Env],
         reader: Reader,
+        action_space: gymnasium.Space,
         index: int,
         seeds: RandomSeeds | ListedSeeds,
     ) -> None:
-        """index: of the lane among all."""
+        """index: of the lane among all. The environment is made at its first episode: gymnasium
+        makes one more lane, in the process that starts them, to ask for its spaces."""
         if multiprocessing.parent_process() is not None:
-            _leave_signals_to_the_parent()
+            leave_signals_to_the_parent()
         self._make, self._reader, self._index, self._seeds = make, reader, index, seeds
-        self._env = make()
-        self.action_space = self._env.action_space
+        self._env: gymnasium.Env | None = None
+        self.action_space = action_space
         self.observation_space = gymnasium.spaces.Dict(
             frame=gymnasium.spaces.Box(0, 255, reader.frame_shape, np.uint8),
             mask=gymnasium.spaces.Box(0, 1, reader.mask_shape, np.uint8),
@@ -74,17 +77,29 @@ class GymLane(gymnasium.Env[Observation, Any]):
         """Begin the next episode; with `seed`, the first one of another stream of seeds.
 
         options: `variations`, one a lane of all; this one's holds until the next reset.
+
+        `info["error"]` is what ends the run, here and in `step`: raised, it would cross from one
+        process to another with all of gymnasium's own words about it.
         """
         if seed is not None:
             if isinstance(self._seeds, ListedSeeds):
                 raise ValueError("these lanes play given episode_seeds: they cannot be reseeded")
             self._seeds = RandomSeeds(np.random.SeedSequence(seed))
         self._variation = options["variations"][self._index] if options else None
-        self._next()
+        try:
+            self._next()
+        except (UserError, EnvironmentFailed) as error:
+            return self._nothing, {"error": error}
         return self._seen, {}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action. If it ends the episode, the observation is the next one's first."""
+        try:
+            return self._step(action)
+        except (UserError, EnvironmentFailed) as error:
+            return self._nothing, 0.0, False, False, {"error": error}
+
+    def _step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self._seed is None:
             return self._nothing, 0.0, False, False, {}
         try:
@@ -102,7 +117,9 @@ class GymLane(gymnasium.Env[Observation, Any]):
         return seen, reward, False, False, self._ended
 
     def close(self) -> None:
-        self._env.close()
+        if self._env is not None:
+            self._env.close()
+            self._env = None
 
     # ------------------------------------------------------------------ called from the other side
 
@@ -174,6 +191,8 @@ class GymLane(gymnasium.Env[Observation, Any]):
 
     def _begin(self) -> None:
         self._actions, self._return = [], 0.0
+        if self._env is None:
+            self._env = self._make(self._reader.name)
         options = None if self._variation is None else {"variation": self._variation}
         observation, _ = self._env.reset(seed=self._seed, options=options)
         self._see(observation)
@@ -186,13 +205,13 @@ class GymLane(gymnasium.Env[Observation, Any]):
         """Make another environment in place of one that failed, unless it always does."""
         self._faults += 1
         self._faults_in_a_row += 1
+        told = f"{' '.join(repr(error).split())} at {_place(error)}"
         if self._faults_in_a_row == MAX_FAULTS:
-            raise RuntimeError(
-                f"{self._reader.name} failed {MAX_FAULTS} times in a row; the last time: {error!r}"
+            raise EnvironmentFailed(
+                f"{self._reader.name} failed {MAX_FAULTS} times in a row; the last time: {told}"
             ) from error
-        gymnasium.logger.warn(f"{self._reader.name} failed and is made anew: {error!r}")
-        self._env.close()
-        self._env = self._make()
+        gymnasium.logger.warn(f"{self._reader.name} failed and is made anew: {told}")
+        self.close()
 
 
 def _digest(observation: Observation) -> str:
@@ -201,7 +220,13 @@ def _digest(observation: Observation) -> str:
     return hashlib.sha256(both).hexdigest()
 
 
-def _leave_signals_to_the_parent() -> None:
+def _place(error: Exception) -> str:
+    """The line that raised it, as file:line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def leave_signals_to_the_parent() -> None:
     """Ctrl-C reaches the whole group of processes, of which the parent ends the others itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

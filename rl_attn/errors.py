@@ -16,6 +16,10 @@ class TrainingError(Exception):
     """Training cannot go on; the message says where it broke. Trying again ends the same way."""
 
 
+class EnvironmentFailed(RuntimeError):
+    """An environment died or keeps failing; the message names it and the error, in one line."""
+
+
 def choose(kind: str, value: str, choices: Iterable[str]) -> str:
     """`value` if it is one of `choices`, else a UserError that suggests the nearest and lists all.
 

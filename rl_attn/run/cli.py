@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_origin
 
 import tyro
 
-from rl_attn.errors import USERS_MISTAKE, UserError, choose
+from rl_attn.errors import USERS_MISTAKE, EnvironmentFailed, UserError, choose
 from rl_attn.run.configs import find_config
 from rl_attn.run.files import full_disk
 from rl_attn.run.settings import alternatives, check, fields_of, short
@@ -61,6 +61,9 @@ def run_command(main: Callable[[list[str]], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = USERS_MISTAKE
+    except EnvironmentFailed as error:  # its checkpoints stay, and trying again may help
+        tell(f"error: {error}")
+        status = 1
     except OSError as error:
         if (line := full_disk(error)) is None:
             raise

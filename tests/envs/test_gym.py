@@ -1,5 +1,10 @@
 """Gymnasium environments as lanes: how they are stepped changes nothing; ends, faults, resume."""
 
+import multiprocessing
+import os
+import signal
+import time
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +14,7 @@ from rl_attn.envs.gym import GymLanes, gym_environment
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import EnvSettings, find
 from rl_attn.envs.scaling import Area
-from rl_attn.errors import UserError
+from rl_attn.errors import EnvironmentFailed, UserError
 
 SIZE = 8
 
@@ -158,8 +163,50 @@ def test_a_fault_ends_its_episode_and_three_in_a_row_the_run(counter, processes)
         assert episode.fault and episode.truncated and episode.length == 2
         np.testing.assert_array_equal(frames[0] + 2, frames[1])  # begun anew
         lanes.step(np.array([2, 0]), frames, masks)
-        with pytest.raises(RuntimeError, match="3 times in a row"):
+        with pytest.raises(EnvironmentFailed, match=r"3 times in a row.*OSError.*test_gym.py:\d+"):
             lanes.step(np.array([2, 0]), frames, masks)
+
+
+class Wrong(Counter):
+    """Its mask is wrong from step 2 on; action 2 ends its process, 3 never returns."""
+
+    def step(self, action):
+        if action == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if action == 3:
+            time.sleep(60)
+        return super().step(action)
+
+    def see(self):
+        seen = super().see()
+        if self.steps > 45:
+            seen["mask"] = seen["mask"][1:]
+        return seen
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "part"),
+    [
+        (2, EnvironmentFailed, "died of SIGKILL"),
+        (3, EnvironmentFailed, "longer than 1 s"),
+        (0, UserError, "has shape (7, 8), not (8, 8)"),
+    ],
+)
+def test_a_process_that_dies_hangs_or_errs_ends_in_one_line_and_leaves_nothing(
+    action, kind, part, monkeypatch, recwarn
+):
+    monkeypatch.setattr("rl_attn.envs.gym.HANG_TIMEOUT", 1.0)
+    name = register("Wrong", kind=Wrong, length=100)
+    with pytest.raises(kind) as error, start(name, 2, processes=True) as lanes:
+        frames, masks = arrays(lanes)
+        lanes.reset(frames, masks)
+        processes = multiprocessing.active_children()
+        assert len(processes) == 2
+        for _ in range(50):
+            lanes.step(np.array([0, action]), frames, masks)
+    assert part in str(error.value) and name in str(error.value)
+    assert "\n" not in str(error.value) and not any(p.is_alive() for p in processes)
+    assert not [w for w in recwarn if "Traceback" in str(w.message)]
 
 
 @pytest.mark.parametrize("processes", [False, True])
