@@ -35,7 +35,7 @@ class Procgen(gymnasium.Env):
         }
         if (options or {}).get("variation", {}).get("background"):
             played["use_backgrounds"] = False
-        self.game = ProcgenGym3Env(num=1, num_threads=0, **played)
+        self.game = ProcgenGym3Env(num=1, num_threads=0, rand_seed=0, **played)
         _, seen, _ = self.game.observe()
         self.frame = seen["rgb"][0]
         return self.frame, {}
