@@ -41,10 +41,12 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A contender: its name in the table, and "module:Class" of what to build."""
+    """A contender: its name in the table, "module:Class" of what to build, and with what besides
+    the settings."""
 
     name: str
     factory: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -161,7 +163,7 @@ def _serve(connection: Connection, entry: Entry, settings: Any) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         module, _, name = entry.factory.partition(":")
-        contender = getattr(importlib.import_module(module), name)(settings)
+        contender = getattr(importlib.import_module(module), name)(settings, **entry.options)
         connection.send(contender.note)
         while (count := connection.recv()) is not None:
             before = time.perf_counter(), time.process_time()

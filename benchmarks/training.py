@@ -6,6 +6,7 @@ whose number of parameters proves it, and Table 8's hyper-parameters, which are 
 """
 
 from functools import partial
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -21,6 +22,7 @@ from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.rl import settings
 from rl_attn.rl.trainer import Trainer
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.run.plugins import import_all
 
 #: Far away, so that an annealed learning rate stays what it is.
 TOTAL_TIMESTEPS = 10_000_000
@@ -29,17 +31,19 @@ TOTAL_TIMESTEPS = 10_000_000
 class Training:
     """`train()` is one rollout and one update."""
 
-    def __init__(self, args: Games, camal: float = 0.0) -> None:
+    def __init__(self, args: Games, method: str = "vanilla", **flags: Any) -> None:
+        """flags: of our trainer and the method."""
+        import_all(flags.get("imports", ()))
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
-        self.args = settings.with_method("camal")(
+        self.args = settings.with_method(method)(
             env=args.env,
             width=args.width,
             height=args.height,
             num_envs=args.num_envs,
             num_steps=args.num_steps,
-            camal=camal,
             total_timesteps=TOTAL_TIMESTEPS,
+            **flags,
         )
         self.note = f"{args.num_envs} games, {args.width}x{args.height}x4 gray, {self.device}"
 
@@ -59,8 +63,8 @@ class Training:
 class OurTrainer(Training):
     """`rl_attn.rl.trainer`, set up as `rl_attn.ppo` does it."""
 
-    def __init__(self, args: Games, camal: float = 0.0) -> None:
-        super().__init__(args, camal)
+    def __init__(self, args: Games, method: str = "vanilla", **flags: Any) -> None:
+        super().__init__(args, method, **flags)
         keep_freed_memory()
         precision = pick_precision(args.precision, self.device)
         self.note += f", {precision}"
@@ -79,7 +83,15 @@ class OurTrainer(Training):
         self._trainer.envs.close()
 
 
-OurCamalTrainer = partial(OurTrainer, camal=1.0)
+OurCamalTrainer = partial(OurTrainer, method="camal", camal=1.0)
+
+
+class OurMethod(OurTrainer):
+    """The same, whose networks may differ in size: the work is the number of steps."""
+
+    def run(self, count: int) -> float:
+        super().run(count)
+        return float(count * self.args.batch_size)
 
 
 class FrameOnly(gymnasium.ObservationWrapper):

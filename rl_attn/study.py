@@ -88,7 +88,8 @@ def dry_run(jobs: list[Job], record: Record, study: Study, at_once: int) -> None
     if study.search:
         print(f"a search draws {study.search.trials} trials; above are runs at its space's ends")
         return
-    runs, left = len(record.in_state("pending")), seconds_left(record, study.steps, at_once)
+    runs = len(record.in_state("pending"))
+    left = seconds_left(record, study.steps, at_once, study.pace)
     if left is None:
         print(f"{runs} runs to do; no speed is known: no run of this study has got anywhere yet")
     else:

@@ -9,22 +9,27 @@ from rl_attn.studies.plan import Job
 from rl_attn.studies.record import Record
 
 
-def seconds_left(record: Record, steps: str, at_once: int) -> float | None:
+def seconds_left(
+    record: Record, steps: str, at_once: int, pace: tuple[str, Mapping[str, float]] = ("", {})
+) -> float | None:
     """Seconds until the last cell is done with `at_once` at a time; None if no speed is known.
 
-    A cell's speed is that of cells which differ in the seed alone, or the mean of all cells where
-    none of those has run. What follows a run (`then`) counts with the run; references are left out.
+    A cell's speed is that of cells which differ in the seed alone; where none of those has run,
+    what the study's `pace` says of it, or the mean of all cells. What follows a run (`then`) counts
+    with the run, but is no part of the `pace`; references are left out.
     """
     cells = [job for job in record.jobs.values() if job.is_cell]
     speeds = _speeds(cells, record, steps)
-    if not speeds:
-        return None
-    overall = fmean(speed for group in speeds.values() for speed in group)
+    every = [speed for group in speeds.values() for speed in group]
+    overall = fmean(every) if every else None
     left = 0.0
     for job in cells:
         if record.entries[job.name].state in ("pending", "running"):
-            pace = fmean(speeds.get(_group(job), [overall]))
-            left += pace * _amount_left(job, steps)
+            own = speeds.get(_group(job))
+            each = fmean(own) if own else _expected(job, *pace) or overall
+            if each is None:
+                return None
+            left += each * _amount_left(job, steps)
     return left / max(1, min(at_once, len(cells)))
 
 
@@ -37,6 +42,12 @@ def _speeds(cells: Sequence[Job], record: Record, steps: str) -> Mapping[str, li
         if done and entry.seconds:
             speeds.setdefault(_group(job), []).append(entry.seconds / done)
     return speeds
+
+
+def _expected(job: Job, key: str, pace: Mapping[str, float]) -> float | None:
+    """Seconds a step, as the study file says; None where it does not say it of this cell."""
+    steps_a_second = pace.get(job.labels.get(key, ""))
+    return None if steps_a_second is None else 1 / steps_a_second
 
 
 def _amount_left(job: Job, steps: str) -> float:

@@ -35,7 +35,7 @@ class View:
 
     def __init__(self, record: Record, study: Study, at_once: int):
         self.record, self.at_once = record, at_once
-        self.watch, self.steps = study.watch, study.steps
+        self.watch, self.steps, self.pace = study.watch, study.steps, study.pace
         self._knows_all = study.search is None  # a search's later runs are not drawn yet
         self.console = Console(file=sys.stdout)
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
@@ -122,7 +122,7 @@ class View:
     def headline(self) -> str:
         counts = Counter(entry.state for entry in self.record.entries.values())
         parts = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
-        left = seconds_left(self.record, self.steps, self.at_once)
+        left = seconds_left(self.record, self.steps, self.at_once, self.pace)
         if left and self._knows_all:
             parts.append(f"about {clock(left)} left")
         return ", ".join(parts)

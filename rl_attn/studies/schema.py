@@ -22,6 +22,8 @@ report: {compare: method}                  # what is compared, see report_sectio
 watch: [attention/iou]                     # columns of metrics.csv for the table on the screen
 steps: total_timesteps                     # the setting that says at which global_step it ends
                                            # (epochs: at which value of the column charts/epochs)
+pace: {method: {Vanilla: 90, CAMAL: 80}}   # such steps a second of one run, by the labels of a key
+                                           # (or one number): how long it takes, before runs tell
 """
 
 import math
@@ -44,10 +46,10 @@ Flags = dict[str, Any]
 
 KEYS = (
     *("command", "arguments", "grid", "seeds", "folds", "then", "references", "search"),
-    *("report", "watch", "steps"),
+    *("report", "watch", "steps", "pace"),
 )
 #: What may change between two starts of a study: nothing of it reaches a run.
-FREE = ("report", "watch")
+FREE = ("report", "watch", "pace")
 #: Flags that the study itself gives.
 RESERVED = ("run_dir", "resume", "seed", "fold", "folds")
 #: Flags that print and end.
@@ -89,6 +91,7 @@ class Study:
     report: ReportSection
     watch: tuple[str, ...]
     steps: str
+    pace: tuple[str, dict[str, float]] = ("", {})  # grid key, or "" for any run -> steps a second
 
 
 def read_study(file: Path) -> Study:
@@ -121,6 +124,7 @@ def read_study(file: Path) -> Study:
         report=report,
         watch=_watched(values, report),
         steps=_steps(values),
+        pace=_pace(values.get("pace"), grid, file),
     )
 
 
@@ -238,6 +242,26 @@ def _steps(values: Mapping[str, Any]) -> str:
     if not isinstance(steps, str):
         raise UserError(f"steps must be the name of a setting, got {steps!r}")
     return steps
+
+
+def _pace(values: Any, grid: Mapping[str, Any], file: Path) -> tuple[str, dict[str, float]]:
+    """The grid key and the steps a second of each of its labels; of one number: "", {"": it}."""
+    if values is None:
+        return "", {}
+    where = f"pace in {file}"
+    key, paces = "", values if isinstance(values, dict) else {"": {"": values}}
+    if len(paces) == 1:
+        key, paces = next(iter(paces.items()))
+    if not isinstance(paces, dict):
+        raise UserError(f"{where} must be a number, or one grid key with its labels': {values!r}")
+    if key:
+        choose(f"grid key in {where}:", str(key), list(grid))
+    for name, pace in paces.items():
+        if key:
+            choose(f"label in {where}:", label(name), list(grid[str(key)]))
+        if isinstance(pace, bool) or not isinstance(pace, int | float) or not 0 < pace < math.inf:
+            raise UserError(f"{where} must be steps a second above 0, got {pace!r}")
+    return str(key), {label(name): float(pace) for name, pace in paces.items()}
 
 
 def _step(entry: Any, where: str, placeholders: tuple[str, ...]) -> Step:

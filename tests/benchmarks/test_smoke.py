@@ -17,6 +17,7 @@ QUICK = {
         "five runs in turn",
         "one batched model",
     ),
+    ("methods.py", "--quick", "--only", "CAMAL + DrAC"): ("CAMAL + DrAC", "s / 1,000"),
     ("vapl_refinement.py", "--masks=20", "--loop-masks=2", "--size=64"): (
         "N = 20 in batches of 16",
         "one mask at a time",

@@ -239,6 +239,33 @@ def test_the_time_left_by_hand(lab, capsys):
     assert clock(2 * 86_400 + 3_723) == "2 d 01:02:03"
 
 
+def test_a_studys_pace_counts_where_no_run_has_told(lab, capsys):
+    """Four runs of 20 steps: 2 * 20 / 4 + 2 * 20 / 8 = 15 s; of 40 at 2 steps a second: 40 s."""
+    lab.write(pace={"gain": {"3.7": 4, "3.9": 8}})
+    assert lab.run("--dry-run") == 0
+    assert "4 runs to do, about 00:00:15 with 1 at once" in capsys.readouterr().out
+    lab.write(pace=2)
+    assert lab.run("--dry-run") == 0
+    assert "4 runs to do, about 00:00:40 with 1 at once" in capsys.readouterr().out
+    # Runs that have told are believed: as above.
+    assert seconds_left(prepared(lab), "total_timesteps", 1, ("", {"": 2.0})) == pytest.approx(90)
+
+
+@pytest.mark.parametrize(
+    ("pace", "reason"),
+    [
+        ({"gian": {"3.7": 1}}, "did you mean gain"),
+        ({"gain": {"3.8": 1}}, "label in pace"),
+        (0, "above 0, got 0"),
+        ({"gain": {"3.7": 1}, "b": {}}, "must be a number, or one grid key"),
+    ],
+)
+def test_a_pace_that_says_nothing_is_refused(lab, pace, reason):
+    lab.write(pace=pace)
+    with pytest.raises(UserError, match=reason):
+        lab.run("--dry-run")
+
+
 def test_the_table_shows_states_progress_and_metrics(lab):
     record = prepared(lab)
     record.entries["3.9-s1"].state = "running"
