@@ -249,9 +249,9 @@ def _pace(values: Any, grid: Mapping[str, Any], file: Path) -> tuple[str, dict[s
     if values is None:
         return "", {}
     where = f"pace in {file}"
-    key, paces = "", values if isinstance(values, dict) else {"": {"": values}}
-    if len(paces) == 1:
-        key, paces = next(iter(paces.items()))
+    key, paces = "", {"": values}
+    if isinstance(values, dict):
+        key, paces = next(iter(values.items())) if len(values) == 1 else ("", None)
     if not isinstance(paces, dict):
         raise UserError(f"{where} must be a number, or one grid key with its labels': {values!r}")
     if key:
