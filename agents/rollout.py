@@ -5,7 +5,10 @@ storage, masks included, takes 160 MB where float32 stacks of four take 1.26 GB.
 by indexing when a batch is read and never reach across an episode's start: what lies before it is
 filled with the episode's first frame.
 
-Letters: T steps, N lanes, S stacked frames, B samples, C channels, H x W pixels.
+What a recurrent network remembers is kept for every step, as the step before left it.
+
+Letters: T steps, N lanes, S stacked frames, B samples, C channels, H x W pixels, M numbers of a
+recurrent network's state.
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
+from rl_attn.agents.core import Memory, Recall
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,16 @@ class RolloutStorage:
         device: torch.device | str = "cpu",
         action_shape: tuple[int, ...] = (),
         action_dtype: torch.dtype = torch.int64,
+        memory_size: int = 0,
     ):
-        """action_shape, action_dtype: of one action, as `heads.Head` has them."""
+        """
+        Args:
+            action_shape, action_dtype: of one action, as `heads.Head` has them.
+            memory_size: M; 0 for a network that remembers nothing.
+        """
         self.num_steps, self.num_lanes, self.stack = num_steps, num_lanes, stack
         self.frame_shape, self.device = tuple(frame_shape), torch.device(device)
+        self.memory_size = memory_size
         height, width, _ = self.frame_shape
         # S - 1 rows of the past, T observations, and the one after the last step.
         self.frames = self._zeros((stack + num_steps, num_lanes, *self.frame_shape), torch.uint8)
@@ -48,6 +59,7 @@ class RolloutStorage:
         self.actions = self._zeros((num_steps, num_lanes, *action_shape), action_dtype)
         self.log_probs = self._zeros((num_steps, num_lanes), torch.float32)
         self.values = self._zeros((num_steps, num_lanes), torch.float32)
+        self.memory = self._zeros((num_steps + 1, num_lanes, memory_size), torch.float32)
         # The environment's side is written by the CPU and crosses over once a rollout.
         self.rewards = np.zeros((num_steps, num_lanes), np.float32)
         self.dones = np.zeros((num_steps, num_lanes), bool)
@@ -69,7 +81,8 @@ class RolloutStorage:
     @property
     def nbytes(self) -> int:
         """Bytes held on the device."""
-        tensors = (self.frames, self.all_masks, self.actions, self.log_probs, self.values)
+        scores = (self.actions, self.log_probs, self.values, self.memory)
+        tensors = (self.frames, self.all_masks, *scores)
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     # ------------------------------------------------------------------ writing
@@ -107,8 +120,14 @@ class RolloutStorage:
             FinalFrame(step, first + i, frame, final_masks[i]) for i, frame in final_frames.items()
         ]
 
+    def remember(self, step: int, lanes: slice, recall: Recall | None) -> None:
+        """What observation `step` left in a recurrent network; None: it is of another."""
+        if recall is not None:
+            self.memory[step + 1, lanes] = recall.after
+
     def roll(self) -> None:
         """Make the last observation the first one of the next rollout."""
+        self.memory[0] = self._states(self.num_steps, slice(None))
         self.frames[: self.stack] = self.frames[-self.stack :].clone()
         self.all_masks[: self.stack] = self.all_masks[-self.stack :].clone()
         self.age[0] = self.age[-1]
@@ -160,6 +179,29 @@ class RolloutStorage:
         back = np.minimum(np.arange(self.stack)[::-1], age[:, None])
         rows = torch.from_numpy((step + self.stack - 1 - back) * self.num_lanes + lane[:, None])
         return rows.to(self.device, non_blocking=True)
+
+    def recall(self, steps: np.ndarray | int, lanes: np.ndarray | slice) -> Memory | None:
+        """What is remembered at these observations, each a sample of its own; None: nothing is."""
+        return Memory(self._states(steps, lanes)) if self.memory_size else None
+
+    def sequences(self, lanes: Tensor) -> Memory | None:
+        """What is remembered by all T steps of these lanes (n,), step by step."""
+        if not self.memory_size:
+            return None
+        starts = np.concatenate([np.zeros_like(self.dones[:1]), self.dones[:-1]])
+        return Memory(self.memory[0, lanes], torch.from_numpy(starts).to(self.device)[:, lanes])
+
+    def _states(self, steps: np.ndarray | int, lanes: np.ndarray | slice) -> Tensor:
+        """(B, M), zero where an episode starts; those of step 0 were so when they were rolled."""
+        started = self.dones[np.asarray(steps) - 1, lanes] & (np.asarray(steps) > 0)
+        kept = torch.from_numpy(~started).to(self.device)
+        return self.memory[steps, lanes] * kept[:, None]
+
+    def final_memory(self) -> Memory | None:
+        """What is remembered at the true last frames of cut-off episodes."""
+        steps = [f.step + 1 for f in self.final_frames]
+        lanes = [f.lane for f in self.final_frames]
+        return Memory(self.memory[steps, lanes]) if self.memory_size else None
 
     def final_stacks(self) -> Tensor:
         """Stacks that end in the true last frames of cut-off episodes, (len(final_frames), ...)."""

@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from rich.console import Console
 from rich.table import Table
 
+from rl_attn.agents import Memory
 from rl_attn.envs.registry import EnvSettings
 from rl_attn.evaluate import EvaluationSettings, is_model
 from rl_attn.evaluation_looks import beside_twins, twin_looks, under_looks
@@ -37,21 +38,24 @@ class FrameSampler:
 
     def __init__(self, size: int):
         self.size, self.stride, self.seen = size, 1, 0
-        self.kept: list[torch.Tensor] = []
+        self.kept: list[tuple[torch.Tensor, torch.Tensor | None]] = []  # stack, what is remembered
 
     def __call__(self, moment: Moment) -> None:
         for lane, index in enumerate(moment.episode):
             if index is None:
                 continue
             if self.seen % self.stride == 0:
-                self.kept.append(moment.stacks[lane].clone())
+                state = None if moment.memory is None else moment.memory.state[lane].clone()
+                self.kept.append((moment.stacks[lane].clone(), state))
             self.seen += 1
             if len(self.kept) >= 2 * self.size:
                 self.kept, self.stride = self.kept[::2], self.stride * 2
 
-    def stacks(self) -> torch.Tensor:
+    def sample(self) -> tuple[torch.Tensor, Memory | None]:
+        """Stacks (B, S*C, H, W), and what a recurrent agent remembers at each."""
         chosen = np.linspace(0, len(self.kept) - 1, min(self.size, len(self.kept))).astype(int)
-        return torch.stack([self.kept[i] for i in chosen])
+        stacks, states = zip(*(self.kept[i] for i in chosen), strict=True)
+        return torch.stack(stacks), None if states[0] is None else Memory(torch.stack(states))
 
 
 def closed_loop(
@@ -155,7 +159,8 @@ def evaluate(args: EvaluationSettings) -> int:
         "summary": {name: value._asdict() for name, value in summary.items()},
     }
     if args.faithfulness:
-        curves = frame_curves(player.agent, sampler.stacks(), target, attention=attention)
+        stacks, memory = sampler.sample()
+        curves = frame_curves(player.agent, stacks, target, attention=attention, memory=memory)
         draw_curves(curves, out / "faithfulness.png")
         results["faithfulness"] = curves.as_dict()
     loops = closed_loop(player, args, seeds, episodes, how) if args.closed_loop else {}

@@ -10,10 +10,10 @@ from rl_attn.lazy import names_of
 from rl_attn.registry import Registry
 
 if TYPE_CHECKING:
-    from rl_attn.agents.networks.base import Network, Output
+    from rl_attn.agents.networks.base import Network, Output, Trunk
 
 NETWORKS: Registry[type["Network"]] = Registry("network", __name__)
 
-__all__ = ["NETWORKS", "Network", "Output"]
+__all__ = ["NETWORKS", "Network", "Output", "Trunk"]
 
 __getattr__ = names_of(__name__, __file__)

@@ -1,43 +1,65 @@
-"""What an actor-critic owes: one forward gives the policy, the value, and the maps behind them.
+"""What an actor-critic owes: a trunk, from frames to a hidden layer and the maps behind it.
 
     @NETWORKS.register("mine")
     class Mine(Network):
-        \"\"\"A convolution and two heads.\"\"\"
+        \"\"\"A convolution and its mean.\"\"\"
 
-        def __init__(self, in_channels, frame_size, actions, tap=""):
-            super().__init__(in_channels, frame_size, actions, tap)
-            self.layers = nn.Sequential(nn.Conv2d(in_channels, 32, 8, stride=4), nn.ReLU())
-            self.actor, self.critic = self.head.layer(32), nn.Linear(32, 1)
+        def __init__(self, in_channels, frame_size, actions, tap="", **options):
+            super().__init__(in_channels, frame_size, actions, tap, **options)
+            self.layers = nn.Sequential(nn.Conv2d(in_channels, self.wide(32), 8, 4), nn.ReLU())
+            self.add_heads(self.wide(32))
+
+        def trunk(self, frames, shift=False):
+            features = self.layers(frames / 255)                     # (B, K, h, w)
+            return Trunk(features.mean(dim=(2, 3)), features)
+
+The heads of policy and value, and between them and the trunk a recurrent core if one is asked for,
+are the same for all. A network of other heads writes `forward` itself, and has no core:
 
         def forward(self, frames, shift=False):
-            features = self.layers(frames / 255)                     # (B, K, h, w)
-            hidden = features.mean(dim=(2, 3))
+            ...
             return Output(self.head(self.actor(hidden)), self.critic(hidden)[:, 0], features)
 
-Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells.
+Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells, D units, M
+numbers of a core's state (see `core.py`).
 """
 
+import inspect
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import torch
 from torch import Tensor, nn
 
+from rl_attn.agents.core import Core, Memory, Recall, Recurrent
 from rl_attn.agents.heads import Policy, head_of
-from rl_attn.attention import Cells, find_cells
+from rl_attn.agents.layers import orthogonal
+from rl_attn.attention import Cells, find_cells, tap
+from rl_attn.errors import UserError
+
+
+class Trunk(NamedTuple):
+    hidden: Tensor  # (B, D), what the heads or the core read
+    features: Tensor  # (B, K, h, w), the tapped layer's activations
+    shift: Tensor | None = None  # (B, K) zeros that were added to every cell, see `trunk`
 
 
 class Output(NamedTuple):
     policy: Policy  # of B samples, float32
     value: Tensor  # (B,) float32
     features: Tensor  # (B, K, h, w), the tapped layer's activations
-    shift: Tensor | None = None  # (B, K) zeros that were added to every cell, see `forward`
+    shift: Tensor | None = None  # (B, K) zeros that were added to every cell, see `trunk`
+    recall: Recall | None = None  # of a recurrent network
 
     @property
     def logits(self) -> Tensor:
         """(B, P): the policy's parameters, which for Discrete actions are logits."""
         return self.policy.parameters
+
+    def held_memory(self, rows: Tensor) -> Memory | None:
+        """What was remembered at these samples (n,), held fixed."""
+        return None if self.recall is None else Memory(self.recall.before[rows].detach())
 
     def detach(self) -> "Output":
         return Output(*(None if t is None else t.detach() for t in self))
@@ -46,7 +68,7 @@ class Output(NamedTuple):
 class Network(nn.Module):
     """Base class of actor-critics; see the head of this file."""
 
-    #: Names of the layers that can be tapped; the last one is the default.
+    #: Feature maps that the trunk itself can give; the last one is the default.
     TAPS: tuple[str, ...] = ("",)
 
     def __init__(
@@ -55,21 +77,47 @@ class Network(nn.Module):
         frame_size: tuple[int, int],
         actions: gymnasium.Space | int,
         tap: str = "",
+        width_scale: float = 1.0,
+        recurrent: Recurrent = "none",
     ):
         """
         Args:
             in_channels: S*C, stacked frames times channels a frame.
             frame_size: (H, W) in pixels.
             actions: the action space, which `self.head` is for; a number is that of a Discrete one.
-            tap: whose feature maps the forward gives; "": the network's standard.
+            tap: whose feature maps the forward gives: one of TAPS, or any layer by its name in
+                `named_modules()`; "": the network's standard.
+            width_scale: the convolutions' channels are multiplied by it, see `wide`.
+            recurrent: the core between trunk and heads.
         """
         super().__init__()
         self.in_channels, self.frame_size = in_channels, frame_size
         space = gymnasium.spaces.Discrete(actions) if isinstance(actions, int) else actions
         self.head = head_of(space)
-        self.tap = tap or self.TAPS[-1]
+        self.tap = tap if tap in self.TAPS else self.TAPS[-1]  # which maps the trunk gives
+        self.layer = None if tap in ("", *self.TAPS) else tap  # whose maps take their place
+        self.width_scale, self.recurrent = width_scale, recurrent
+        self.core: Core | None = None
 
-    def forward(self, frames: Tensor, shift: bool = False) -> Output:
+    # ------------------------------------------------------------------ for networks
+
+    def wide(self, channels: int) -> int:
+        """So many channels times the width scale, at least one."""
+        return max(1, int(channels * self.width_scale))
+
+    def add_heads(self, units: int) -> None:
+        """The core, if one is asked for, and a linear head each for policy and value.
+
+        Args:
+            units: D of the trunk's hidden layer.
+        """
+        if self.recurrent != "none":
+            self.core = Core(self.recurrent, units)
+            units = self.core.SIZE
+        self.actor = orthogonal(self.head.layer(units), gain=0.01)
+        self.critic = orthogonal(nn.Linear(units, 1), gain=1.0)
+
+    def trunk(self, frames: Tensor, shift: bool = False) -> Trunk:
         """
         Args:
             frames: (B, S*C, H, W) uint8.
@@ -79,12 +127,72 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
+    # ------------------------------------------------------------------ for those who call them
+
+    def __call__(self, frames: Tensor, shift: bool = False, memory: Memory | None = None) -> Output:
+        """The forward of any network, at any tap; arguments as of `forward`."""
+        how = {} if memory is None else {"memory": memory}
+        if self.layer is None:
+            return super().__call__(frames, shift, **how)
+        with tap(self, self.layer) as features:
+            output = super().__call__(frames, False, **how)
+        return output._replace(features=features())
+
+    def forward(self, frames: Tensor, shift: bool = False, memory: Memory | None = None) -> Output:
+        """
+        Args:
+            frames: (B, S*C, H, W) uint8; of T steps, step by step, as `memory` says.
+            shift: see `trunk`.
+            memory: what a recurrent network remembers; others take None.
+        """
+        trunk = self.trunk(frames, shift)
+        return self._scored(trunk.hidden, memory, trunk.features, trunk.shift)
+
+    def _scored(
+        self, hidden: Tensor, memory: Memory | None, features: Tensor, shift: Tensor | None
+    ) -> Output:
+        """From the hidden layer (B, D) through the core to policy and value."""
+        recall = None
+        if self.core is not None:
+            if memory is None:
+                raise UserError(
+                    f"--recurrent {self.recurrent}: the network was called without what it "
+                    "remembers; a method calls agent(stacks, memory=batch.memory)"
+                )
+            outputs, before, after = self.core(hidden, memory)
+            recall, hidden = Recall(hidden, before, after), outputs
+        policy, value = self.head(self.actor(hidden).float()), self.critic(hidden)[:, 0]
+        return Output(policy, value.float(), features, shift, recall)
+
+    def held(self, output: Output) -> Output:
+        """The same scores with what is remembered held fixed: each depends on its own frame alone.
+
+        In a sequence a later value depends on earlier frames too, and the gradient of summed values
+        would mix them; attention is asked for one frame at a time (CAMAL, Proposition 1).
+        """
+        recall = output.recall
+        if recall is None or not recall.before.requires_grad:
+            return output
+        memory = Memory(recall.before.detach())
+        return self._scored(recall.hidden, memory, output.features, output.shift)
+
+    @property
+    def memory_size(self) -> int:
+        """M; 0 for a network that remembers nothing."""
+        return 0 if self.core is None else self.core.memory_size
+
+    def blank(self, samples: int) -> Memory | None:
+        """What is remembered when an episode begins; None for a network that remembers nothing."""
+        if self.core is None:
+            return None
+        return Memory(self.critic.weight.new_zeros(samples, self.memory_size))
+
     @cached_property
     def grid(self) -> tuple[int, int]:
         """(h, w) of the feature maps."""
         frames = torch.zeros(1, self.in_channels, *self.frame_size, dtype=torch.uint8)
         with torch.no_grad():
-            features = self(frames.to(next(self.parameters()).device)).features
+            features = self._maps(frames.to(next(self.parameters()).device))
         return features.shape[2], features.shape[3]
 
     @cached_property
@@ -92,16 +200,55 @@ class Network(nn.Module):
         """Where these maps' cells lie in the frame: found, unless the network says it itself."""
         frames = torch.zeros(1, self.in_channels, *self.frame_size)
         frames = frames.to(next(self.parameters()).device)
-        return find_cells(lambda x: self(x).features, frames, model=self)
+        return find_cells(self._maps, frames, model=self)
+
+    def _maps(self, frames: Tensor) -> Tensor:
+        return self(frames, memory=self.blank(len(frames))).features
+
+    # ------------------------------------------------------------------ refusals, compilation
 
     @classmethod
     def check(cls, frame_size: tuple[int, int], tap: str, compiled: bool) -> None:
         """Refuse (ValueError) what the network cannot be built for."""
-        if tap and tap not in cls.TAPS:
-            choices = ", ".join(filter(None, cls.TAPS)) or "nothing else than its standard"
-            raise ValueError(f"unknown --tap {tap!r} of this network: choose {choices}")
-        if compiled and cls.compile_layers is Network.compile_layers:
+        if tap not in ("", *cls.TAPS):
+            cls._check_layer(frame_size, tap)
+        if not compiled:
+            return
+        if cls.compile_layers is Network.compile_layers:
             raise ValueError("--compile: this network has no layers that can be compiled")
+        if tap not in ("", cls.TAPS[-1]):
+            standard = f"--tap {cls.TAPS[-1]}" if cls.TAPS[-1] else "the standard tap"
+            raise ValueError(
+                f"--compile goes with {standard} alone, got {tap}: compiled layers behind the tap "
+                "cannot be differentiated twice"
+            )
+
+    @classmethod
+    def _check_layer(cls, frame_size: tuple[int, int], tap: str) -> None:
+        """That a layer of this name gives feature maps, of frames of one channel."""
+        try:
+            _ = cls(1, frame_size, 2, tap).grid
+        except (ValueError, TypeError, RuntimeError) as error:
+            own = [f"--tap {name}" for name in cls.TAPS if name]
+            rest = f" (and {', '.join(own)})" if own else ""
+            raise ValueError(f"--tap {tap}: {error}{rest}") from None
+
+    @classmethod
+    def check_options(cls, options: dict[str, Any]) -> None:
+        """Refuse (ValueError) what others take beside a tap and this network does not."""
+        known = inspect.signature(cls.__init__).parameters
+        anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+        for name, value in options.items():
+            if not anything and name not in known:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} {value}: this network does not take it; let its "
+                    f"__init__ hand **options on to Network's"
+                )
+        if "recurrent" in options and cls.trunk is Network.trunk:
+            raise ValueError(
+                f"--recurrent {options['recurrent']}: this network has a forward of its own, "
+                "with no place for a core; let it give a trunk (rl_attn/agents/networks/base.py)"
+            )
 
     def compile_layers(self) -> None:
         """torch.compile what lies below the features: the heads stay eager, since compiled code

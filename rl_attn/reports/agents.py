@@ -1,7 +1,8 @@
 """What trained agents attend to, on the same frames: frame | mask | attention of each method.
 
 The one part of a report that needs the networks and the games, so it is imported only for it. The
-frames are those that the first method's agent meets; every method's agent sees the same ones.
+frames are those that the first method's agent meets; every method's agent sees the same ones, a
+recurrent one as if an episode began there.
 """
 
 import contextlib
@@ -114,7 +115,11 @@ def _rows(
     for method, player in players.items():
         settings = player.settings
         attention, _ = attention_maps(
-            player.agent, stacks, settings.attention_target, attention=settings.attention
+            player.agent,
+            stacks,
+            settings.attention_target,
+            attention=settings.attention,
+            memory=player.agent.blank(len(stacks)),
         )
         maps[method] = attention.upsample(tuple(masks.shape[1:]))
     channels = first.environment.frame_shape[2]

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from rl_attn.agents import Memory
+
 
 @dataclass
 class Batch:
@@ -23,3 +25,4 @@ class Batch:
     all_advantages: Tensor  # (M,), what advantages are normalised over
     shown: Tensor  # what the method's `observe` has made of the stacks
     targets: Any = None  # of these samples, from the method's `rollout`
+    memory: Memory | None = None  # what a recurrent agent is called with

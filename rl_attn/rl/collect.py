@@ -52,12 +52,13 @@ class Collector:
         """Sample that group's actions and send them off."""
         lanes, storage = self.envs.group_slice(group), self.storage
         stacks, masks = storage.observation(step, lanes), storage.observed_masks(step, lanes)
-        output = self.method.act(agent, stacks, masks)
+        output = self.method.act(agent, stacks, masks, memory=storage.recall(step, lanes))
         noise = self.ranks.exponential(output.policy.parameters, self.random)
         actions = output.policy.sample(noise)
         storage.actions[step, lanes] = actions
         storage.log_probs[step, lanes] = output.policy.log_prob(actions)
         storage.values[step, lanes] = output.value
+        storage.remember(step, lanes, output.recall)
         frames, masks = storage.inbox(step + 1, lanes)
         self.envs.send(agent.head.for_environment(actions), frames, masks, group)
 

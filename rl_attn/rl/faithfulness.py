@@ -9,7 +9,8 @@ states" in reinforcement learning (section 4.2). Two tests answer for agents:
 - `Removal`: in closed loop, the agent plays whole episodes while its most attended pixels (or as
   many random ones, or everything but the targets) are missing from every frame it sees.
 
-A pixel is removed from all frames of the stack: attention is one map for the whole stack.
+A pixel is removed from all frames of the stack: attention is one map for the whole stack. What a
+recurrent agent remembers is held fixed on single frames; in closed loop it remembers what it saw.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.agents import Network
+from rl_attn.agents import Memory, Network
 from rl_attn.attention import deletion, insertion
 from rl_attn.attention.curves import pixel_ranks
 from rl_attn.rl.play import Moment
@@ -57,6 +58,7 @@ def frame_curves(
     points: int = 21,
     seed: int = 0,
     attention: str = "grad-cam",
+    memory: Memory | None = None,
 ) -> Curves:
     """Removal and insertion on frames, whole batches at once.
 
@@ -64,19 +66,20 @@ def frame_curves(
         stacks: (B, S*C, H, W) uint8.
         points: shares of pixels, evenly from 0 to 1.
         attention: which map, by its name in MAPS.
+        memory: what a recurrent agent remembers at each frame.
 
     Returns:
         Curves named "<removal|insertion>_<attended|random>_<value|kl>". Faithful attention has a
         removal KL that rises faster, and an insertion KL that falls faster, than random order has.
     """
-    maps, output = attention_maps(agent, stacks, target, attention=attention)
+    maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
     attended = maps.upsample(tuple(stacks.shape[2:]))
     random = torch.rand(attended.shape, generator=torch.Generator().manual_seed(seed))
     true = output.policy
 
     def reaction(frames: Tensor, rows: Tensor) -> Tensor:
         """(N, 2): the value, and how far the policy moves."""
-        disturbed = agent(frames)
+        disturbed = agent(frames, memory=output.held_memory(rows))
         return torch.stack([disturbed.value, true[rows].kl(disturbed.policy)], 1)
 
     values = {}

@@ -6,14 +6,14 @@ whose last frame's value is bootstrapped. The method adds a loss of its own to e
 Letters: T steps, N environments, B samples of a mini-batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from rl_attn.agents import RolloutStorage, gae
+from rl_attn.agents import Memory, RolloutStorage, gae
 from rl_attn.errors import TrainingError
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import Ranks
@@ -63,8 +63,7 @@ class Learner:
         targets, taught = self.method.rollout(storage)
         steps: list[dict[str, Entry]] = []
         for _ in range(settings.update_epochs):
-            b_inds = torch.randperm(len(values), generator=self.random, device=storage.device)
-            for mb_inds in b_inds.view(settings.num_minibatches, -1):
+            for mb_inds, memory in self._minibatches(storage):
                 mine, local, share = ranks.own(mb_inds, settings.num_envs)
                 stacks = storage.stacks(rows[local])
                 batch = Batch(
@@ -78,6 +77,7 @@ class Learner:
                     all_advantages=advantages[mb_inds],
                     shown=stacks,
                     targets=None if targets is None else targets[local],
+                    memory=memory,
                 )
                 steps.append(self._step(batch, share))
             kl = steps[-1]["losses/approx_kl"].value
@@ -88,11 +88,24 @@ class Learner:
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         return logged
 
+    def _minibatches(self, storage: RolloutStorage) -> Iterator[tuple[Tensor, Memory | None]]:
+        """Indices t * N + n of a pass, drawn anew: samples, or for a recurrent agent whole
+        environments, step by step, with what is remembered when the rollout begins."""
+        settings, parts = self.settings, self.settings.num_minibatches
+        draw = {"generator": self.random, "device": storage.device}
+        if not storage.memory_size:
+            for mb_inds in torch.randperm(settings.batch_size, **draw).view(parts, -1):
+                yield mb_inds, None
+            return
+        steps = torch.arange(settings.num_steps, device=storage.device)[:, None]
+        for lanes in torch.randperm(settings.num_envs, **draw).view(parts, -1):
+            yield (steps * settings.num_envs + lanes).flatten(), storage.sequences(lanes)
+
     def _step(self, batch: Batch, share: float = 1.0) -> dict[str, Entry]:
         """One mini-batch, or this rank's share of it: losses, gradients, clipping, Adam."""
         with self.autocast():
             shown = self.method.observe(batch.stacks, batch.masks, "learn")
-            output = self.agent(shown, shift=self.method.attends)
+            output = self.agent(shown, shift=self.method.attends, memory=batch.memory)
             output = self.method.judged(output, batch.stacks, batch.masks)
         batch = replace(batch, shown=shown)
         loss, logged = ppo_loss(output, batch, self.settings)
@@ -129,12 +142,14 @@ class Learner:
         with self.autocast():
             last = settings.num_steps
             stacks, masks = storage.observation(last), storage.observed_masks(last)
-            next_value = self.method.act(self.agent, stacks, masks).value
+            memory = storage.recall(last, slice(None))
+            next_value = self.method.act(self.agent, stacks, masks, memory=memory).value
             if storage.final_frames:
                 steps = [f.step for f in storage.final_frames]
                 lanes = [f.lane for f in storage.final_frames]
                 stacks, masks = storage.final_stacks(), storage.final_masks()
-                final = self.method.act(self.agent, stacks, masks).value
+                memory = storage.final_memory()
+                final = self.method.act(self.agent, stacks, masks, memory=memory).value
                 rewards[steps, lanes] += settings.gamma * final
         advantages = gae(
             rewards, storage.values, dones, next_value, settings.gamma, settings.gae_lambda

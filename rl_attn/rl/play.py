@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.agents import ActorCritic, Output, RolloutStorage
+from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.agents.heads import Policy
 from rl_attn.attention import Attention, measure
 from rl_attn.envs.protocol import Episode, VectorEnv
@@ -39,6 +39,7 @@ class Moment:
     output: Output
     episode: list[int | None]  # which of the seeds each lane plays; None: idle
     random: list[np.random.Generator | None]  # each lane's generator, of its episode
+    memory: Memory | None = None  # what a recurrent agent remembers of what it has acted on
 
 
 @dataclass
@@ -66,7 +67,7 @@ MEASURES = ("iou", "iou_ceiling", "pointing_game", "alpha", "beta", "dead_maps")
 
 
 def play(
-    agent: ActorCritic,
+    agent: Network,
     lanes: VectorEnv,
     seeds: Sequence[int],
     *,
@@ -96,7 +97,9 @@ def play(
         Episodes in the order of `seeds`.
     """
     device = next(agent.parameters()).device
-    storage = RolloutStorage(1, lanes.num_lanes, lanes.frame_shape, stack, device)
+    storage = RolloutStorage(
+        1, lanes.num_lanes, lanes.frame_shape, stack, device, memory_size=agent.memory_size
+    )
     results = [Played(seed) for seed in seeds]
     current: list[int | None] = [i if i < len(seeds) else None for i in range(lanes.num_lanes)]
     random = [_generator(seeds, index) for index in current]
@@ -109,16 +112,17 @@ def play(
         if observe:
             with torch.no_grad():
                 stacks = observe(stacks, storage.observed_masks(0), "evaluate")
-        maps, output = attention_maps(agent, stacks, target, attention=attention)
-        moment = _observe(storage, stacks, maps, output, current, random)
+        memory = storage.recall(0, slice(None))
+        maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
+        moment = _observe(storage, stacks, maps, output, current, random, memory)
         _measure(moment, maps, results)
         if look:
             look(moment)
-        policy = moment.output.policy
         if disturb:
             with torch.no_grad():
-                policy = agent(disturb(moment)).policy
-        actions = agent.head.for_environment(choose_actions(policy, random, greedy))
+                output = agent(disturb(moment), memory=memory)
+        storage.remember(0, slice(None), output.recall)
+        actions = agent.head.for_environment(choose_actions(output.policy, random, greedy))
         step = lanes.step(actions, *storage.inbox(1))
         storage.deliver(1)
         dones = step.terminated | step.truncated
@@ -146,11 +150,12 @@ def _observe(
     output: Output,
     current: list[int | None],
     random: list[np.random.Generator | None],
+    memory: Memory | None,
 ) -> Moment:
     masks = storage.masks[0]
     frames = storage.frames[storage.stack - 1].cpu().numpy()
     full = maps.upsample(tuple(masks.shape[1:]))
-    return Moment(stacks, frames, masks, full, output, list(current), list(random))
+    return Moment(stacks, frames, masks, full, output, list(current), list(random), memory)
 
 
 def _measure(moment: Moment, maps: Attention, results: list[Played]) -> None:
@@ -207,7 +212,7 @@ class Player:
     `method` is the one it was trained with, where that decides what the agent is shown.
     """
 
-    agent: ActorCritic
+    agent: Network
     settings: AgentSettings
     method: Method | None = None
 

@@ -49,11 +49,24 @@ class NetworkSettings:
     network: str = "nature"
     """the actor-critic by its name: a file of rl_attn/agents/networks, or one of --import"""
     tap: str = ""
-    """whose feature maps attention is made of, by the network's own names (default: its last).
-    nature's are conv1, conv2 and conv3; earlier ones are finer (29x39 and 13x18 cells, in place of
-    11x16, of frames of 160x120) and cost more time"""
+    """whose feature maps attention is made of: one of the network's own (default: its last), or any
+    layer by its name. nature's are conv1, conv2 and conv3; earlier ones are finer (29x39 and 13x18
+    cells, in place of 11x16, of frames of 160x120) and cost more time"""
+    width_scale: Annotated[float, Interval(gt=0, le=64)] = 1.0
+    """the convolutions have so many times their standard number of channels"""
+    recurrent: Literal["none", "lstm", "gru"] = "none"
+    """a recurrent core between the network and its heads; mini-batches are then of whole
+    environments"""
     compile: bool = False
     """torch.compile the convolutions"""
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What is asked of the network beside a tap; one that takes no options can do without."""
+        asked = {"width_scale": self.width_scale, "recurrent": self.recurrent}
+        return {
+            name: value for name, value in asked.items() if value != getattr(NetworkSettings, name)
+        }
 
 
 @dataclass
@@ -246,6 +259,11 @@ def check_together(args: AgentSettings) -> None:
     check_name(args)
     MAPS.check_trained(args.attention)
     NETWORKS.check(args.network)
+    if args.recurrent != "none" and args.num_envs % args.num_minibatches:
+        raise UserError(
+            f"--recurrent {args.recurrent} keeps each environment's steps together: --num-envs "
+            f"{args.num_envs} do not divide into --num-minibatches {args.num_minibatches}"
+        )
     method_of(args).check(args)
 
 
@@ -255,6 +273,8 @@ def _validate_agent(args: AgentSettings) -> None:
 
     try:
         size = find(args).mask_shape
-        NETWORKS.find(args.network).check(size, args.tap, args.compile)
+        network = NETWORKS.find(args.network)
+        network.check_options(args.network_options)
+        network.check(size, args.tap, args.compile)
     except ValueError as error:
         raise UserError(str(error)) from None

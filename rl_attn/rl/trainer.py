@@ -35,6 +35,7 @@ class State(TypedDict):
     frames: Tensor  # (frame_stack, N, H, W, C) uint8
     masks: NotRequired[Tensor]  # (frame_stack, N, H, W) uint8; older versions kept none
     age: Tensor  # (N,)
+    memory: NotRequired[Tensor]  # (N, M), of a recurrent network
     global_step: int
     returns: list[float]
     best_return: float
@@ -76,6 +77,7 @@ class Trainer:
             device,
             self.agent.head.action_shape,
             self.agent.head.dtype,
+            self.agent.memory_size,
         )
         parts = (self.method, self.random, ranks)
         self.collector = Collector(args, self.envs, self.storage, *parts)
@@ -130,7 +132,9 @@ class Trainer:
         storage, first, ranks = self.storage, self.args.frame_stack, self.ranks
         lanes = self.envs.state_dict()
         lanes["lanes"] = ranks.chain(lanes["lanes"])
+        memory = {"memory": storage.memory[0].clone()} if storage.memory_size else {}
         return {
+            **memory,
             "agent": self.agent.state_dict(),
             "optimizer": self.learner.optimizer.state_dict(),
             "method": self.method.state_dict(),
@@ -167,6 +171,8 @@ class Trainer:
             masks = storage.all_masks[: self.args.frame_stack]
             masks.copy_(state["masks"].view_as(masks))
         storage.age[0] = state["age"].cpu().numpy()
+        if storage.memory_size:
+            storage.memory[0] = state["memory"].view_as(storage.memory[0])
         try:
             self.envs.load_state_dict(state["lanes"], *storage.inbox(0))
         except UserError:
@@ -182,7 +188,8 @@ def make_agent(args: AgentSettings) -> nn.Module:
     height, width, channels = environment.frame_shape
     kind = NETWORKS.find(args.network)
     in_channels = method_of(args).channels(channels, args.frame_stack)
-    return kind(in_channels, (height, width), environment.action_space, args.tap)
+    actions = environment.action_space
+    return kind(in_channels, (height, width), actions, args.tap, **args.network_options)
 
 
 def load_agent(agent: nn.Module, state: dict[str, Tensor]) -> None:

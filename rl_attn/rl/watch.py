@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.agents import Network, Output, RolloutStorage
+from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.agents.heads import Categorical
 from rl_attn.attention import Attention, Seen, explain, iou
 from rl_attn.pictures import grid, side_by_side
@@ -41,6 +41,7 @@ def attention_maps(
     target: str,
     actions: Tensor | None = None,
     attention: str = "grad-cam",
+    memory: Memory | None = None,
 ) -> tuple[Attention, Output]:
     """Maps without a graph, and the forward they come from.
 
@@ -48,9 +49,10 @@ def attention_maps(
         stacks: (B, S*C, H, W) uint8.
         target: "value", or "action" for the logit of `actions` (B,), by default the likeliest.
         attention: which map, by its name in MAPS.
+        memory: what a recurrent agent remembers at each of these samples.
     """
     with torch.enable_grad():
-        output = agent(stacks, shift=True)
+        output = agent(stacks, shift=True, memory=memory)
         seen = seen_by(agent, output, stacks, target, actions)
         maps = explain(attention, seen, second_order=False)
     return maps.detach(), output.detach()
@@ -59,12 +61,15 @@ def attention_maps(
 def seen_by(
     agent: Network, output: Output, stacks: Tensor, target: str, actions: Tensor | None = None
 ) -> Seen:
-    """What maps of a forward are made of; arguments as of `attention_maps`."""
+    """What maps of a forward are made of, each sample's of its own frame alone, what is remembered
+    being held fixed; arguments as of `attention_maps`."""
+    output = agent.held(output)
     actions = output.policy.mode() if actions is None else actions
     discrete = target == "action" and isinstance(output.policy, Categorical)
 
     def score_of(images: Tensor, rows: Tensor) -> Tensor:
-        return attention_score(agent(images), actions[rows], target)
+        other = agent(images, memory=output.held_memory(rows))
+        return attention_score(other, actions[rows], target)
 
     return Seen(
         score=attention_score(output, actions, target),
@@ -106,7 +111,8 @@ def attention_sample(
     if observe:
         with torch.no_grad():
             stacks = observe(stacks, storage.mask_stacks(rows), "evaluate")
-    maps, _ = attention_maps(agent, stacks, target, storage.actions[steps, lanes], attention)
+    actions, memory = storage.actions[steps, lanes], storage.recall(steps, lanes)
+    maps, _ = attention_maps(agent, stacks, target, actions, attention, memory)
     masks = storage.masks[steps, lanes]
     full = maps.upsample(tuple(masks.shape[1:]))
     visible = (masks > 0).flatten(1).any(dim=1)

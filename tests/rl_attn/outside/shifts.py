@@ -33,7 +33,7 @@ class Shifts(Method):
 
     def loss(self, agent, output, batch):
         with torch.no_grad():
-            plain = agent(batch.stacks)
+            plain = agent(batch.stacks, memory=batch.memory)
         moved = plain.policy.kl(output.policy)  # (B,)
         loss = (moved + (output.value - plain.value).square()).mean()
         return self.agreement * loss, {"losses/agreement": loss}

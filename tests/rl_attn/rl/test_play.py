@@ -146,4 +146,5 @@ def test_the_sampler_keeps_frames_evenly(player):
     player.play(1, evaluation_seeds(1), look=look)
     assert sampler.seen == steps > 20
     assert len(sampler.kept) < 10
-    assert sampler.stacks().shape == (5, 4, 120, 160)
+    stacks, memory = sampler.sample()
+    assert stacks.shape == (5, 4, 120, 160) and memory is None
