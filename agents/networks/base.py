@@ -157,7 +157,7 @@ class Network(nn.Module):
             if memory is None:
                 raise UserError(
                     f"--recurrent {self.recurrent}: the network was called without what it "
-                    "remembers; a method calls agent(stacks, memory=batch.memory)"
+                    "remembers; a method calls agent(batch.shown, memory=batch.memory)"
                 )
             outputs, before, after = self.core(hidden, memory)
             recall, hidden = Recall(hidden, before, after), outputs

@@ -117,7 +117,8 @@ class Method:
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
         """A mini-batch's loss beside PPO's, a scalar, and what to log (see `entries.py`).
 
-        `output` is the forward of `batch.shown`, which `observe` made of `batch.stacks`. It is
+        `output` is the forward of `batch.shown`, which `observe` made of `batch.stacks`; another
+        one is agent(stacks, memory=batch.memory), which a recurrent agent needs. The hook is
         called without autocast: see `Context.autocast`.
         """
         return None, {}

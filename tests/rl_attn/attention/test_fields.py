@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rl_attn.agents import ActorCritic
+from rl_attn.agents import NETWORKS, ActorCritic
 from rl_attn.attention import Attention, find_cells, grad_cam
 from rl_attn.supervised.backbones import SMALL, build
 from rl_attn.supervised.network import Network
@@ -105,6 +105,19 @@ def test_a_bright_pixel_is_where_the_map_of_a_small_backbone_peaks(name, at):
     x[0, 0, at[0], at[1]] = 1
     attention = network(x).grad_cam(torch.tensor([3]))
     assert cells_off(attention, at, (28, 28)) <= 1
+
+
+@pytest.mark.parametrize("at", [(30, 40), (14, 60), (47, 24)])
+@pytest.mark.parametrize("name", ["impala", "impoola"])
+@pytest.mark.parametrize("tap", ["", "sequences.1", "sequences.0.1"])
+def test_a_bright_pixel_is_where_the_map_of_a_residual_network_peaks(name, tap, at):
+    torch.manual_seed(0)
+    agent = peaked(NETWORKS.find(name)(1, (60, 80), 3, tap, width_scale=0.25))
+    x = torch.zeros(1, 1, 60, 80, dtype=torch.uint8)
+    x[0, 0, at[0], at[1]] = 255
+    output = agent(x)
+    attention = Attention(grad_cam(output.value, output.features), agent.cells)
+    assert cells_off(attention, at, (60, 80)) <= 1
 
 
 @pytest.mark.parametrize("at", [(60, 80), (30, 120), (95, 50)])
