@@ -95,7 +95,7 @@ class Network(nn.Module):
         space = gymnasium.spaces.Discrete(actions) if isinstance(actions, int) else actions
         self.head = head_of(space)
         self.tap = tap if tap in self.TAPS else self.TAPS[-1]  # which maps the trunk gives
-        self.layer = None if tap in ("", *self.TAPS) else tap  # whose maps take their place
+        self.named_layer = None if tap in ("", *self.TAPS) else tap  # whose maps take their place
         self.width_scale, self.recurrent = width_scale, recurrent
         self.core: Core | None = None
 
@@ -132,9 +132,9 @@ class Network(nn.Module):
     def __call__(self, frames: Tensor, shift: bool = False, memory: Memory | None = None) -> Output:
         """The forward of any network, at any tap; arguments as of `forward`."""
         how = {} if memory is None else {"memory": memory}
-        if self.layer is None:
+        if self.named_layer is None:
             return super().__call__(frames, shift, **how)
-        with tap(self, self.layer) as features:
+        with tap(self, self.named_layer) as features:
             output = super().__call__(frames, False, **how)
         return output._replace(features=features())
 
@@ -192,7 +192,7 @@ class Network(nn.Module):
         """(h, w) of the feature maps."""
         frames = torch.zeros(1, self.in_channels, *self.frame_size, dtype=torch.uint8)
         with torch.no_grad():
-            features = self._maps(frames.to(next(self.parameters()).device))
+            features = self.maps(frames.to(next(self.parameters()).device))
         return features.shape[2], features.shape[3]
 
     @cached_property
@@ -200,9 +200,10 @@ class Network(nn.Module):
         """Where these maps' cells lie in the frame: found, unless the network says it itself."""
         frames = torch.zeros(1, self.in_channels, *self.frame_size)
         frames = frames.to(next(self.parameters()).device)
-        return find_cells(self._maps, frames, model=self)
+        return find_cells(self.maps, frames, model=self)
 
-    def _maps(self, frames: Tensor) -> Tensor:
+    def maps(self, frames: Tensor) -> Tensor:
+        """The feature maps (B, K, h, w) of frames (B, S*C, H, W)."""
         return self(frames, memory=self.blank(len(frames))).features
 
     # ------------------------------------------------------------------ refusals, compilation

@@ -56,7 +56,7 @@ class ActorCritic(Network):
             orthogonal(nn.Conv2d(many, many, 3, stride=1)),
         )
         h, w = feature_grid(frame_size)
-        if self.layer is None:
+        if self.named_layer is None:
             self.grid = feature_grid(frame_size, self.tap)
             self.cells = cell_centres(self.tap)
         self.hidden = orthogonal(nn.Linear(many * h * w, 512))

@@ -11,5 +11,5 @@ def map_head(agent: Network, outputs: int) -> nn.Conv2d:
     device = next(agent.parameters()).device
     frames = torch.zeros(1, agent.in_channels, *agent.frame_size, dtype=torch.uint8, device=device)
     with torch.no_grad():
-        channels = agent(frames).features.shape[1]
+        channels = agent.maps(frames).shape[1]
     return nn.Conv2d(channels, outputs, 1, device=device)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.agents import ActorCritic, Output, RolloutStorage
+from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.attention import Attention, measure
 from rl_attn.envs.protocol import Step, VectorEnv
 from rl_attn.envs.variations import Variation, Variations
@@ -98,7 +98,7 @@ def groups(looks: dict[str, list[Variation]]) -> list[list[tuple[str, Variation]
 
 
 def play_beside(
-    agent: ActorCritic,
+    agent: Network,
     lanes: VectorEnv,
     twins: Sequence[Twin],
     variations: Sequence[Variation],
@@ -112,10 +112,13 @@ def play_beside(
 ) -> None:
     """One episode of the twins' seed in `1 + len(twins)` lanes, the first one plain.
 
-    All lanes get the action that the agent takes in the plain look. Fills the twins' frames.
+    All lanes get the action that the agent takes in the plain look; a recurrent agent remembers
+    each lane as it looked there. Fills the twins' frames.
     """
     device, seed = next(agent.parameters()).device, twins[0].seed
-    storage = RolloutStorage(1, lanes.num_lanes, lanes.frame_shape, stack, device)
+    storage = RolloutStorage(
+        1, lanes.num_lanes, lanes.frame_shape, stack, device, memory_size=agent.memory_size
+    )
     random = np.random.default_rng(seed)
     frames, masks = storage.inbox(0)
     seeds = [seed] * lanes.num_lanes
@@ -128,8 +131,10 @@ def play_beside(
         if observe:
             with torch.no_grad():
                 stacks = observe(stacks, storage.observed_masks(0), "evaluate")
-        maps, output = attention_maps(agent, stacks, target, attention=attention)
-        moment = _moment(storage, stacks, maps, output, random)
+        memory = storage.recall(0, slice(None))
+        maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
+        storage.remember(0, slice(None), output.recall)
+        moment = _moment(storage, stacks, maps, output, random, memory)
         _compare(twins, moment, maps)
         if look:
             look(moment)
@@ -152,11 +157,12 @@ def _moment(
     maps: Attention,
     output: Output,
     random: np.random.Generator,
+    memory: Memory | None,
 ) -> Moment:
     masks, count = storage.masks[0], len(stacks)
     frames = storage.frames[storage.stack - 1].cpu().numpy()
     full = maps.upsample((masks.shape[1], masks.shape[2]))
-    return Moment(stacks, frames, masks, full, output, [0] * count, [random] * count)
+    return Moment(stacks, frames, masks, full, output, [0] * count, [random] * count, memory)
 
 
 def _part(twins: Sequence[Twin], masks: np.ndarray, step: Step | None, when: str) -> None:

@@ -34,6 +34,11 @@ class AsymmetricCritic(Method):
                 f"--attention-target {settings.attention_target}: the critic of "
                 f"--method {settings.method} is no part of the agent; leave it at action"
             )
+        if settings.recurrent != "none":
+            raise UserError(
+                f"--recurrent {settings.recurrent}: the critic of --method {settings.method} "
+                "remembers nothing; leave it out"
+            )
 
     def prepare(self) -> None:
         from rl_attn.rl.trainer import make_agent

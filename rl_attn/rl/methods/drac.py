@@ -41,7 +41,7 @@ class Drac(Augmented):
         if self.where == "outside":
             view = outside(batch.shown, view, batch.masks)
         with self.context.autocast():
-            other = agent(view)
+            other = agent(view, memory=batch.memory)
         moved = agent.head(output.logits.detach()).kl(other.policy).mean()
         changed = (other.value - output.value.detach()).square().mean()
         logged = {"consistency/policy": moved, "consistency/value": changed}

@@ -54,6 +54,11 @@ class PrivilegedTeacher(Method):
         if not config.is_file():
             raise UserError(f"--teacher-run {self.teacher_run} is no folder of a run")
         taught = load_yaml(config)
+        if taught.get("recurrent", "none") != "none":
+            raise UserError(
+                f"--teacher-run {self.teacher_run} is a recurrent agent, which cannot teach: take "
+                "one that was trained without --recurrent"
+            )
         for name in (*(field.name for field in fields(EnvSettings)), "frame_stack"):
             ours = getattr(settings, name)
             ours = list(ours) if isinstance(ours, tuple) else ours

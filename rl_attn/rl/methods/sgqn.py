@@ -47,16 +47,21 @@ class Sgqn(Augmented):
     def module(self) -> nn.Module:
         return self.head
 
-    def saliency(self, agent: Network, stacks: Tensor) -> Tensor:
-        """M(s): 1 where V's guided gradient is among the largest of its frame, (B, S, H, W)."""
+    def saliency(self, agent: Network, stacks: Tensor, output: Output | None = None) -> Tensor:
+        """M(s): 1 where V's guided gradient is among the largest of its frame, (B, S, H, W).
+
+        What a recurrent agent remembered is that of its `output`, held fixed.
+        """
         import torch
 
         from rl_attn.attention import guided_backpropagation
 
+        def value_of(images: Tensor, rows: Tensor) -> Tensor:
+            memory = None if output is None else output.held_memory(rows)
+            return agent(images, memory=memory).value
+
         with self.context.autocast():
-            signed = guided_backpropagation(
-                lambda images, _: agent(images).value, stacks.float(), second_order=False
-            )
+            signed = guided_backpropagation(value_of, stacks.float(), second_order=False)
         frames = signed.unflatten(1, (self.context.settings.frame_stack, -1))
         size = frames.abs().amax(2).flatten(2)  # (B, S, H*W)
         kept = max(1, round(self.salient * size.shape[2]))
@@ -69,10 +74,10 @@ class Sgqn(Augmented):
         from rl_attn.attention import pool_mask
         from rl_attn.rl.augment import masked
 
-        salient = self.saliency(agent, batch.shown)
+        salient = self.saliency(agent, batch.shown, output)
         with self.context.autocast():
-            alone = agent(masked(batch.shown, salient)).value
-            features = agent(self.view(batch.shown)).features
+            alone = agent(masked(batch.shown, salient), memory=batch.memory).value
+            features = agent.maps(self.view(batch.shown))
         consistency = (output.value - alone).square().mean()
         each = pool_mask(salient.flatten(0, 1), agent.grid, agent.cells)  # (B*S, h, w)
         foretold = self.head(features.float())  # (B, S, h, w)

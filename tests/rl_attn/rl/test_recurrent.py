@@ -208,8 +208,11 @@ def test_what_is_played_at_once_does_not_mix(run):
         assert values[1] != pytest.approx(values[2], abs=1e-6)  # the same frame, another memory
 
 
-def test_methods_that_call_the_agent_train_it_too(tmp_path):
-    flags = ["--recurrent", "gru", "--method", "shifts", "--pixels", "1"]
+@pytest.mark.parametrize(
+    "method", [("shifts", "--pixels", "1"), ("drac",), ("sgqn",), ("rrr",)], ids=lambda m: m[0]
+)
+def test_methods_that_call_the_agent_train_it_too(method, tmp_path):
+    flags = ["--recurrent", "gru", "--total-timesteps", "12", "--method", *method]
     assert ppo.main([*TINY, *flags, "--run-dir", str(tmp_path / "run")]) == 0
 
 
@@ -218,6 +221,7 @@ def test_methods_that_call_the_agent_train_it_too(tmp_path):
     [
         (["--recurrent", "lstm", "--num-envs", "3"], "--num-envs 3"),
         (["--recurrent", "rnn"], "rnn"),
+        (["--recurrent", "gru", "--method", "asymmetric-critic"], "asymmetric-critic"),
         (["--width-scale", "0"], "--width-scale"),
     ],
 )
