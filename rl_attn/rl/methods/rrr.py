@@ -39,7 +39,8 @@ class Rrr(Method):
         from rl_attn.attention import input_gradient, rrr
 
         frames = batch.masks.shape[1]
-        value = agent.held(output).value  # each of its own frame alone
+        recurrent = output.recall is not None
+        value = agent.held(output).value if recurrent else output.value  # of its own frame alone
         gradient = input_gradient(value, batch.shown)  # (B, S*C, H, W)
         each = gradient.unflatten(1, (frames, -1)).flatten(0, 1)  # (B*S, C, H, W)
         loss = rrr(each, batch.masks.flatten(0, 1)).sum() / len(batch.masks)
