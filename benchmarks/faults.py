@@ -33,8 +33,10 @@ from machine import SENTENCE, describe, stop_at_signals
 from rich.console import Console
 from rich.table import Table
 
+from rl_attn.errors import choose
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
+from rl_attn.run.yaml import dump_yaml
 
 SHARED_MEMORY = Path("/dev/shm")
 SMALL = (
@@ -52,6 +54,8 @@ class Faults:
     """how often each fault is made"""
     updates: int = 12
     """length of a run, in updates of 32 steps"""
+    only: tuple[str, ...] = ()
+    """names of faults to make, and no others"""
     quick: bool = False
     """once each, short runs, without the faults that take long to be noticed"""
     seed: int = 0
@@ -72,8 +76,11 @@ class Lab:
     def start(self, run: Path, **how: object) -> subprocess.Popen:
         """Train in `run`, or go on there."""
         flags = ["--resume", run] if run.exists() else [*self.flags, "--run-dir", run]
+        return self.popen("rl_attn.ppo", *flags, **how)
+
+    def popen(self, module: str, *words: object, **how: object) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rl_attn.ppo", *map(str, flags)],
+            [sys.executable, "-m", module, *map(str, words)],
             env={**os.environ, "TMPDIR": str(self.temporary), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,13 +109,16 @@ class Lab:
 
     def ends_like_the_undisturbed(self, run: Path) -> None:
         self.expect(self.start(run), 0)
+        self.compare(run)
+
+    def compare(self, run: Path) -> None:
         ours, theirs = weights(run), weights(self.undisturbed)
         different = [name for name in theirs if not torch.equal(ours[name], theirs[name])]
         if different:
             raise AssertionError(f"{different[0]} differs from that of the undisturbed run")
 
     def nothing_is_left(self, run: Path, before: set[str]) -> None:
-        hidden = [str(file) for file in run.rglob(".*")]
+        hidden = [str(f) for f in run.rglob(".*") if f.suffix != ".lock"]  # a study keeps those
         wait_for(lambda: not any(self.temporary.glob("rl_attn-games-*")), 30)
         wait_for(lambda: not orphans(before), 30)
         if hidden:
@@ -209,11 +219,26 @@ def closed_pipe(lab: Lab, run: Path) -> None:
     lab.ends_like_the_undisturbed(run)
 
 
+def study(lab: Lab, run: Path) -> None:
+    """SIGKILL to a study while its run trains; the same command goes on."""
+    file, out, cell = lab.folder / "study.yaml", run, run / "cells" / "s1"
+    flags = dict(flag.removeprefix("--").split("=") for flag in lab.flags)
+    file.write_text(dump_yaml({"command": "rl_attn.ppo", "arguments": flags, "seeds": [1]}))
+    words = (file, "--out", out, "--workers", "1")
+    process = lab.popen("rl_attn.study", *words)
+    lab.at_a_random_moment(process, cell)
+    process.kill()
+    lab.expect(process, -signal.SIGKILL)
+    lab.expect(lab.popen("rl_attn.study", *words), 0)
+    lab.compare(cell)
+
+
 FAULTS: dict[str, Callable[[Lab, Path], None]] = {
     "a game is killed": game(signal.SIGKILL),
     "a game hangs": game(signal.SIGSTOP),
     "the trainer is killed": trainer(signal.SIGKILL),
     "... while it writes a checkpoint": in_a_checkpoint,
+    "a study is killed": study,
     "Ctrl-C": trainer(signal.SIGINT),
     "SIGTERM": trainer(signal.SIGTERM),
     "SIGHUP": trainer(signal.SIGHUP),
@@ -226,6 +251,8 @@ QUICK = ("... while it writes a checkpoint", "the disk is full", "nobody reads i
 def main() -> int:
     args = tyro.cli(Faults)
     stop_at_signals()
+    for name in args.only:
+        choose("fault", name, list(FAULTS))
     if args.quick:
         args.times, args.updates = 1, 3
     table, failed = Table("fault", "times", "as it should be", "seconds each"), 0
@@ -233,7 +260,7 @@ def main() -> int:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
         lab = stack.enter_context(closing(Lab(Path(folder), args)))
         lab.expect(lab.start(lab.undisturbed), 0)
-        for name in QUICK if args.quick else FAULTS:
+        for name in args.only or (QUICK if args.quick else FAULTS):
             held, started = 0, time.monotonic()
             for time_ in range(args.times):
                 run, before = lab.folder / "run", shared_memory()

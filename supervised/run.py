@@ -13,7 +13,7 @@ from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, 
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import create
-from rl_attn.run.log import RunLog
+from rl_attn.run.log import RunLog, check_tables
 from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.progress import Progress
 from rl_attn.run.signals import StopRequest, stop_requests
@@ -133,6 +133,8 @@ def start(args: TrainSettings, path: Path, resumed: bool) -> int:
     device = pick_device(args.device)
     latest = latest_checkpoint(path) if resumed else None
     state = load_checkpoint(latest, State, device) if latest else None
+    if resumed:
+        check_tables(path)
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)

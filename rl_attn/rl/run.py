@@ -24,7 +24,7 @@ from rl_attn.rl.watch import attention_sample
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
 from rl_attn.run.folder import create
-from rl_attn.run.log import RunLog
+from rl_attn.run.log import RunLog, check_tables
 from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.plugins import settled
 from rl_attn.run.progress import Progress
@@ -196,7 +196,9 @@ def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int
     mirrored = args.track and ranks.first
     if mirrored:
         check_tracking()
-    if not parsed.resume:
+    if parsed.resume:
+        check_tables(path)
+    else:
         ranks.once(lambda: create(path, args))
     keep_freed_memory()
     if args.threads:

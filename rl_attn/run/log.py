@@ -1,6 +1,7 @@
 """Scalars and pictures of one run, to TensorBoard and to CSV at once."""
 
 import csv
+import io
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from rl_attn.errors import UserError
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import locked
 
@@ -80,6 +82,12 @@ class RunLog:
         self._stack.close()
 
 
+def check_tables(path: Path) -> None:
+    """UserError if one of the run's tables is none that it has written."""
+    for table in _TABLES:
+        _read(path / f"{table}.csv")
+
+
 def _header(table: Path) -> list[str] | None:
     if not table.exists():
         return None
@@ -91,9 +99,21 @@ def _read(table: Path) -> tuple[list[str], list[list[str]]]:
     """Header and whole rows of a table, without what was half-written."""
     if not table.exists():
         return [], []
-    with table.open(newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    return header, [row for row in rows if len(row) == len(header) and row[0].isdecimal()]
+    try:
+        text = table.read_bytes().decode()
+        if "\0" in text:
+            raise ValueError("it holds zero bytes")
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[_STEP]]
+        if header[:1] != [_STEP]:
+            raise ValueError(f"it does not begin with {_STEP}")
+        return header, [
+            [str(int(row[0])), *row[1:]]
+            for row in rows
+            if len(row) == len(header) and row[0].isdecimal()
+        ]
+    except (OSError, ValueError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{table} is no table of a run ({reason}): move it elsewhere") from None
 
 
 def _drop_rows_after(table: Path, step: int) -> None:

@@ -29,7 +29,8 @@ class Command:
     arguments: tuple[str, ...]
 
     def __str__(self) -> str:
-        return " ".join(["python -m", self.module, *self.arguments])
+        words = " ".join(["python -m", self.module, *self.arguments])
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
 
 
 @dataclass(frozen=True)

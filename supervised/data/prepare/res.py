@@ -18,9 +18,7 @@ subtracts one map from the other.
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +28,7 @@ from PIL import Image
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import missing
 from rl_attn.supervised.data.images import Problem, open_picture, report
-from rl_attn.supervised.data.prepare.samples import Drawn, Sample
+from rl_attn.supervised.data.prepare.samples import Drawn, Sample, read_rows
 from rl_attn.supervised.prompts import GREY
 
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}
@@ -88,14 +86,12 @@ def _annotations(folder: Path, name: str) -> dict[str, np.ndarray]:
     tables = sorted(folder.glob("*.csv"))
     if not tables:
         raise missing(f"the annotations of {name}", [f"{folder}/*.csv"], WHERE)
-    csv.field_size_limit(sys.maxsize)  # a matrix is one field of 150 kB
     sides: tuple[dict[str, np.ndarray], ...] = ({}, {})
     for table in tables:
         side = sides["counterfactual" in table.name]
-        with table.open(newline="", encoding="utf-8") as lines:
-            for row in csv.DictReader(lines):
-                if row.get("img_check") == "good":
-                    side[row["img_idx"]] = _matrix(table, row)
+        for row in read_rows(table, ("img_idx", "attention", "img_check")):
+            if row["img_check"] == "good":
+                side[row["img_idx"]] = _matrix(table, row)
     factual, counterfactual = sides
     prompts = {}
     for key in factual.keys() | counterfactual.keys():
@@ -114,8 +110,10 @@ def _matrix(table: Path, row: dict[str, str]) -> np.ndarray:
         matrix = np.asarray(json.loads(row["attention"]), dtype=np.float32)
         if matrix.ndim != 2 or matrix.size == 0:
             raise ValueError(f"its shape is {matrix.shape}")
-    except (KeyError, TypeError, ValueError) as error:
-        key = row.get("img_idx")
+        if not (matrix >= 0).all():
+            raise ValueError("it holds what is below 0, or no number")
+    except (TypeError, ValueError) as error:
+        key = row["img_idx"]
         raise UserError(f"{table}: the attention of {key} is no matrix ({error})") from None
     return matrix > 0
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +82,9 @@ def store(drawn: Iterable[Drawn], folder: Path) -> list[Sample]:
 
 def read_table(file: Path) -> list[Sample]:
     """The samples of a prepared folder. UserError: a table that is none of ours."""
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_rows(file, COLUMNS)
     for number, row in enumerate(rows, 2):
-        if set(row) != set(COLUMNS) or None in row.values() or row["split"] not in ("", *SPLITS):
+        if set(row) != set(COLUMNS) or row["split"] not in ("", *SPLITS):
             raise UserError(
                 f"line {number} of {file} is not {','.join(COLUMNS)} with a split of "
                 f"{', '.join(SPLITS)} or none: prepare the set anew"
@@ -93,6 +93,24 @@ def read_table(file: Path) -> list[Sample]:
         Sample(r["class"], r["image"], r["subject"], r["split"], r["annotated"] == "1")
         for r in rows
     ]
+
+
+def read_rows(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file. UserError: it is none, or a row lacks one of the columns."""
+    csv.field_size_limit(sys.maxsize)  # a matrix is one field of 150 kB
+    try:
+        text = file.read_bytes().decode()
+        if "\0" in text:
+            raise ValueError("it holds zero bytes")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} is no table that can be read: {reason}") from None
+    for number, row in enumerate(rows, 2):
+        absent = [column for column in columns if row.get(column) is None]
+        if absent:
+            raise UserError(f"line {number} of {file} has no {', '.join(absent)}: it is cut off")
+    return rows
 
 
 def _table(samples: Sequence[Sample]) -> str:

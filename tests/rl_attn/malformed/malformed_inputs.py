@@ -12,8 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
 
+from rl_attn.run.commands import COMMANDS, settings_of
 from rl_attn.run.settings import FilePath, alternatives, fields_of
 from rl_attn.run.yaml import dump_yaml
+from rl_attn.studies.check import check
+from rl_attn.studies.plan import Command
+from rl_attn.studies.schema import read_study
+from rl_attn.study import all_jobs
 
 _HUGE = str(2**63)
 _NUMBERS = ("", "many", "1,5", "--", "nan", "inf", "-inf", "0x10", "1e999")
@@ -33,6 +38,63 @@ class File(NamedTuple):
     kind: Literal["config", "study"]
     what: str
     content: bytes
+
+
+# ---------------------------------------------------------------------- the good ones
+
+#: The words that a command cannot do without.
+REQUIRED = {
+    "evaluate": ("runs/a",),
+    "random-policy": ("--out", "a"),
+    "compare": ("camal_monsters_cpu",),
+    "study": ("camal_drl_cpu",),
+    "report": ("runs/a",),
+    "prompt": ("runs/a",),
+    "data": ("digits",),
+    "prepare": ("lidc", "--from", "a", "--to", "b"),
+}
+CONFIG = {
+    "env": "Basic",
+    "total_timesteps": 2048,
+    "camal": 0.5,
+    "rgb": True,
+    "targets": ["Cacodemon"],
+}
+STUDY = {
+    "command": "rl_attn.ppo",
+    "arguments": {"total_timesteps": 2048},
+    "grid": {"env": ["Basic"], "method": {"Vanilla": {"camal": 0}, "CAMAL": {"camal": 1}}},
+    "seeds": [1],
+    "then": [{"command": "rl_attn.evaluate", "positional": ["{run}"]}],
+    "references": [
+        {"name": "random", "command": "rl_attn.random_policy", "arguments": {"out": "{out}"}}
+    ],
+    "report": {"compare": "method"},
+    "watch": ["attention/iou"],
+    "steps": "total_timesteps",
+}
+
+
+def read_command(command: Flags) -> None:
+    check(Command(command.module, command.words))
+
+
+def read_file(file: File, folder: Path) -> None:
+    path = write(file, folder)
+    if file.kind == "config":
+        check(Command("rl_attn.ppo", ("--config", str(path))))
+    else:
+        for job in all_jobs(read_study(path), folder / "out"):
+            check(job.start)
+            for command in job.then:
+                check(command)
+
+
+def flags_of(name: str) -> Iterator[Flags]:
+    """Spoilt flags of a command by its short name."""
+    module = COMMANDS[name].load()
+    kind = settings_of(module, [])
+    return flags(COMMANDS[name].module, kind, REQUIRED.get(name, ()))
 
 
 # ---------------------------------------------------------------------- flags

@@ -1,53 +1,26 @@
 """What is malformed ends in one line before work begins; what is random, never in a traceback."""
 
-import importlib
 import random
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from malformed_inputs import File, Flags, configs, flags, studies, write
+from malformed_inputs import (
+    CONFIG,
+    STUDY,
+    File,
+    configs,
+    flags_of,
+    read_command,
+    read_file,
+    studies,
+)
 
 from rl_attn.errors import UserError
-from rl_attn.run.commands import COMMANDS, settings_of
+from rl_attn.run.commands import COMMANDS
 from rl_attn.run.yaml import dump_yaml, load_yaml
-from rl_attn.studies.check import check
-from rl_attn.studies.plan import Command, job_name
-from rl_attn.studies.schema import read_study
-from rl_attn.study import all_jobs
-
-#: The words that a command cannot do without.
-REQUIRED = {
-    "evaluate": ("runs/a",),
-    "random-policy": ("--out", "a"),
-    "compare": ("camal_monsters_cpu",),
-    "study": ("camal_drl_cpu",),
-    "report": ("runs/a",),
-    "prompt": ("runs/a",),
-    "data": ("digits",),
-    "prepare": ("lidc", "--from", "a", "--to", "b"),
-}
-CONFIG = {
-    "env": "Basic",
-    "total_timesteps": 2048,
-    "camal": 0.5,
-    "rgb": True,
-    "targets": ["Cacodemon"],
-}
-STUDY = {
-    "command": "rl_attn.ppo",
-    "arguments": {"total_timesteps": 2048},
-    "grid": {"env": ["Basic"], "method": {"Vanilla": {"camal": 0}, "CAMAL": {"camal": 1}}},
-    "seeds": [1],
-    "then": [{"command": "rl_attn.evaluate", "positional": ["{run}"]}],
-    "references": [
-        {"name": "random", "command": "rl_attn.random_policy", "arguments": {"out": "{out}"}}
-    ],
-    "report": {"compare": "method"},
-    "watch": ["attention/iou"],
-    "steps": "total_timesteps",
-}
+from rl_attn.studies.plan import job_name
 
 
 def refusal(attempt) -> str | None:
@@ -61,21 +34,6 @@ def refusal(attempt) -> str | None:
     return "accepted"
 
 
-def read_command(command: Flags) -> None:
-    check(Command(command.module, command.words))
-
-
-def read_file(file: File, folder: Path) -> None:
-    path = write(file, folder)
-    if file.kind == "config":
-        check(Command("rl_attn.ppo", ("--config", str(path))))
-    else:
-        for job in all_jobs(read_study(path), folder / "out"):
-            check(job.start)
-            for command in job.then:
-                check(command)
-
-
 def judged(inputs, attempt) -> None:
     """At least 99 of 100 inputs are refused; the others are listed."""
     found = {str(one)[:200]: refusal(lambda one=one: attempt(one)) for one in inputs}
@@ -85,9 +43,7 @@ def judged(inputs, attempt) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_flags_that_are_spoilt_are_refused(name):
-    module = importlib.import_module(COMMANDS[name].module)
-    settings_type = settings_of(module, [])
-    inputs = list(flags(COMMANDS[name].module, settings_type, REQUIRED.get(name, ())))
+    inputs = list(flags_of(name))
     # Some of them, since each takes some 20 ms; which ones is the seed's.
     judged(random.Random(name).sample(inputs, min(30, len(inputs))), read_command)
 

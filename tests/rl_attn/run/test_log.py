@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_attn.errors import UserError
-from rl_attn.run.log import RunLog
+from rl_attn.run.log import RunLog, check_tables
 
 
 @pytest.fixture
@@ -164,3 +164,18 @@ def test_tensorboard_forgets_the_events_that_were_lost(run):
     log_rows(run, [10, 20, 30, 40])
     log_rows(run, [30], resume_step=20, offset=100)
     assert points(run, "loss") == [(10, 1.25), (20, 2.5), (30, 103.75)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"global_step,a\n1,\xff\n", b"global_step,a\n1,\0\n", b"\n\n", b"patient,grade\n1,2\n"],
+)
+def test_a_table_that_is_none_of_ours_is_refused_and_left(run, content):
+    check_tables(run)
+    log_rows(run, [10, 20])
+    check_tables(run)
+    (run / "metrics.csv").write_bytes(content)
+    for attempt in (check_tables, lambda run: RunLog(run, 10)):
+        with pytest.raises(UserError, match=r"metrics\.csv is no table of a run"):
+            attempt(run)
+    assert (run / "metrics.csv").read_bytes() == content

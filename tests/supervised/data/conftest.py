@@ -1,9 +1,12 @@
-"""Where the data sets that do not come with a package may be found."""
+"""Where the data sets that do not come with a package may be found; the generator beside them."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from malformed_tables import GOOD, matrices, spoilt
 from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.prepare.__main__ import main
+from rl_attn.supervised.data.prepare.samples import read_table
 
 SIDE = 4  # of the annotators' matrices
 #: factual, counterfactual: 4 x 4 over pictures of 8 x 6
@@ -119,3 +121,29 @@ def test_a_finished_folder_is_kept(original):
     with pytest.raises(UserError, match="already holds a prepared set"):
         prepared(original)
     assert (to / "samples.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("what", "content"), [*spoilt(GOOD), *matrices()], ids=lambda value: str(value)[:30]
+)
+def test_tables_that_are_spoilt_are_refused_by_name(original, what, content):
+    table = original / "attention_label" / "men_factual.csv"
+    table.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        main(["gender", "--from", str(original), "--to", str(original.parent / "out")])
+    assert str(table) in str(error.value) and str(error.value).isprintable()
+    assert not (original.parent / "out").exists()
+
+
+PREPARED = b"class,image,subject,split,annotated\na,x.png,s,train,1\n"
+
+
+@pytest.mark.parametrize(
+    ("what", "content"), [*spoilt(PREPARED)], ids=lambda value: str(value)[:30]
+)
+def test_a_table_of_a_prepared_set_that_is_spoilt_is_refused(tmp_path, what, content):
+    (tmp_path / "samples.csv").write_bytes(PREPARED)
+    assert len(read_table(tmp_path / "samples.csv")) == 1
+    (tmp_path / "samples.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"samples\.csv"):
+        read_table(tmp_path / "samples.csv")
