@@ -39,7 +39,8 @@ class EvaluationSettings:
     attention_target: Literal["value", "action"] | None = None
     """whose attention (default: what the run was trained on)"""
     attention: str | None = None
-    """what map it is, by its name as in rl-attn ppo (default: what the run was trained with)"""
+    """what map it is, by its name as in rl-attn ppo (default: what the run was trained with); also
+    greydanus, sarfa and rise, which take hundreds of forwards a frame"""
     num_envs: Positive[int] = 8
     """games played at once; the results do not depend on it"""
     video: bool = True

@@ -1,12 +1,15 @@
 """Every attention map by its name and kind, without importing any: `attention/explain.py` has them.
 
-MAPS.check("grad-cm")              # UserError: unknown attention map 'grad-cm' (did you ...?)
-MAPS.kinds["smooth-grad"]          # "pixels"
+    MAPS.check("grad-cm")              # UserError: unknown attention map 'grad-cm' (did you ...?)
+    MAPS.kinds["smooth-grad"]          # "pixels"
 
-features    of feature maps, on their cells
-pixels      of the image's pixels, by forwards of their own
-probes      of the pixels too, from what the score becomes of changed images: no gradient, so
-            that such a map explains and measures, and no loss can be trained through it
+The kinds are
+
+    features    of feature maps, on their cells
+    blocks      of a transformer's attention, by a forward of its own, on the feature maps' cells
+    pixels      of the image's pixels, by forwards of their own
+    probes      of the pixels too, from what the score becomes of changed images: no gradient, so
+                that such a map explains and measures, and no loss can be trained through it
 """
 
 from collections.abc import Callable
@@ -18,7 +21,7 @@ from rl_attn.registry import Registry
 #: (seen, **options) -> Attention, see `attention/explain.py`.
 Explain = Callable[..., Any]
 
-Kind = Literal["features", "pixels", "probes"]
+Kind = Literal["features", "blocks", "pixels", "probes"]
 
 _KINDS: dict[Kind, tuple[str, ...]] = {
     "features": (
@@ -27,8 +30,8 @@ _KINDS: dict[Kind, tuple[str, ...]] = {
         "layer-cam",
         "hires-cam",
         "diff-grad-cam",
-        "le-grad",
     ),
+    "blocks": ("le-grad",),
     "pixels": (
         "input-gradient",
         "input-x-gradient",
@@ -59,6 +62,10 @@ class Maps(Registry[Explain]):
             return thing
 
         return enter_kind
+
+    def of_pixels(self, name: str) -> bool:
+        """Whether its cells are the image's pixels, whatever the feature maps are."""
+        return self.kinds[name] in ("pixels", "probes")
 
     def check_trained(self, name: str) -> None:
         """UserError for an unknown map, and for one that cannot be trained."""

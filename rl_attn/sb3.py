@@ -160,7 +160,10 @@ class CamalPPO(PPO):
                 raise ValueError(f"{name} is {value!r}: choose {' or '.join(choices)}")
         MAPS.check_trained(attention)
         if MAPS.kinds[attention] != "features":
-            raise ValueError(f"attention is {attention!r}, of pixels: choose a map of features")
+            raise ValueError(
+                f"attention is {attention!r}, which takes forwards of its own: choose a map of "
+                "features"
+            )
         self.camal, self.attention_target, self.attention = camal, attention_target, attention
         self.empty_mask, self.second_order = empty_mask, second_order
         self.layer, self.frame_key, self.mask_key = layer, frame_key, mask_key

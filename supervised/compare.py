@@ -45,6 +45,8 @@ class TableSettings(study.StudySettings):
     """folder of the table (default: runs/tables/NAME)"""
     data_root: PathText | None = None
     """folder with the data sets that do not come with a package (default: as the file says)"""
+    attention: str | None = None
+    """what map is trained and measured, as in rl-attn train (default: as the file says)"""
     report_only: bool = False
     """run nothing: write the report of what is finished"""
     figures: bool = True
@@ -78,7 +80,7 @@ def main(argv: list[str]) -> int:
     if args.report_only and args.dry_run:
         raise UserError("--report-only runs nothing and --dry-run writes nothing: leave one out")
     file = find_config(args.study, "table")
-    table = read_table(file, args.data_root)
+    table = read_table(file, args.data_root, args.attention)
     folder = Path(args.out or Path("runs/tables") / file.stem).absolute()
     if args.report_only:
         if not (folder / "study.yaml").is_file():

@@ -77,10 +77,10 @@ class Ensemble(Network):
         attention: str = "grad-cam",
     ):
         first = models[0]
-        if MAPS.kinds.get(attention) != "features":
+        if MAPS.kinds[attention] != "features":
             raise UserError(
-                f"--ensemble trains on maps of features, and --attention {attention} is of the "
-                "pixels: run the seeds one by one"
+                f"--ensemble trains on maps of features, and --attention {attention} takes "
+                "forwards of its own: run the seeds one by one"
             )
         if not (hasattr(first, "features") and hasattr(first, "head")) or layer != first.layer:
             raise UserError(

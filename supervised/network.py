@@ -73,7 +73,7 @@ class Network:
                 tap mixes them, see `gradient_of`.
         """
         self.model, self.layer, self.precision = model, layer, precision
-        if layer is None and MAPS.kinds.get(attention) == "features":
+        if layer is None and not MAPS.of_pixels(attention):
             attention = "input-gradient"
         self.attention, self.per_sample = attention, per_sample
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
@@ -112,6 +112,7 @@ class Network:
             images=pictures,
             score_of=score_of,
             per_sample=output.per_sample,
+            logits_of=lambda images: self.plain(images).logits,
         )
         return explain(self.attention, seen, **options)
 

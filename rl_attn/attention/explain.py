@@ -6,7 +6,9 @@
     grad-cam ... hires-cam      of feature maps and of the score behind them
     diff-grad-cam               the same of one logit less the others (of a value, which is alone,
                                 it is Grad-CAM)
+    le-grad                     of the attention of a transformer's blocks, by a forward of its own
     input-gradient ...          of the pixels, by forwards of their own
+    greydanus, sarfa, rise      of the pixels, by many forwards without a gradient: not for training
 
 A map of one's own is one function:
 
@@ -20,6 +22,7 @@ Letters: B samples, C channels, H x W pixels, K feature maps of h x w cells.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,14 +33,21 @@ from rl_attn.attention.cells import PIXELS, Cells
 from rl_attn.attention.contrast import contrast
 from rl_attn.attention.guided import guided_backpropagation
 from rl_attn.attention.inputs import ScoreOf, as_map, input_gradient
-from rl_attn.attention.maps import grad_cam
+from rl_attn.attention.legrad import le_grad, record_attention
+from rl_attn.attention.maps import Normalization, grad_cam
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
+from rl_attn.attention.perturbation import greydanus, sarfa
 from rl_attn.attention.placed import Attention
+from rl_attn.attention.rise import rise
 from rl_attn.attention.taps import differentiable_attention
+from rl_attn.errors import UserError
 from rl_attn.map_names import MAPS
 
 #: Forwards of a picture that the maps from many of them take: they are trained through.
 STEPS = 4
+
+
+LogitsOf = Callable[[Tensor], Tensor]  # images (N, C, H, W) -> (N, classes)
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Seen:
     images: Tensor | None = None  # (B, C, H, W) of any dtype
     score_of: ScoreOf | None = None  # the score of other, floating-point images
     per_sample: bool = False  # layers behind `features` mix samples, see `gradient_of`
+    logits_of: LogitsOf | None = None  # and their logits (N, classes), where `logits` is there
 
 
 def explain(name: str, seen: Seen, **options: Any) -> Attention:
@@ -149,3 +160,76 @@ def _smooth(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
         generator=drawn,
         second_order=second_order,
     )
+
+
+@MAPS.register("le-grad", kind="blocks")
+def _le_grad(
+    seen: Seen, normalization: Normalization = "max", second_order: bool = True, **_: Any
+) -> Attention:
+    images, rows = seen.images, torch.arange(len(seen.images), device=seen.images.device)
+    with torch.enable_grad(), record_attention() as attentions:
+        score = seen.score_of(images, rows)
+    if not attentions:
+        raise UserError(
+            "--attention le-grad is made of the attention of a transformer's blocks, and this "
+            "network computes none: choose another map, or another network"
+        )
+    options = {"normalization": normalization, "second_order": second_order}
+    grid = (seen.features.shape[2], seen.features.shape[3])
+    return Attention(le_grad(score, attentions, grid=grid, **options), seen.cells)
+
+
+def _by_probes(name: str) -> Callable:
+    """A function (seen, images (B, C, H, W), normalization) -> (B, H, W)."""
+
+    def enter(probe: Callable[..., Tensor]) -> Callable:
+        @MAPS.register(name, kind="probes")
+        def attend(seen: Seen, normalization: Normalization = "max", **_: Any) -> Attention:
+            return Attention(probe(seen, seen.images.float(), normalization), PIXELS)
+
+        return probe
+
+    return enter
+
+
+def _logits_of(seen: Seen, name: str) -> LogitsOf:
+    if seen.logits_of is None:
+        raise UserError(
+            f"--attention {name} compares the probabilities of actions or classes, and here is a "
+            "single value: take --attention-target action, or --attention greydanus"
+        )
+    return seen.logits_of
+
+
+@_by_probes("greydanus")
+def _greydanus(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
+    """Of the logits where there are some, else of the score."""
+    if seen.logits_of is not None:
+        return greydanus(seen.logits_of, images, normalization=normalization)
+
+    def score(row: int, frames: Tensor) -> Tensor:
+        rows = torch.full((len(frames),), row, device=frames.device)
+        return seen.score_of(frames, rows)[:, None]
+
+    maps = [
+        greydanus(partial(score, row), images[row : row + 1], normalization=normalization)
+        for row in range(len(images))
+    ]
+    return torch.cat(maps)
+
+
+@_by_probes("sarfa")
+def _sarfa(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
+    return sarfa(_logits_of(seen, "sarfa"), images, seen.labels, normalization=normalization)
+
+
+@_by_probes("rise")
+def _rise(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
+    """Of the label's probability; the same random masks in every call."""
+    logits_of, drawn = _logits_of(seen, "rise"), torch.Generator().manual_seed(0)
+
+    def probability(pictures: Tensor, rows: Tensor) -> Tensor:
+        labels = seen.labels[rows][:, None]
+        return logits_of(pictures).softmax(1).gather(1, labels)[:, 0]
+
+    return rise(probability, images, generator=drawn, normalization=normalization)

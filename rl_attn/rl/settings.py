@@ -77,7 +77,7 @@ class AttentionSettings:
     """whose attention: the critic's value (the paper) or the taken action's logit"""
     attention: str = "grad-cam"
     """what map it is: grad-cam (the paper), grad-cam-plus-plus, layer-cam, hires-cam,
-    diff-grad-cam; or of pixels, which costs forwards of their own: input-gradient,
+    diff-grad-cam, le-grad (of networks with attention); or of pixels, which costs forwards of their own: input-gradient,
     input-x-gradient, guided-backpropagation, integrated-gradients, expected-gradients,
     smooth-grad; or one of --import"""
 
@@ -276,5 +276,9 @@ def _validate_agent(args: AgentSettings) -> None:
         network = NETWORKS.find(args.network)
         network.check_options(args.network_options)
         network.check(size, args.tap, args.compile)
+        if MAPS.kinds[args.attention] == "blocks":
+            from rl_attn.rl.trainer import try_map
+
+            try_map(args)
     except ValueError as error:
         raise UserError(str(error)) from None

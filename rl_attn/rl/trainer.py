@@ -20,6 +20,7 @@ from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
 from rl_attn.rl.learn import Learner
 from rl_attn.rl.methods import Context
 from rl_attn.rl.settings import AgentSettings, method_of
+from rl_attn.rl.watch import attention_maps
 from rl_attn.run.checkpoint import check_moments
 
 
@@ -180,6 +181,14 @@ class Trainer:
         except ValueError as error:
             raise UserError(f"the checkpoint is of other games: {error}") from None
         storage.deliver(0)
+
+
+def try_map(args: AgentSettings) -> None:
+    """A UserError if --attention cannot be made of the network."""
+    with torch.random.fork_rng(devices=[]):
+        agent = make_agent(args)
+    frames = torch.zeros(1, agent.in_channels, *agent.frame_size, dtype=torch.uint8)
+    attention_maps(agent, frames, args.attention_target, attention=args.attention)
 
 
 def make_agent(args: AgentSettings) -> nn.Module:

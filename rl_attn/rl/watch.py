@@ -71,6 +71,9 @@ def seen_by(
         other = agent(images, memory=output.held_memory(rows))
         return attention_score(other, actions[rows], target)
 
+    def logits_of(images: Tensor) -> Tensor:
+        return agent(images).policy.parameters
+
     return Seen(
         score=attention_score(output, actions, target),
         features=output.features,
@@ -80,6 +83,7 @@ def seen_by(
         labels=actions,
         images=stacks,
         score_of=score_of,
+        logits_of=logits_of if discrete else None,
     )
 
 

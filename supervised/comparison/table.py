@@ -4,16 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from rl_attn.errors import UserError
+from rl_attn.map_names import MAPS
 from rl_attn.studies.schema import Study, read_study
 
 COMMAND = "rl_attn.supervised.train"
 
 
-def read_table(file: Path, data_root: str | None) -> Study:
+def read_table(file: Path, data_root: str | None = None, attention: str | None = None) -> Study:
     """Read and check a table's file; UserError for what no comparison could be made of.
 
     Args:
         data_root: where the data are on this machine, in place of what the file says.
+        attention: what map is trained and measured, in place of what the file says.
     """
     study = read_study(file)
     if study.command != COMMAND:
@@ -23,11 +25,11 @@ def read_table(file: Path, data_root: str | None) -> Study:
         )
     if study.search is not None:
         raise UserError(f"{file} is a search, which has no table: run it with rl_attn.study")
-    return study if data_root is None else _with_root(study, data_root)
-
-
-def _with_root(study: Study, data_root: str) -> Study:
-    if not Path(data_root).is_dir():
+    if data_root is not None and not Path(data_root).is_dir():
         raise UserError(f"--data-root {data_root} is no folder")
-    arguments = {**study.arguments, "data_root": data_root}
+    if attention is not None:
+        MAPS.check_trained(attention)
+    said = {"data_root": data_root, "attention": attention}
+    said = {name: value for name, value in said.items() if value is not None}
+    arguments = {**study.arguments, **said}
     return replace(study, arguments=arguments, values={**study.values, "arguments": arguments})

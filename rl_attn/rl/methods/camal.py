@@ -104,7 +104,7 @@ class Camal(Method):
         from rl_attn.attention import MAPS, PIXELS, MaskWeights, mask_weights, pool_mask
 
         grid, cells = self.context.agent.grid, self.context.agent.cells
-        if MAPS.kinds[self.context.settings.attention] != "features":
+        if MAPS.of_pixels(self.context.settings.attention):
             grid, cells = tuple(masks.shape[2:]), PIXELS
         elif self.placement == "stretched":
             cells = None

@@ -1,9 +1,12 @@
 """Maps by name: what each is, and that each trains in both halves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
-from rl_attn.agents import ActorCritic
+from rl_attn.agents import NETWORKS, ActorCritic, Network, Output
 from rl_attn.attention import (
     MAPS,
     PIXELS,
@@ -12,11 +15,13 @@ from rl_attn.attention import (
     contrast,
     explain,
     grad_cam,
+    greydanus,
     input_gradient,
     layer_cam,
+    sarfa,
 )
 from rl_attn.errors import UserError
-from rl_attn.rl.settings import AgentSettings
+from rl_attn.rl.settings import AgentSettings, validate
 from rl_attn.rl.trainer import Trainer
 from rl_attn.rl.watch import seen_by
 
@@ -31,14 +36,35 @@ def seen() -> Seen:
     return seen_by(agent, agent(stacks), stacks, "action")
 
 
-@pytest.mark.parametrize("name", sorted(MAPS))
+class Attentive(Network):
+    """Frames in patches of 4 pixels, one layer of attention, the mean of its tokens."""
+
+    def __init__(self, in_channels, frame_size, actions, tap=""):
+        super().__init__(in_channels, frame_size, actions, tap)
+        self.embed = nn.Conv2d(in_channels, 8, 4, 4)
+        self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.value, self.policy = nn.Linear(8, 1), self.head.layer(8)
+
+    def forward(self, frames, shift=False):
+        features = self.embed(frames.float() / 255)
+        tokens = features.flatten(2).transpose(1, 2)
+        mixed = (tokens + self.mix(tokens, tokens, tokens, need_weights=False)[0]).mean(1)
+        return Output(self.head(self.policy(mixed)), self.value(mixed)[:, 0], features)
+
+
+@pytest.mark.parametrize("name", MAPS.names())
 def test_maps_are_in_the_unit_and_know_their_cells(seen, name):
+    grid, cells = (2, 3), (17.5, 8.0)
+    if MAPS.kinds[name] == "blocks":
+        agent = Attentive(2, FRAME, 3)
+        seen = seen_by(agent, agent(seen.images), seen.images, "action")
+        grid, cells = (11, 13), (1.5, 4.0)
     attention = explain(name, seen)
-    assert attention.grid == (FRAME if MAPS.kinds[name] == "pixels" else (2, 3))
-    assert attention.cells == (PIXELS if MAPS.kinds[name] == "pixels" else (17.5, 8.0))
+    assert attention.grid == (FRAME if MAPS.of_pixels(name) else grid)
+    assert attention.cells == (PIXELS if MAPS.of_pixels(name) else cells)
     assert attention.map.min() >= 0
     assert attention.map.detach().amax((1, 2)).max().item() == pytest.approx(1)
-    assert attention.map.requires_grad
+    assert attention.map.requires_grad == (MAPS.kinds[name] != "probes")
     assert not explain(name, seen, second_order=False).map.isnan().any()
 
 
@@ -60,10 +86,34 @@ def test_an_unknown_name_is_answered_with_the_nearest(seen):
         explain("grad-cm", seen)
 
 
-@pytest.mark.parametrize("name", sorted(MAPS))
-def test_every_map_trains_two_steps_in_ppo(name):
+def test_probes_are_their_functions(seen):
+    pixels = seen.images.float()
+    expected = sarfa(seen.logits_of, pixels, seen.labels)
+    torch.testing.assert_close(explain("sarfa", seen).map, expected)
+    expected = greydanus(seen.logits_of, pixels)
+    torch.testing.assert_close(explain("greydanus", seen).map, expected)
+    of_a_value, row = replace(seen, logits_of=None), torch.ones(1, dtype=torch.long)
+    expected = greydanus(lambda x: seen.score_of(x, row.expand(len(x)))[:, None], pixels[1:2])
+    torch.testing.assert_close(explain("greydanus", of_a_value).map[1:2], expected)
+    for name in ("sarfa", "rise"):
+        with pytest.raises(UserError, match="--attention-target action"):
+            explain(name, of_a_value)
+
+
+def test_a_map_that_cannot_be_trained_is_refused_by_name():
+    for name in ("sarfa", "greydanus", "rise"):
+        with pytest.raises(UserError, match=f"rl-attn evaluate --attention {name}"):
+            MAPS.check_trained(name)
+    with pytest.raises(UserError, match="this network computes none"):
+        validate(AgentSettings(attention="le-grad", method="vanilla"))
+
+
+@pytest.mark.parametrize("name", [name for name in MAPS if MAPS.kinds[name] != "probes"])
+def test_every_map_trains_two_steps_in_ppo(name, monkeypatch):
+    monkeypatch.setitem(NETWORKS, "attentive", Attentive)
     small = {"num_envs": 1, "num_steps": 4, "num_minibatches": 2, "update_epochs": 1}
-    args = AgentSettings(**small, total_timesteps=4, attention=name, device="cpu")
+    network = "attentive" if name == "le-grad" else "nature"
+    args = AgentSettings(**small, total_timesteps=4, attention=name, network=network, device="cpu")
     with Trainer(args, torch.device("cpu"), "fp32") as trainer:
         trainer.start()
         trainer.rollout()
