@@ -14,6 +14,7 @@ from rl_attn.attention import (
     Cells,
     Seen,
     cam,
+    class_score,
     differentiable_attention,
     explain,
     find_cells,
@@ -100,8 +101,8 @@ class Network:
             options: normalization, second_order, relu, dead, epsilon, as of `grad_cam`.
         """
 
-        def score_of(images: Tensor, rows: Tensor) -> Tensor:
-            return self.plain(images).score(labels[rows])
+        def logits_of(images: Tensor) -> Tensor:
+            return self.plain(images).logits
 
         seen = Seen(
             score=output.score(labels),
@@ -110,9 +111,9 @@ class Network:
             logits=output.logits,
             labels=labels,
             images=pictures,
-            score_of=score_of,
+            score_of=class_score(logits_of, labels),
             per_sample=output.per_sample,
-            logits_of=lambda images: self.plain(images).logits,
+            logits_of=logits_of,
         )
         return explain(self.attention, seen, **options)
 

@@ -114,9 +114,9 @@ class TrainSettings:
     own: refuse, take each sample's own at the price of a backward pass each, or the mixture"""
     attention: str = "grad-cam"
     """what map is trained and measured: grad-cam (the papers'), grad-cam-plus-plus, layer-cam,
-    hires-cam, diff-grad-cam, le-grad (of transformers); or of pixels, which costs forwards of their own: input-gradient,
-    input-x-gradient, guided-backpropagation, integrated-gradients, expected-gradients,
-    smooth-grad; methods whose papers name a map keep that in training"""
+    hires-cam, diff-grad-cam, le-grad (of transformers); or of pixels, which costs forwards of
+    their own: input-gradient, input-x-gradient, guided-backpropagation, integrated-gradients,
+    expected-gradients, smooth-grad; methods whose papers name a map keep that in training"""
     weights: Literal["none", "imagenet"] = "none"
     """what the backbone starts from"""
 

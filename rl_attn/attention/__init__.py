@@ -2,8 +2,8 @@
 
 from rl_attn.attention.backbones import standard_layer
 from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
-from rl_attn.attention.cells import PIXELS, Cells, cells_of, evenly
-from rl_attn.attention.contrast import contrast, diff_grad_cam
+from rl_attn.attention.cells import PIXELS, Cells, evenly
+from rl_attn.attention.contrast import contrast
 from rl_attn.attention.controls import (
     random_control,
     shifted_control,
@@ -14,17 +14,15 @@ from rl_attn.attention.curves import deletion, insertion
 from rl_attn.attention.decomposition import contextual_decomposition
 from rl_attn.attention.explain import Seen, explain
 from rl_attn.attention.fields import find_cells
-from rl_attn.attention.guided import guided_backpropagation, guided_relus
+from rl_attn.attention.guided import guided_backpropagation
 from rl_attn.attention.inputs import as_map, class_score, input_gradient, input_x_gradient
 from rl_attn.attention.legrad import le_grad, record_attention
 from rl_attn.attention.losses import (
     LearnedImputation,
     alpha_beta,
-    blurred_imputation,
     camal,
     camal_loss,
     cdep,
-    coverage_gaze,
     entropy,
     evidence_alignment,
     gals_attention,
@@ -33,7 +31,6 @@ from rl_attn.attention.losses import (
     haics,
     hint,
     kl_alignment,
-    paric,
     paric_reference,
     rbr,
     rbr_influence,
@@ -42,7 +39,6 @@ from rl_attn.attention.losses import (
     rrr,
     rrr_colour,
     rrr_score,
-    separating_threshold,
     signed_labels,
     suppress_only,
 )
@@ -53,7 +49,6 @@ from rl_attn.attention.masks import (
     mask_weights,
     pool_mask,
     resize_mask,
-    union,
 )
 from rl_attn.attention.measure import measure
 from rl_attn.attention.metrics import (
@@ -62,10 +57,9 @@ from rl_attn.attention.metrics import (
     iou,
     iou_ceiling,
     iou_curve,
-    mean_iou,
     pointing_game,
 )
-from rl_attn.attention.morphology import dilate, edge_band, erode, learning_to_look_mask
+from rl_attn.attention.morphology import dilate, edge_band, erode
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
 from rl_attn.attention.perturbation import greydanus, sarfa
 from rl_attn.attention.placed import Attention
@@ -103,19 +97,15 @@ __all__ = [
     "TapWarning",
     "alpha_beta",
     "as_map",
-    "blurred_imputation",
     "cam",
     "camal",
     "camal_loss",
     "cdep",
-    "cells_of",
     "check_tap",
     "class_score",
     "contextual_decomposition",
     "contrast",
-    "coverage_gaze",
     "deletion",
-    "diff_grad_cam",
     "differentiable_attention",
     "dilate",
     "edge_band",
@@ -134,7 +124,6 @@ __all__ = [
     "gradia",
     "greydanus",
     "guided_backpropagation",
-    "guided_relus",
     "haics",
     "hint",
     "hires_cam",
@@ -149,13 +138,10 @@ __all__ = [
     "kl_alignment",
     "layer_cam",
     "le_grad",
-    "learning_to_look_mask",
     "mask_weights",
     "masked",
-    "mean_iou",
     "measure",
     "normalize",
-    "paric",
     "paric_reference",
     "pointing_game",
     "pool_mask",
@@ -173,7 +159,6 @@ __all__ = [
     "rrr_score",
     "sarfa",
     "score_masks",
-    "separating_threshold",
     "shifted_control",
     "signed_labels",
     "smooth_grad",
@@ -182,7 +167,6 @@ __all__ = [
     "swapped_control",
     "tap",
     "uniform_control",
-    "union",
     "upsample",
     "weighted_mean",
 ]

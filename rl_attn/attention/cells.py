@@ -10,12 +10,11 @@ is taken, means stretched.
 Letters: B samples, h x w cells, H x W pixels.
 """
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 #: (first, step): cell i is centred at pixel first + i * step.
 Line = tuple[float, float]
@@ -25,40 +24,6 @@ Cells = Line | tuple[Line, Line]
 
 #: Every pixel is a cell of its own.
 PIXELS: Cells = (0.0, 1.0)
-
-_POINTWISE = (
-    *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid),
-    *(nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d),
-)
-
-
-def cells_of(layers: Iterable[nn.Module]) -> Cells | None:
-    """Where the output cells of these layers, one after the other, see their pixels.
-
-    The centre of the receptive field (Araujo et al. 2019, Computing Receptive Fields of
-    Convolutional Neural Networks). None for layers in whose place that cannot be said, and for
-    kernels or strides that differ between the axes.
-    """
-    first, step = 0.0, 1.0
-    for layer in layers:
-        if isinstance(layer, _POINTWISE):
-            continue
-        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            return None
-        dilation = getattr(layer, "dilation", 1)
-        windows = {
-            window if isinstance(window, int) else tuple(window)
-            for window in (layer.kernel_size, layer.stride, layer.padding, dilation)
-        }
-        if any(isinstance(w, str) or (isinstance(w, tuple) and w[0] != w[1]) for w in windows):
-            return None
-        kernel, stride, padding, spread = (
-            w if isinstance(w, int) else w[0]
-            for w in (layer.kernel_size, layer.stride, layer.padding, dilation)
-        )
-        first += step * (spread * (kernel - 1) / 2 - padding)
-        step *= stride
-    return first, step
 
 
 def lines(cells: Cells | None) -> tuple[Line, Line] | tuple[None, None]:

@@ -15,8 +15,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rl_attn.attention.maps import grad_cam
-
 Baseline = Literal["logsumexp", "mean", "max"]
 
 
@@ -45,17 +43,3 @@ def contrast(logits: Tensor, labels: Tensor, baseline: Baseline = "logsumexp") -
     if baseline == "max":
         return chosen - others.amax(1)
     raise ValueError(f"unknown baseline {baseline!r}: choose logsumexp, mean or max")
-
-
-def diff_grad_cam(
-    logits: Tensor, labels: Tensor, features: Tensor, *, baseline: Baseline = "logsumexp", **options
-) -> Tensor:
-    """DiffGradCAM: Grad-CAM of `contrast(logits, labels, baseline)`, (B, h, w).
-
-    Args:
-        logits: (B, classes) of the task's own forward.
-        labels: (B,) int64.
-        features: (B, K, h, w) of the same forward.
-        options: as `grad_cam` takes them (normalization, second_order, relu, ...).
-    """
-    return grad_cam(contrast(logits, labels, baseline), features, **options)

@@ -32,13 +32,13 @@ from rl_attn.attention.cams import grad_cam_plus_plus, hires_cam, layer_cam
 from rl_attn.attention.cells import PIXELS, Cells
 from rl_attn.attention.contrast import contrast
 from rl_attn.attention.guided import guided_backpropagation
-from rl_attn.attention.inputs import ScoreOf, as_map, input_gradient
+from rl_attn.attention.inputs import ScoreOf, as_map, input_gradient, input_x_gradient
 from rl_attn.attention.legrad import le_grad, record_attention
 from rl_attn.attention.maps import Normalization, grad_cam
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
 from rl_attn.attention.perturbation import greydanus, sarfa
 from rl_attn.attention.placed import Attention
-from rl_attn.attention.rise import rise
+from rl_attn.attention.rise import probability_of, rise
 from rl_attn.attention.taps import differentiable_attention
 from rl_attn.errors import UserError
 from rl_attn.map_names import MAPS
@@ -115,17 +115,21 @@ def _of_input(name: str) -> Callable:
     return enter
 
 
-@_of_input("input-gradient")
-def _gradient(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
+def _scored(score_of: ScoreOf, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The score, and the leaf that it is of."""
     leaf, rows = images.clone().requires_grad_(), torch.arange(len(images), device=images.device)
     with torch.enable_grad(), differentiable_attention():
-        score = score_of(leaf, rows)
-    return input_gradient(score, leaf, second_order=second_order)
+        return score_of(leaf, rows), leaf
+
+
+@_of_input("input-gradient")
+def _gradient(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
+    return input_gradient(*_scored(score_of, images), second_order=second_order)
 
 
 @_of_input("input-x-gradient")
 def _times_gradient(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    return images * _gradient(score_of, images, second_order)
+    return input_x_gradient(*_scored(score_of, images), second_order=second_order)
 
 
 @_of_input("guided-backpropagation")
@@ -226,10 +230,6 @@ def _sarfa(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
 @_by_probes("rise")
 def _rise(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
     """Of the label's probability; the same random masks in every call."""
-    logits_of, drawn = _logits_of(seen, "rise"), torch.Generator().manual_seed(0)
-
-    def probability(pictures: Tensor, rows: Tensor) -> Tensor:
-        labels = seen.labels[rows][:, None]
-        return logits_of(pictures).softmax(1).gather(1, labels)[:, 0]
-
+    probability = probability_of(_logits_of(seen, "rise"), seen.labels)
+    drawn = torch.Generator().manual_seed(0)
     return rise(probability, images, generator=drawn, normalization=normalization)

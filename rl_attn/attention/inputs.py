@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_attn.attention.maps import Normalization, full, normalize
 
@@ -23,7 +23,7 @@ from rl_attn.attention.maps import Normalization, full, normalize
 ScoreOf = Callable[[Tensor, Tensor], Tensor]
 
 
-def class_score(model: nn.Module, labels: Tensor) -> ScoreOf:
+def class_score(model: Callable[[Tensor], Tensor], labels: Tensor) -> ScoreOf:
     """The logit of each sample's label (B,), as the methods with own forwards take it."""
     return lambda pictures, rows: model(pictures).gather(1, labels[rows][:, None])[:, 0]
 

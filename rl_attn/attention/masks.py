@@ -161,12 +161,3 @@ def pool_mask(
         index, shape[axis] = owner.expand_as(mask), number
         mask = mask.new_zeros(shape).scatter_reduce(axis, index, mask, reduce, include_self=False)
     return mask
-
-
-def union(instances: Tensor) -> Tensor:
-    """Masks (B, N, H, W) of N instances each as one (B, H, W); without an instance it is empty."""
-    if instances.ndim != 4:
-        raise ValueError(f"instances must be (B, N, H, W), got {tuple(instances.shape)}")
-    if instances.shape[1] == 0:
-        return instances.new_zeros(instances.shape[0], *instances.shape[2:])
-    return instances.amax(1)

@@ -52,16 +52,6 @@ def iou_curve(attention: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def mean_iou(attention: Tensor, mask: Tensor, number: int = 100) -> Tensor:
-    """IoU averaged over `number` thresholds evenly from 0 up to, not including, 1, (B,).
-
-    It judges the whole map, where the IoU at one threshold depends on how the map is scaled.
-    """
-    thresholds = torch.arange(number, device=attention.device) / number
-    return iou_curve(attention, mask, thresholds).mean(1)
-
-
-@torch.no_grad()
 def energy_inside(attention: Tensor, mask: Tensor) -> Tensor:
     """Share of the attention that lies in the mask, (B,).
 

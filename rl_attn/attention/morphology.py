@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rl_attn.attention.masks import resize_mask
-
 Element = Literal["square", "disk"]
 
 
@@ -53,26 +51,6 @@ def edge_band(mask: Tensor, cover: int = 3, edge: int = 1, widen: int = 0) -> Te
     """
     covered = dilate(mask, cover)
     return dilate(dilate(covered, edge) - erode(covered, edge), widen)
-
-
-def learning_to_look_mask(
-    masks: Tensor, size: tuple[int, int] = (32, 32), grid: tuple[int, int] | None = (10, 10)
-) -> Tensor:
-    """The mask processing of Learning to Look's ColorMNIST code, (B, h, w).
-
-    On, dilated by a 7x7 square, morphological gradient by a 3x3 one, resized bilinearly to the
-    network's input, times 8 and clipped to 1, and the nearest pixel of each cell: a ring about
-    three pixels *outside* the digit.
-
-    Args:
-        masks: (B, 28, 28), on above 10 / 255; uint8 up to 255, or floats up to 1.
-        size: of the network's input.
-        grid: of the map, or None to stay at `size`.
-    """
-    level = 10 / 255 if masks.is_floating_point() else 10
-    band = edge_band((masks > level).float(), cover=3, edge=1)
-    band = (resize_mask(band, size, "bilinear") * 8).clamp_max(1)
-    return band if grid is None else resize_mask(band, grid, "nearest")
 
 
 def _widen(mask: Tensor, radius: int, dimension: int) -> Tensor:

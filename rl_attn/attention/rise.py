@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_attn.attention.inputs import ScoreOf
 from rl_attn.attention.maps import Normalization, normalize
@@ -35,7 +35,7 @@ class Scores(NamedTuple):
     used: Tensor  # (B,): how many masks, the first ones, each picture was tried under
 
 
-def probability_of(model: nn.Module, labels: Tensor) -> ScoreOf:
+def probability_of(model: Callable[[Tensor], Tensor], labels: Tensor) -> ScoreOf:
     """The softmax probability of each sample's label (B,), RISE's and VAPL's confidence."""
     return lambda pictures, rows: model(pictures).softmax(1).gather(1, labels[rows][:, None])[:, 0]
 

@@ -77,9 +77,9 @@ class AttentionSettings:
     """whose attention: the critic's value (the paper) or the taken action's logit"""
     attention: str = "grad-cam"
     """what map it is: grad-cam (the paper), grad-cam-plus-plus, layer-cam, hires-cam,
-    diff-grad-cam, le-grad (of networks with attention); or of pixels, which costs forwards of their own: input-gradient,
-    input-x-gradient, guided-backpropagation, integrated-gradients, expected-gradients,
-    smooth-grad; or one of --import"""
+    diff-grad-cam, le-grad (of networks with attention); or of pixels, which costs forwards of
+    their own: input-gradient, input-x-gradient, guided-backpropagation, integrated-gradients,
+    expected-gradients, smooth-grad; or one of --import"""
 
 
 @dataclass

@@ -2,28 +2,16 @@
 
 Probabilistic adapters over CLIP draw K embeddings of image and text, each of which gives a map;
 their mean or median is the reference. No code was released: taken here is that the aggregate is
-scaled by min-max and supervises the input gradient as in GALS, which the paper builds on.
+scaled by min-max and supervises the input gradient by `gals_gradient`, as the paper builds on GALS.
 """
 
 from typing import Literal
 
 from torch import Tensor
 
-from rl_attn.attention.losses.gals import gals_gradient
 from rl_attn.attention.maps import normalize
 
 Aggregate = Literal["mean", "median"]
-
-
-def paric(gradient: Tensor, samples: Tensor, aggregate: Aggregate = "median") -> Tensor:
-    """Mean |g (1 - reference)|, (B,) (Nautiyal et al. 2025, the attention term of the loss).
-
-    Args:
-        gradient: (B, C, H, W) of each sample's cross-entropy by the input.
-        samples: (B, K, h, w), the K maps of the teacher.
-        aggregate: over K.
-    """
-    return gals_gradient(gradient, paric_reference(samples, aggregate))
 
 
 def paric_reference(samples: Tensor, aggregate: Aggregate = "median") -> Tensor:

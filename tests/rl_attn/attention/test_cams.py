@@ -7,7 +7,6 @@ from torch.nn import functional as F
 from rl_attn.attention import (
     cam,
     contrast,
-    diff_grad_cam,
     grad_cam,
     grad_cam_plus_plus,
     hires_cam,
@@ -201,7 +200,7 @@ def test_gradcheck_of_the_contrast(baseline):
 
     def attention(features, first):
         logits = torch.tanh(features.flatten(1) @ first)
-        return diff_grad_cam(logits, labels, features, baseline=baseline, normalization="none")
+        return grad_cam(contrast(logits, labels, baseline), features, normalization="none")
 
     assert torch.autograd.gradcheck(attention, double_inputs()[:2])
 
@@ -274,7 +273,7 @@ def test_with_two_classes_all_contrasts_are_the_difference():
 def test_passive_fooling_changes_grad_cam_but_not_diff_grad_cam(net, pictures, labels, baseline):
     logits, features = tapped(net, pictures)
     fooled = logits + 20 * features[:, :, 0, 0].sum(1, keepdim=True)  # decisions stay the same
-    plain, other = (diff_grad_cam(x, labels, features, baseline=baseline) for x in (logits, fooled))
+    plain, other = (grad_cam(contrast(x, labels, baseline), features) for x in (logits, fooled))
     torch.testing.assert_close(plain, other, rtol=1e-3, atol=1e-3)
     shown = grad_cam(taken(fooled, labels), features)
     assert (shown - grad_cam(taken(logits, labels), features)).abs().max() > 0.1

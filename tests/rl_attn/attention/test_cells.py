@@ -1,14 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from rl_attn.agents import ActorCritic
 from rl_attn.attention import (
     Attention,
     alpha_beta,
     camal,
-    cells_of,
     iou_ceiling,
     mask_weights,
     pool_mask,
@@ -17,23 +15,6 @@ from rl_attn.attention import (
 )
 
 CELLS = (17.5, 8.0)
-
-
-@pytest.mark.parametrize(
-    ("layers", "cells"),
-    [
-        ([], (0.0, 1.0)),
-        ([nn.Conv2d(1, 1, 8, 4)], (3.5, 4.0)),
-        ([nn.Conv2d(1, 1, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(1, 1, 5)], (6.5, 2.0)),
-        ([nn.Conv2d(1, 1, 3, padding=1), nn.AvgPool2d(2)], (0.5, 2.0)),
-        ([nn.Conv2d(1, 1, 3, dilation=2), nn.BatchNorm2d(1)], (2.0, 1.0)),
-        ([nn.Conv2d(1, 1, (3, 5))], None),
-        ([nn.Conv2d(1, 1, 3, padding="same")], None),
-        ([nn.Flatten()], None),
-    ],
-)
-def test_cells_of_layers(layers, cells):
-    assert cells_of(layers) == cells
 
 
 @pytest.mark.parametrize("tap", ["conv1", "conv2", "conv3"])

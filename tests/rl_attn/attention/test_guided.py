@@ -8,9 +8,9 @@ from rl_attn.agents import ActorCritic
 from rl_attn.attention import (
     class_score,
     guided_backpropagation,
-    guided_relus,
     input_gradient,
 )
+from rl_attn.attention.guided import guided_relus
 
 # captum announces what it does to the model
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from rl_attn.attention import MaskWeights, mask_weights
-from rl_attn.attention.masks import Resize, resize_mask, union
+from rl_attn.attention.masks import Resize, resize_mask
 
 #: Mask sizes (H, W) and grids (h, w): the agent's, odd ones, one cell, finer than the mask.
 SIZES = [
@@ -147,7 +147,7 @@ def test_a_mask_that_is_not_three_dimensional_is_refused(shape):
     assert str(shape) in str(error.value)
 
 
-# ---------------------------------------------------------------------- resizing, union
+# ---------------------------------------------------------------------- resizing
 
 
 def test_resizing_by_hand():
@@ -187,16 +187,8 @@ def test_resizing_keeps_constants_and_its_own_size(mode):
         assert (resize_mask(constant, (4, 9), mode) == fill).all()
 
 
-def test_union_of_instances():
-    instances = torch.tensor([[[[1, 0, 0.5]], [[0, 0, 0.75]]]])
-    assert union(instances).tolist() == [[[1, 0, 0.75]]]
-    assert torch.equal(union(torch.zeros(2, 0, 3, 4)), torch.zeros(2, 3, 4))
-
-
 def test_unknown_modes_and_shapes_are_refused():
     with pytest.raises(ValueError, match="choose area, max, bilinear or nearest"):
         resize_mask(torch.zeros(1, 4, 4), (2, 2), "cubic")
     with pytest.raises(ValueError, match=r"\(4, 4\)"):
         resize_mask(torch.zeros(4, 4), (2, 2))
-    with pytest.raises(ValueError, match=r"\(1, 4, 4\)"):
-        union(torch.zeros(1, 4, 4))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rl_attn.attention import Attention, iou, iou_ceiling, measure, pointing_game, upsample
-from rl_attn.attention.metrics import SpatialVariance, energy_inside, iou_curve, mean_iou
+from rl_attn.attention.metrics import SpatialVariance, energy_inside, iou_curve
 
 
 def test_iou_by_hand():
@@ -158,19 +158,6 @@ def test_iou_curve_is_iou_at_each_threshold():
     torch.testing.assert_close(iou_curve(attention, mask, thresholds), expected)
 
 
-def test_mean_iou_by_hand():
-    attention = torch.tensor([[[1.0, 0.5, 0.25, 0.0]]])
-    mask = torch.tensor([[[1, 1, 0, 0]]])
-    # Above 0: 2/3, above 1/4: 1, above 1/2 and above 3/4: 1/2.
-    assert mean_iou(attention, mask, 4).item() == pytest.approx((2 / 3 + 1 + 1 / 2 + 1 / 2) / 4)
-
-
-def test_a_perfect_map_has_mean_iou_one_and_a_dead_one_zero():
-    _, mask = random_case()
-    torch.testing.assert_close(mean_iou(mask, mask), torch.ones(5))
-    assert torch.equal(mean_iou(0 * mask, mask), torch.zeros(5))
-
-
 def test_thresholds_out_of_order_are_refused():
     with pytest.raises(ValueError, match="ascending"):
         iou_curve(*random_case(), torch.tensor([0.5, 0.2]))
@@ -219,12 +206,11 @@ def test_a_signed_map_or_one_with_nan_has_no_value(cell):
     mask = torch.tensor([[[1, 0], [0, 0]]] * 2)
     values = {
         "iou": iou(attention, mask),
-        "mean_iou": mean_iou(attention, mask),
         "energy_inside": energy_inside(attention, mask),
         "pointing_game": pointing_game(attention, mask),
         "curve": iou_curve(attention, mask, torch.tensor([0.0, 0.5])).amin(1),
     }
-    right = {"iou": 0.5, "mean_iou": 0.5, "energy_inside": 0.5, "pointing_game": 1, "curve": 0.5}
+    right = {"iou": 0.5, "energy_inside": 0.5, "pointing_game": 1, "curve": 0.5}
     for name, (broken, whole) in values.items():
         assert broken.isnan() and whole.item() == pytest.approx(right[name]), name
 
@@ -241,7 +227,7 @@ def test_measure_judges_the_maps_cells_and_not_the_pixels_between_them():
 @pytest.mark.parametrize(
     "metric",
     [
-        *(iou, energy_inside, pointing_game, mean_iou),
+        *(iou, energy_inside, pointing_game),
         lambda attention, mask: iou_curve(attention, mask, torch.tensor([0.2, 0.7])),
         lambda attention, mask: iou_ceiling(mask, (2, 2)),
     ],

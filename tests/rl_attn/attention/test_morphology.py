@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from rl_attn.attention.morphology import dilate, edge_band, erode, learning_to_look_mask
+from rl_attn.attention.morphology import dilate, edge_band, erode
 
 # OpenCV is the peer; on slim machines it lacks system libraries.
 cv2 = pytest.importorskip("cv2", exc_type=ImportError)
@@ -74,22 +74,6 @@ def test_the_band_of_one_pixel_by_hand():
     expected[4:7, 4:7] = 0
     assert torch.equal(band[0], expected)
     assert edge_band(mask, cover=2, edge=1, widen=1).sum() == 81 - 1  # 9x9 less the middle
-
-
-def test_the_released_processing_puts_the_ring_outside_the_digit():
-    digit = torch.zeros(1, 28, 28, dtype=torch.uint8)
-    digit[0, 10:18, 12:16] = 200
-    digit[0, 0, 0] = 10  # not above 10
-    full = learning_to_look_mask(digit, grid=None)
-    assert full.shape == (1, 32, 32) and full.min() == 0 and full.max() == 1
-    band = edge_band((digit > 10).float())
-    inside = (digit > 10)[0]
-    assert band[0][inside].sum() == 0  # nothing of the digit itself
-    expected = cv2.resize(band[0].numpy(), (32, 32), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(full[0], np.minimum(8 * expected, 1), atol=1e-5)
-    cells = [int(i * 3.2) for i in range(10)]
-    assert torch.equal(learning_to_look_mask(digit)[0], full[0][cells][:, cells])
-    torch.testing.assert_close(learning_to_look_mask(digit / 255), learning_to_look_mask(digit))
 
 
 @pytest.mark.parametrize(

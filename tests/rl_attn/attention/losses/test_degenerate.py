@@ -16,8 +16,6 @@ ON_MAPS = {
     "suppress_l2": lambda a, m: L.suppress_only(a, m, "l2"),
     "kl_released": L.kl_alignment,
     "kl_printed": lambda a, m: L.kl_alignment(a, m, "printed"),
-    "gaze": L.coverage_gaze,
-    "gaze_sum": lambda a, m: L.coverage_gaze(a, m, "sum"),
     "gradia": L.gradia,
     "hint": L.hint,
     "haics": L.haics,
@@ -35,7 +33,6 @@ ON_GRADIENTS = {
     "rrr": L.rrr,
     "gals_outside": L.gals_gradient,
     "gals_inside": lambda g, m: L.gals_gradient(g, m, "inside"),
-    "paric": lambda g, m: L.paric(g, torch.stack([m, 0.5 * m, m.flip(2)], 1)),
     "rbr": lambda g, m: L.rbr(g, g.flip(1), m),
 }
 

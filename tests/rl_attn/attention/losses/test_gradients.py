@@ -11,7 +11,6 @@ from rl_attn.attention.inputs import input_gradient
 from rl_attn.attention.losses import (
     cdep,
     gals_gradient,
-    paric,
     paric_reference,
     rbr,
     rbr_influence,
@@ -77,17 +76,6 @@ def test_paric_reference_by_hand():
     close(paric_reference(samples, "mean")[0, 0], 0.0, 1.0, 3 / 5)  # 1, 6, 4
     close(paric_reference(samples, "median")[0, 0], 0.0, 1.0, 0.5)  # 1, 3, 2
     close(paric_reference(samples[:, :2], "median")[0, 0], 0.0, 1.0, 0.5)  # 0.5, 2.5, 1.5
-
-
-def test_paric_is_gals_on_its_reference():
-    samples = torch.rand(1, 5, 2, 2, generator=torch.Generator().manual_seed(0))
-    for aggregate in ("mean", "median"):
-        expected = gals_gradient(GRADIENT, paric_reference(samples, aggregate))
-        assert torch.equal(paric(GRADIENT, samples, aggregate), expected)
-
-
-def test_paric_of_one_certain_map_is_gals():
-    close(paric(GRADIENT, MASK[:, None] * 2) - gals_gradient(GRADIENT, MASK), 0.0)
 
 
 def test_influence_by_hand():

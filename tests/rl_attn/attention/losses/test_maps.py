@@ -8,7 +8,6 @@ import torch
 
 from rl_attn.attention import alpha_beta, iou, mask_weights
 from rl_attn.attention.losses import (
-    coverage_gaze,
     entropy,
     gals_attention,
     gradia,
@@ -116,27 +115,6 @@ def test_signed_labels():
     assert signed_labels(torch.tensor([[[0.0, 0.5, 0.6, 1.0]]])).tolist() == [[[-1, -1, 1, 1]]]
 
 
-def test_coverage_gaze_by_hand():
-    gaze = torch.tensor([[[0.7, 0.0], [0.0, 0.0]]])  # sums to anything
-    even = torch.tensor([[[0.5, 0.5], [0.0, 0.0]]])
-    close(coverage_gaze(even, gaze, "sum"), math.log(2))
-    total = 2 * math.e**0.5 + 2
-    close(coverage_gaze(even, gaze), math.log(total / math.e**0.5))
-
-
-def test_coverage_gaze_takes_the_background_off_in_the_sum_form():
-    gaze = torch.tensor([[[0.5, 0.3], [0.2, 0.0]]])  # 1/4 off: 0.25, 0.05, 0, 0 -> 5/6, 1/6
-    activation = torch.ones(1, 2, 2)
-    expected = 5 / 6 * math.log(4 * 5 / 6) + 1 / 6 * math.log(4 / 6)
-    close(coverage_gaze(activation, gaze, "sum"), expected)
-
-
-def test_coverage_gaze_averages_channels():
-    features = torch.rand(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
-    gaze = torch.rand(2, 6, 8, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(coverage_gaze(features, gaze), coverage_gaze(features.mean(1), gaze))
-
-
 def test_entropy_by_hand():
     close(entropy(torch.ones(1, 2, 2)), 1.0)
     close(entropy(torch.tensor([[[0.0, 0.3], [0.0, 0.0]]])), 0.0)
@@ -172,8 +150,6 @@ SEEKING = {
     "hint": hint,
     "gals": gals_attention,
     "haics": lambda a, m: haics(a, signed_labels(m)),
-    "gaze": coverage_gaze,
-    "gaze_sum": lambda a, m: coverage_gaze(a, m, "sum"),
 }
 
 
@@ -200,7 +176,6 @@ def test_descent_brings_attention_into_the_mask(name):
         (lambda: kl_alignment(MAP, MASK, "coded"), "choose released or printed"),
         (lambda: haics(MAP, MASK, "coded"), "choose intended or released"),
         (lambda: gals_attention(MAP, MASK, "inside"), "choose match or outside"),
-        (lambda: coverage_gaze(MAP, MASK, "max"), "choose softmax or sum"),
     ],
 )
 def test_unknown_forms_are_named_with_the_choices(loss, word):
