@@ -64,6 +64,8 @@ def load(
     for option in options:
         choose(f"option of {name}", option, list(known))
     values = {key: _converted(name, key, value, known[key]) for key, value in options.items()}
+    if not 0 <= values.get("seed", 0) < 2**63:
+        raise UserError(f"seed of {name} is {values['seed']}: it must be from 0 to 2^63 - 1")
     dataset = check(loader(None if root is None else Path(root), **values))
     return dataset if masks is None else with_masks(dataset, Path(masks))
 

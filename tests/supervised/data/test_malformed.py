@@ -89,7 +89,7 @@ def test_arrays(tmp_path, digits, name):
 TEXT = st.text(max_size=12) | st.from_regex(r"-?\d{0,3}(,-?\d{0,3}){0,3}", fullmatch=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
 @given(
     st.sampled_from(["ask", "binary", "soft", "label", "trimap", "painted", "alpha"]),
     st.fixed_dictionaries(
@@ -108,7 +108,7 @@ def test_options_are_taken_or_refused(kind, options):
     assert kind in ("ask", taken.kind)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(
     st.binary(max_size=300),
     st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"II*\0", b"BM", b"\xff\xd8\xff", b"RIFF"]),
@@ -120,7 +120,7 @@ def test_bytes_are_refused(tmp_path_factory, data, magic):
         open_picture(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(
     st.lists(st.sampled_from([0, 128, 255]), min_size=4, max_size=40),
     st.integers(1, 9),

@@ -14,6 +14,7 @@ from rl_attn.supervised.data import LOADERS, load, options_of
         ("decoy-mnist", {"variant": "xil"}, r"unknown variant of decoy-mnist 'xil'.*rrr, cdep"),
         ("decoy-mnist", {"size": "big"}, "size of decoy-mnist is 'big': it must be a int"),
         ("decoy-mnist", {"size": 28.5}, "size of decoy-mnist is 28.5"),
+        ("digits", {"seed": "-1"}, "seed of digits is -1: it must be from 0"),
     ],
 )
 def test_mistakes_are_named_with_the_choices(name, options, message):
