@@ -1,29 +1,33 @@
 """What looks cost the lanes, in steps a second of all games together.
 
-    uv run --no-sync python benchmarks/looks.py [rounds]
+    uv run --no-sync python benchmarks/looks.py [rounds] [scenario]
 
-Eight games of Basic, whose episodes are the shortest (75 steps), play the same seeds and actions
-without looks and with another look each episode, in turns; the ratio is of the medians.
+Eight games play the same seeds and actions without looks and with another look each episode, in
+short turns, so that what else the machine does meets all alike. Speeds are over all turns. CPU time
+is that of this program and of the games, which other programs change less. Basic has the shortest
+episodes (75 steps), so that the looks, which are changed between episodes, cost most.
 """
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
+import psutil
 
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.looks import Looks
 
-NUM_LANES, STEPS = 8, 600
-KINDS = ("", "train:surfaces,light,height,motion,decorations", "train:all")
+NUM_LANES, STEPS = 8, 100
+KINDS = ("", "train:surfaces,light,height,motion,decorations", "train:tint,noise", "train:all")
 
 
-def measure(rounds: int, steps: int = STEPS) -> dict[str, list[float]]:
-    """Steps a second of each round, by the text of the looks ("": none)."""
+def measure(rounds: int, steps: int = STEPS, scenario: str = "Basic") -> dict[str, np.ndarray]:
+    """(rounds, 2) by the text of the looks ("": none): seconds and CPU seconds of each turn."""
     looks = {text: Looks.parse(text) if text else None for text in KINDS}
-    every = {text: Lanes("Basic", NUM_LANES, looks=looks[text]) for text in KINDS}
-    speeds: dict[str, list[float]] = {text: [] for text in KINDS}
+    every = {text: Lanes(scenario, NUM_LANES, looks=looks[text]) for text in KINDS}
+    turns: dict[str, list[tuple[float, float]]] = {text: [] for text in KINDS}
     try:
         arrays = {}
         for text, lanes in every.items():
@@ -34,22 +38,33 @@ def measure(rounds: int, steps: int = STEPS) -> dict[str, list[float]]:
             for text, lanes in every.items():
                 rng = np.random.default_rng(number)
                 actions = rng.integers(int(lanes.action_space.n), size=(steps, NUM_LANES))
-                begin = time.perf_counter()
+                begin, busy = time.perf_counter(), cpu_seconds(lanes)
                 for step in actions:
                     lanes.step(step, *arrays[text])
-                speeds[text].append(steps * NUM_LANES / (time.perf_counter() - begin))
+                turns[text].append((time.perf_counter() - begin, cpu_seconds(lanes) - busy))
     finally:
         for lanes in every.values():
             lanes.close()
-    return speeds
+    return {text: np.array(turn) for text, turn in turns.items()}
+
+
+def cpu_seconds(lanes: Lanes) -> float:
+    """Of this program and its games so far."""
+    games = [psutil.Process(lane.game.pid).cpu_times()[:2] for lane in lanes._lanes]
+    return sum(os.times()[:2]) + sum(map(sum, games))
 
 
 def main(arguments: Sequence[str]) -> None:
-    speeds = measure(int(arguments[0]) if arguments else 5)
-    plain = float(np.median(speeds[""]))
-    for text, found in speeds.items():
-        speed = float(np.median(found))
-        print(f"{text or 'no looks':50s} {speed:7.0f} steps/s, {speed / plain:.3f} of no looks")
+    rounds = int(arguments[0]) if arguments else 20
+    turns = measure(rounds, scenario=arguments[1] if arguments[1:] else "Basic")
+    steps = rounds * STEPS * NUM_LANES
+    plain, plain_cpu = turns[""].sum(0)
+    for text, turn in turns.items():
+        seconds, cpu = turn.sum(0)
+        print(
+            f"{text or 'no looks':50s} {steps / seconds:7.0f} steps/s, {plain / seconds:.3f} of no "
+            f"looks; {1e6 * cpu / steps:5.0f} us of CPU a step, {cpu / plain_cpu:.3f}"
+        )
 
 
 if __name__ == "__main__":

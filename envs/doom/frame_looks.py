@@ -18,17 +18,35 @@ _BANK = 2**20  # numbers drawn once; each frame takes a stretch of them
 def dress(frame: np.ndarray, look: Look, seed: int, tic: int) -> np.ndarray:
     """The frame (H, W, C) uint8 under that look, at a tic of the episode of that seed."""
     if look.tint:
-        gains = (1 + look.tint, 1, 1 - look.tint)[: frame.shape[-1]]
-        tables = np.stack([_table(gain) for gain in gains])  # (C, 256)
-        frame = np.stack([tables[c][frame[..., c]] for c in range(len(gains))], axis=-1)
+        frame = _tinted(frame, look.tint)
     if look.noise:
         start = (seed * 7919 + tic * 104729) % _BANK
-        noise = _noise(look.noise)[start : start + frame.size]
-        if frame.size > _BANK:
-            noise = np.resize(_noise(look.noise), frame.size)
-        noisy = frame + noise.reshape(frame.shape)  # int16
-        frame = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
+        frame = _noisy(frame, look.noise, start)
     return frame
+
+
+def _tinted(frame: np.ndarray, tint: float) -> np.ndarray:
+    height, width, channels = frame.shape
+    planes = np.empty((channels, height, width), np.uint8)
+    for channel, gain in enumerate((1 + tint, 1.0, 1 - tint)[:channels]):
+        if gain == 1:
+            planes[channel] = frame[..., channel]
+        else:  # with `out` and "clip", take is faster than an index
+            np.take(_table(gain), frame[..., channel], out=planes[channel], mode="clip")
+    return np.moveaxis(planes, 0, -1)
+
+
+def _noisy(frame: np.ndarray, deviation: int, start: int) -> np.ndarray:
+    """The frame and a stretch of noise, cut at black and white: bytes that cannot overflow."""
+    below, above, room = (
+        (part[start : start + frame.size] if frame.size <= _BANK else np.resize(part, frame.size))
+        for part in _noise(deviation)
+    )
+    noisy = np.minimum(frame, room.reshape(frame.shape))
+    noisy += above.reshape(frame.shape)
+    np.maximum(noisy, below.reshape(frame.shape), out=noisy)
+    noisy -= below.reshape(frame.shape)
+    return noisy
 
 
 @cache
@@ -37,7 +55,12 @@ def _table(gain: float) -> np.ndarray:
 
 
 @cache
-def _noise(deviation: int) -> np.ndarray:
-    """Twice the same numbers, so that a stretch may begin anywhere."""
+def _noise(deviation: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is taken from pixels, what is added, and 255 minus that; (2 * _BANK,) uint8 each.
+
+    Twice the same numbers, so that a stretch may begin anywhere.
+    """
     drawn = np.random.default_rng(deviation).standard_normal(_BANK) * deviation
-    return np.tile(drawn.round().astype(np.int16), 2)
+    drawn = np.tile(drawn.round().clip(-255, 255).astype(np.int16), 2)
+    above = drawn.clip(0).astype(np.uint8)
+    return (-drawn).clip(0).astype(np.uint8), above, 255 - above

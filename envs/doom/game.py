@@ -191,9 +191,8 @@ class Game:
         try:
             if self._process is None:
                 self._launch()
-            self._wardrobe.wear(look, self._doom)
             self._doom.set_seed(seed)
-            self._doom.new_episode()
+            self._wardrobe.begin(look, self._doom)
         except ENGINE_ERRORS as error:
             self._fail(error, doom)
         self._tics = 0

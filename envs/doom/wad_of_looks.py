@@ -113,11 +113,13 @@ class Wardrobe:
         doom.set_doom_scenario_path(str(path))
         doom.set_doom_map(map_name(0))
 
-    def wear(self, look: Look, doom: vizdoom.DoomGame) -> None:
-        """Have the next episode played in this look."""
+    def begin(self, look: Look, doom: vizdoom.DoomGame) -> None:
+        """Begin an episode in this look, of the seed that the engine has been given."""
         name = map_name(self._maps.index(look.map)) if self._maps else ""
-        if name and doom.get_doom_map().upper() != name:  # costs a load even if it is
-            doom.set_doom_map(name)
+        if name and doom.get_doom_map().upper() != name:
+            doom.set_doom_map(name)  # of an engine that runs: loads it and begins an episode
+        else:
+            doom.new_episode()
 
 
 def _with_actors(maps: tuple[Look, ...], actors: Look) -> tuple[Look, ...]:
