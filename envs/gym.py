@@ -46,7 +46,7 @@ HANG_TIMEOUT = 120.0
 _MASK_STEPS, _REPLAYED = 1000, 40
 
 #: Settings that an environment of gymnasium's has no use for.
-_OF_DOOM = ("targets", "width", "height", "rgb", "frame_skip", "actions", "max_buttons")
+_OF_DOOM = ("targets", "width", "height", "rgb", "frame_skip", "actions", "max_buttons", "wad")
 
 
 def gym_environment(settings: EnvSettings) -> Environment:

@@ -59,6 +59,8 @@ class EnvSettings:
     Doom)"""
     max_buttons: Annotated[int, Interval(ge=1, le=20)] = 1
     """buttons that one discrete action may press at once (of Doom)"""
+    wad: str = ""
+    """path of another WAD to play, with all else of the scenario (of Doom)"""
     looks: str = ""
     """draw another look each episode: "train:surfaces,light", "test:all"; empty: the plain one
     (of Doom)"""

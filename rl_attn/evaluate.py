@@ -56,6 +56,8 @@ class EvaluationSettings:
     looks: str = ""
     """play again under other looks, "test" for those held out from training, "test:surfaces,light"
     for some axes of them, "train"; and report what is lost"""
+    wads: tuple[str, ...] = ()
+    """of Doom: WADs of other looks to play in too, such as LevDoom's, where they are"""
     looks_per_axis: Positive[int] = 4
     """how many looks of each axis, for --looks and --twins"""
     twins: bool = False

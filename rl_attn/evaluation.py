@@ -17,6 +17,7 @@ from rl_attn.envs.registry import EnvSettings
 from rl_attn.evaluate import EvaluationSettings, is_model
 from rl_attn.evaluation_looks import beside_twins, twin_looks, under_looks
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
+from rl_attn.rl.held_out import in_wad
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
 from rl_attn.rl.video import VideoWriter
@@ -130,8 +131,10 @@ def evaluate(args: EvaluationSettings) -> int:
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)
+    for wad in args.wads:  # refuses what there is not before a game starts
+        in_wad(player, wad)
     if args.looks or args.twins:
-        twin_looks(player, args)  # refuses what there is not before a game starts
+        twin_looks(player, args)
     out = Path(args.out or args.run.removesuffix(".zip"))
     make(out)
     seeds = evaluation_seeds(args.episodes)
@@ -168,7 +171,7 @@ def evaluate(args: EvaluationSettings) -> int:
         mode: {name: value._asdict() for name, value in values.items()}
         for mode, values in loops.items()
     }
-    if args.looks:
+    if args.looks or args.wads:
         plain = None if player.settings.looks else episodes
         results["looks"] = under_looks(player, args, seeds, plain, out, how)
     if args.twins:

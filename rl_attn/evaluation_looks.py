@@ -27,17 +27,18 @@ def under_looks(
     how: dict[str, Any],
 ) -> dict[str, Any]:
     """Returns under other looks, printed, in looks.csv, and for the JSON."""
-    looks = variations_of(player).select(args.looks, args.looks_per_axis)
-    with bar("playing under other looks", sum(map(len, looks.values()))) as progress:
-        returns = play_looks(
-            player, args.num_envs, seeds, looks, plain=plain, progress=progress, **how
-        )
+    looks = variations_of(player).select(args.looks, args.looks_per_axis) if args.looks else {}
+    how = {"wads": args.wads, "plain": plain, **how}
+    with bar("playing under other looks", sum(map(len, looks.values())) + len(args.wads)) as done:
+        returns = play_looks(player, args.num_envs, seeds, looks, progress=done, **how)
     returns.write_csv(out / "looks.csv")
-    table = Table("looks", "", "return", "drop from plain", "IQM", title=f"--looks {args.looks}")
-    table.add_row("plain", "1", str(mean_interval(returns.plain.tolist())), "", "")
+    table = Table(
+        "looks", "", "return", "drop from plain", "IQM", title="returns under other looks"
+    )
+    table.add_row("plain", "1", _short(mean_interval(returns.plain.tolist())), "", "")
     for row in returns.rows():
         if not row.look:
-            numbers = (str(row.episode_return), str(row.drop), str(row.iqm))
+            numbers = (_short(row.episode_return), _short(row.drop), str(row.iqm))
             table.add_row(row.axis or "all", str(row.looks), *numbers)
     Console().print(table)
     if returns.faults:

@@ -33,6 +33,7 @@ def doom_environment(settings: EnvSettings) -> Environment:
             settings.targets or None,
             actions=settings.actions,
             max_buttons=settings.max_buttons,
+            wad=settings.wad or None,
         )
         looks = Looks.given(settings.looks or None)
         game = Game(scenario, **shape, looks=() if looks is None else looks.looks)

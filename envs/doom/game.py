@@ -147,7 +147,7 @@ class Game:
     def _configured(
         scenario: Scenario, resolution: vizdoom.ScreenResolution, rgb: bool
     ) -> vizdoom.DoomGame:
-        doom = load(FOLDER / scenario.config)
+        doom = load(FOLDER / scenario.config, scenario.wad)
         check_map(doom, FOLDER / scenario.config)
         doom.set_screen_resolution(resolution)
         doom.set_screen_format(vizdoom.ScreenFormat.RGB24 if rgb else vizdoom.ScreenFormat.GRAY8)

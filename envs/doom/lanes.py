@@ -29,6 +29,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class Lanes:
         shape = (resolution, rgb, frame_skip, given, frame_size)
         games = [Game(self.scenario, *shape) for _ in range(num_lanes)]
         processes.check_shared_memory(num_lanes, games[0].screen_shape)
-        self._settings = _settings(self.scenario.name, frame_skip, games[0], self.looks)
+        self._settings = _settings(self.scenario, frame_skip, games[0], self.looks)
         self.frame_shape = games[0].frame_shape  # (H, W, C)
         self.mask_shape = games[0].mask_shape  # (H, W)
         self.action_names = games[0].action_names
@@ -332,12 +333,20 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _settings(name: str, frame_skip: int, game: Game, looks: Looks | None) -> dict[str, Any]:
+def _settings(
+    scenario: Scenario, frame_skip: int, game: Game, looks: Looks | None
+) -> dict[str, Any]:
     """What two runs must share for the same seeds and actions to mean the same episode."""
     shape = list(game.frame_shape)
-    settings = {"scenario": name, "frame_skip": frame_skip, "frame_shape": shape}
+    settings: dict[str, Any] = {
+        "scenario": scenario.name,
+        "frame_skip": frame_skip,
+        "frame_shape": shape,
+    }
     if game.screen_shape != game.frame_shape:
         settings["screen_shape"] = list(game.screen_shape)
+    if scenario.wad:
+        settings["wad"] = Path(scenario.wad).name
     return settings if looks is None else {**settings, "looks": looks.name}
 
 

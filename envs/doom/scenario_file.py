@@ -22,7 +22,6 @@ from typing import Any
 
 import vizdoom
 
-from rl_attn.envs.doom import wad
 from rl_attn.envs.doom.scenarios import (
     CATEGORY_PREFIX,
     SCENARIOS,
@@ -30,6 +29,7 @@ from rl_attn.envs.doom.scenarios import (
     register_with_gymnasium,
     resolve,
 )
+from rl_attn.envs.doom.wad import directory, maps, read
 from rl_attn.errors import UserError, choose
 
 PACKAGE = Path(vizdoom.__file__).resolve().parent
@@ -53,7 +53,7 @@ def scenario_from(
             of the file's episode_timeout.
     """
     path = Path(path).resolve()
-    doom = load(path)
+    doom = load(path, settings.get("wad", ""))
     if not doom.get_available_buttons():
         raise UserError(f"{path.name} has no buttons: list available_buttons in it")
     check_map(doom, path)
@@ -73,14 +73,19 @@ def register_scenario(
     return SCENARIOS[name]
 
 
-def load(path: Path) -> vizdoom.DoomGame:
-    """A DoomGame, not started, with that file's settings; UserError for what it cannot read."""
+def load(path: Path, wad: str = "") -> vizdoom.DoomGame:
+    """A DoomGame, not started, with that file's settings; UserError for what it cannot read.
+
+    wad: path of another WAD to play with these settings.
+    """
     doom = vizdoom.DoomGame()
     if not path.is_file():
         raise UserError(f"there is no scenario file {path}")
     if not doom.load_config(str(path)):
         _name_mistake(path)
     doom.set_doom_game_path(str(_main_game(doom, path)))
+    if wad:
+        doom.set_doom_scenario_path(str(Path(wad).resolve()))
     return doom
 
 
@@ -118,7 +123,7 @@ def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
     place = path.parent / file if file else Path(doom.get_doom_game_path())
     if not place.is_file():
         raise UserError(f"{path.name} plays {file}, which is not there: mend doom_scenario_path")
-    found = wad.maps([name for name, _, _ in wad.directory(place)])
+    found = maps([name for name, _, _ in directory(place)])
     if not file and level == "map01" and "E1M1" in found:  # ViZDoom's default is for Doom 2
         level = "E1M1"
         doom.set_doom_map(level)
@@ -127,14 +132,14 @@ def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
         raise UserError(f"{place.name} has no map {level}: it has {listed}; mend doom_map")
 
 
-def known_targets(config: str) -> list[str]:
+def known_targets(config: str, wad: str = "") -> list[str]:
     """All that can be a target in that scenario: objects of ViZDoom and of its WADs, categories."""
     path = FOLDER / config
-    doom = load(path)
+    doom = load(path, wad)
     names = set(_objects_of_engine())
     for file in (doom.get_doom_scenario_path(), doom.get_doom_game_path()):
         if file and Path(file) not in (_MAIN_GAME, PACKAGE / "freedoom1.wad"):
-            names |= _objects(b"\n".join(data for _, data in wad.read(path.parent / file)))
+            names |= _objects(b"\n".join(data for _, data in read(path.parent / file)))
     names |= {f"Dead{name}" for name in names}
     return sorted(names) + [CATEGORY_PREFIX + name for name in vizdoom.get_default_categories()]
 

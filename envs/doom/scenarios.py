@@ -74,6 +74,7 @@ class Scenario:
     actions: str = "discrete"  # or "binary", "box": see `actions.py`
     max_buttons: int = 1  # pressed at once by one action, where they are discrete
     delta_values: tuple[float, ...] = (-10.0, 10.0)  # of each delta button
+    wad: str = ""  # path of a WAD that is played in place of the file's own
     variables: tuple[str, ...] = ()  # ViZDoom's game variables that are observed, such as HEALTH
 
     def is_target(self, name: str, category: str) -> bool:
@@ -86,7 +87,7 @@ class Scenario:
         if not self.shown:
             from rl_attn.envs.doom.scenario_file import known_targets  # vizdoom is heavy
 
-            return known_targets(self.config)
+            return known_targets(self.config, self.wad)
         categories = {CATEGORIES[name] for name in self.shown if name in CATEGORIES}
         return sorted(self.shown) + [CATEGORY_PREFIX + name for name in sorted(categories)]
 
@@ -200,7 +201,8 @@ def resolve(
     if isinstance(scenario, str) and scenario.lower().endswith(".cfg"):
         from rl_attn.envs.doom.scenario_file import scenario_from  # vizdoom is heavy
 
-        scenario, targets = scenario_from(scenario, targets or ()), None
+        wad = changes.get("wad") or ""
+        scenario, targets = scenario_from(scenario, targets or (), wad=wad), None
     elif isinstance(scenario, str):
         scenario = SCENARIOS.find(scenario)
     if isinstance(targets, str):

@@ -133,7 +133,7 @@ def lumps_of_looks(scenario: Scenario, looks: tuple[Look, ...]) -> tuple[wad.Lum
 
     UserError for a scenario that is not in UDMF or cannot have these looks.
     """
-    doom = load(FOLDER / scenario.config)
+    doom = load(FOLDER / scenario.config, scenario.wad)
     level, main_game = doom.get_doom_map(), Path(doom.get_doom_game_path())
     if not doom.get_doom_scenario_path():
         raise UserError(f"{scenario.name} has no WAD of its own, so it has no other looks")

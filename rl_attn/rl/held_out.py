@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_attn.envs.registry import is_gymnasium_id
 from rl_attn.envs.variations import Variation, Variations
 from rl_attn.errors import UserError
 from rl_attn.rl.play import Played, Player
@@ -103,28 +104,40 @@ def play_looks(
     seeds: Sequence[int],
     looks: dict[str, list[Variation]],
     *,
+    wads: Sequence[str] = (),
     plain: Sequence[Played] | None = None,
     progress: Callable[[int], None] | None = None,
     **how: Any,
 ) -> Returns:
     """Play the seeds under each of the looks (by axis), and plain unless that has been played.
 
-    progress: told how many looks are done. how: as in `play`.
+    wads: of Doom, other people's looks as paths, played as the axis "wads". progress: told how many
+    looks are done. how: as in `play`.
     """
-    known = variations_of(player)
     if plain is None:
         plain = player.play(num_lanes, seeds, variation={}, **how)
-    played: dict[str, dict[str, list[Played]]] = {}
-    done = 0
+    others: list[tuple[str, str, Player, dict[str, Any]]] = []
     for axis, variations in looks.items():
-        played[axis] = {}
-        for variation in variations:
-            episodes = player.play(num_lanes, seeds, variation=variation, **how)
-            played[axis][known.name(variation)] = episodes
-            done += 1
-            if progress:
-                progress(done)
+        name = variations_of(player).name
+        others += [(axis, name(one), player, {"variation": one}) for one in variations]
+    others += [("wads", Path(wad).stem, in_wad(player, wad), {}) for wad in wads]
+    played: dict[str, dict[str, list[Played]]] = {}
+    for done, (axis, look, one, extra) in enumerate(others, start=1):
+        played.setdefault(axis, {})[look] = one.play(num_lanes, seeds, **extra, **how)
+        if progress:
+            progress(done)
     return returns_of(plain, played)
+
+
+def in_wad(player: Player, wad: str) -> Player:
+    """The player in another WAD; UserError if its scenario cannot be played there."""
+    other = replace(player, settings=replace(player.settings, wad=wad, looks=""))
+    if is_gymnasium_id(player.settings.env):
+        raise UserError(f"--wads are for Doom: leave them out with {player.settings.env}")
+    environment = other.environment
+    if environment.action_space != player.environment.action_space:
+        raise UserError(f"{wad} has other actions than {player.settings.env}")
+    return other
 
 
 def returns_of(plain: Sequence[Played], played: dict[str, dict[str, list[Played]]]) -> Returns:

@@ -1,14 +1,19 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
 def test_every_kind_of_looks_is_measured(monkeypatch, capsys):
     import looks
 
-    speeds = looks.measure(rounds=1, steps=3)
-    assert set(speeds) == set(looks.KINDS)
-    monkeypatch.setattr(looks, "measure", lambda rounds: {"": [10.0, 20.0, 90.0], "a": [19.0]})
-    looks.main(["1"])
-    assert "0.950 of no looks" in capsys.readouterr().out
+    turns = looks.measure(rounds=2, steps=3)
+    assert set(turns) == set(looks.KINDS)
+    assert all(turn.shape == (2, 2) and (turn[:, 0] > 0).all() for turn in turns.values())
+    known = {"": np.array([[1.0, 4.0], [3.0, 4.0]]), "a": np.array([[5.0, 10.0]])}
+    monkeypatch.setattr(looks, "measure", lambda rounds, scenario: known)
+    looks.main(["2"])
+    printed = capsys.readouterr().out
+    assert "320 steps/s, 0.800 of no looks;  6250 us of CPU a step, 1.250" in printed

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import gymnasium
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from rl_attn.envs.doom import lanes as lanes_module
+from rl_attn.envs.doom import wad
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
@@ -157,3 +159,28 @@ def test_game_variables_are_observed_where_asked():
     final = [one["variables"].tolist() for one in infos["final_obs"]]
     assert final[0][0] < 50 and final[1] == [50]
     many.close()
+
+
+def test_another_wad_is_played_with_all_else_of_a_scenario(tmp_path):
+    lumps = wad.read(FOLDER / "basic.wad")
+    text = dict(lumps)["TEXTMAP"]
+    repainted = re.sub(rb'(texturemiddle\s*=\s*)"[^"-]+"', rb'\1"BRICK7"', text)
+    assert repainted != text
+    wad.write(tmp_path / "bricks.wad", [(n, repainted if n == "TEXTMAP" else d) for n, d in lumps])
+    shutil.copy(FOLDER / "basic.cfg", tmp_path / "mine.cfg")
+    seen = {}
+    for name, targets in (("Basic", None), (str(tmp_path / "mine.cfg"), ["category:Monster"])):
+        for path in ("", str(tmp_path / "bricks.wad")):
+            if path or name == "Basic":
+                env = DoomEnv(resolve(name, targets, wad=path))
+                env.reset(seed=3)
+                seen[name, bool(path)] = env.step(1)[0]
+                env.close()
+    plain, *others = seen.values()
+    for other in others:
+        np.testing.assert_array_equal(other["mask"], plain["mask"])
+        assert (other["frame"] != plain["frame"]).mean() > 0.1
+    with pytest.raises(ValueError, match=r"nowhere\.wad, which is not there"):
+        Game(resolve("Basic", wad=str(tmp_path / "nowhere.wad")))
+    with pytest.raises(ValueError, match=r"nowhere\.wad, which is not there"):
+        resolve(str(tmp_path / "mine.cfg"), ["category:Monster"], wad="nowhere.wad")

@@ -4,10 +4,14 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 from corridor import LENGTH, Texel
+from torch import nn
 
+from rl_attn.agents.networks import Network, Output
+from rl_attn.envs.doom.scenario_file import FOLDER
 from rl_attn.errors import UserError
-from rl_attn.rl.held_out import play_looks, returns_of, variations_of
+from rl_attn.rl.held_out import in_wad, play_looks, returns_of, variations_of
 from rl_attn.rl.play import Played, Player
 from rl_attn.rl.settings import AgentSettings
 
@@ -97,3 +101,27 @@ def test_what_an_environment_says_of_itself():
     with pytest.raises(UserError, match="rooms of different heights"):
         variations_of(player(env="PredictPosition")).select("test:height", 1)
     assert "height" not in variations_of(player(env="PredictPosition")).select("test", 1)
+
+
+class Still(Network):
+    """Waits."""
+
+    def __init__(self):
+        super().__init__(1, (120, 160), 4)
+        self.layer = nn.Conv2d(1, 1, 40, stride=40)
+
+    def forward(self, frames, shift=False):
+        features = self.layer(frames / 255)
+        logits = torch.tensor([[9.0, 0, 0, 0]]).expand(len(frames), 4)
+        return Output(self.head(logits), features.mean((1, 2, 3)), features)
+
+
+def test_an_agent_is_played_in_other_peoples_wads():
+    wad = FOLDER / "simpler_basic.wad"  # Basic in another look
+    waiting = Player(Still(), AgentSettings(env="Basic", frame_stack=1, frame_skip=50))
+    returns = play_looks(waiting, 1, [3], {}, wads=[str(wad)], greedy=True)
+    assert returns.plain.tolist() == returns.looks["wads"]["simpler_basic"].tolist() == [-300]
+    with pytest.raises(UserError, match=r"nowhere\.wad, which is not there"):
+        in_wad(waiting, "nowhere.wad")
+    with pytest.raises(UserError, match="--wads are for Doom"):
+        in_wad(player(), str(wad))
