@@ -98,6 +98,10 @@ class Joined(Method):
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 
+    def close(self) -> None:
+        for part in self.parts.values():
+            part.close()
+
 
 @dataclass
 class Targets:

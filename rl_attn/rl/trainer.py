@@ -99,6 +99,7 @@ class Trainer:
 
     def __exit__(self, *_: object) -> None:
         self.envs.close()
+        self.method.close()
 
     def autocast(self) -> torch.autocast:
         enabled = self.precision == "bf16"

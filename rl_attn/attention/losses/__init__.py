@@ -12,6 +12,7 @@ and `upsample(attention, mask.shape[1:])` compares at the mask's size instead.
 | `camal` | attention in the mask, none outside | no loss, or `empty_mask="suppress"` |
 | `suppress_only` | no attention outside, L1 or L2 | suppresses everywhere |
 | `kl_alignment` | the mask as a distribution (Learning to Look) | no loss |
+| `coverage_gaze` | activation wherever the mask is (CGL) | no loss |
 | `gradia`, `hint` | the mask itself, L1 or squared | suppresses everywhere |
 | `haics`, `res_g`, `res_l` | labels -1, 0 (unlabelled), +1 | all unlabelled: no loss |
 | `gals_attention` | a map that matches, or stays inside | no loss |
@@ -28,6 +29,7 @@ from rl_attn.attention.losses.cdep import cdep
 from rl_attn.attention.losses.entropy import entropy
 from rl_attn.attention.losses.evidence import evidence_alignment
 from rl_attn.attention.losses.gals import gals_attention, gals_gradient
+from rl_attn.attention.losses.gaze import coverage_gaze
 from rl_attn.attention.losses.gradia import gradia
 from rl_attn.attention.losses.haics import haics
 from rl_attn.attention.losses.hint import hint
@@ -53,6 +55,7 @@ __all__ = [
     "camal",
     "camal_loss",
     "cdep",
+    "coverage_gaze",
     "entropy",
     "evidence_alignment",
     "gals_attention",

@@ -129,3 +129,6 @@ class Method:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`; called after `prepare`."""
+
+    def close(self) -> None:
+        """Once, when the run has ended or failed: end what `prepare` or a hook has started."""

@@ -36,13 +36,12 @@ class Drac(Augmented):
 
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from rl_attn.rl.augment import outside
+        from rl_attn.rl.consistency import consistency
 
         view = self.view(batch.shown)
         if self.where == "outside":
             view = outside(batch.shown, view, batch.masks)
         with self.context.autocast():
             other = agent(view, memory=batch.memory)
-        moved = agent.head(output.logits.detach()).kl(other.policy).mean()
-        changed = (other.value - output.value.detach()).square().mean()
-        logged = {"consistency/policy": moved, "consistency/value": changed}
-        return self.drac * (moved + changed), logged
+        loss, logged = consistency(agent, output, other)
+        return self.drac * loss, logged

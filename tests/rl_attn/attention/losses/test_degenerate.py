@@ -16,6 +16,7 @@ ON_MAPS = {
     "suppress_l2": lambda a, m: L.suppress_only(a, m, "l2"),
     "kl_released": L.kl_alignment,
     "kl_printed": lambda a, m: L.kl_alignment(a, m, "printed"),
+    "gaze": L.coverage_gaze,
     "gradia": L.gradia,
     "hint": L.hint,
     "haics": L.haics,

@@ -8,6 +8,7 @@ import torch
 
 from rl_attn.attention import alpha_beta, iou, mask_weights
 from rl_attn.attention.losses import (
+    coverage_gaze,
     entropy,
     gals_attention,
     gradia,
@@ -115,6 +116,19 @@ def test_signed_labels():
     assert signed_labels(torch.tensor([[[0.0, 0.5, 0.6, 1.0]]])).tolist() == [[[-1, -1, 1, 1]]]
 
 
+def test_coverage_gaze_by_hand():
+    gaze = torch.tensor([[[0.7, 0.0], [0.0, 0.0]]])  # sums to anything
+    even = torch.tensor([[[0.5, 0.5], [0.0, 0.0]]])
+    total = 2 * math.e**0.5 + 2
+    close(coverage_gaze(even, gaze), math.log(total / math.e**0.5))
+
+
+def test_coverage_gaze_averages_channels():
+    features = torch.rand(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    gaze = torch.rand(2, 6, 8, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(coverage_gaze(features, gaze), coverage_gaze(features.mean(1), gaze))
+
+
 def test_entropy_by_hand():
     close(entropy(torch.ones(1, 2, 2)), 1.0)
     close(entropy(torch.tensor([[[0.0, 0.3], [0.0, 0.0]]])), 0.0)
@@ -150,6 +164,7 @@ SEEKING = {
     "hint": hint,
     "gals": gals_attention,
     "haics": lambda a, m: haics(a, signed_labels(m)),
+    "gaze": coverage_gaze,
 }
 
 

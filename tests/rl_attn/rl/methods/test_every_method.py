@@ -45,7 +45,7 @@ ROWS = {
 }
 
 #: Those that are in tests of their own.
-_ELSEWHERE = {"vanilla", "prior"}
+_ELSEWHERE = {"vanilla", "prior", "drac-twin"}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,30 @@ def test_a_resumed_run_is_the_same_bit_for_bit(name, teacher, tmp_path):
         assert not before or not all(map(torch.equal, before, after))
     (played,) = load(whole, "latest", torch.device("cpu")).play(1, evaluation_seeds(1))
     assert played.length > 0 and 0 <= played.iou_ceiling <= 1
+
+
+def test_twins_are_the_same_game_and_resume_bit_for_bit(tmp_path):
+    """Episodes of Basic end in both looks at once; a light changes every frame."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    flags = ["--env", "Basic", "--num-envs", "2", "--num-steps", "8", "--num-minibatches", "1"]
+    flags += ["--update-epochs", "1", "--total-timesteps", "32", "--checkpoint-interval", "1"]
+    flags += ["--device", "cpu", "--precision", "fp32", "--threads", "1"]
+    flags += ["--method", "drac-twin", "--twin-looks", "train:light"]
+    assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
+    shutil.copytree(whole, broken)
+    for later in checkpoints(broken)[1:]:
+        later.unlink()
+    assert ppo.main(["--resume", str(broken)]) == 0
+    ends = [load_checkpoint(latest_checkpoint(run), State) for run in (whole, broken)]
+    assert ends[0]["global_step"] == 32 and same(*ends)
+    state, plain = ends[0]["method"], ends[0]
+    assert state["parted"] == [False, False]
+    assert [lane["seed"] for lane in state["lanes"]["lanes"]] == [
+        lane["seed"] for lane in plain["lanes"]["lanes"]
+    ]
+    assert not torch.equal(state["frames"], plain["frames"].view_as(state["frames"]))
+    for row in rows_of(whole):
+        assert float(row["consistency/parted"]) == 0 and float(row["consistency/value"]) > 0
 
 
 def test_every_file_is_a_row_here():

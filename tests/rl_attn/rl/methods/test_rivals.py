@@ -67,6 +67,21 @@ def test_dracs_loss_by_hand(toy):
     assert loss.item() == pytest.approx(0.5 * (kl + squared).item(), rel=1e-4)
 
 
+def test_a_twin_that_has_parted_does_not_count(toy, unprepared):
+    this = unprepared("drac-twin", drac=2.0)
+    batch = this.batch()
+    black, kept = torch.zeros_like(batch.stacks), torch.zeros(32)
+    kept[:4] = 1
+    batch.targets = (black, kept)
+    loss, _ = this.method.loss(this.agent, this.agent(batch.shown), batch)
+    alone = toy("drac", drac=2.0)
+    alone.agent, alone.method.view = this.agent, torch.zeros_like
+    four = this.agent(batch.shown[:4])
+    small = Batch(*[batch.stacks[:4]] * 8, shown=batch.shown[:4])
+    expected, _ = alone.method.loss(this.agent, four, small)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_drac_makes_augmented_frames_change_less(toy):
     this = toy("drac", drac=1.0, augmentation="overlay")
     before = this.loss()[0].item()

@@ -1,0 +1,22 @@
+"""Coverage-based gaze loss: activation wherever somebody looked (Saran et al. 2021).
+
+KL(gaze || softmax of the activation) over the cells of the last convolution, as the released code
+has it for behavioural cloning. Cells without gaze cost nothing by themselves.
+"""
+
+from torch import Tensor, xlogy
+
+from rl_attn.attention.losses.fit import as_distribution, fit, present
+
+
+def coverage_gaze(activation: Tensor, gaze: Tensor) -> Tensor:
+    """CGL (Saran et al. 2021, the auxiliary gaze loss), (B,) in nats; 0 without any gaze.
+
+    Args:
+        activation: (B, K, h, w) features, averaged over channels here, or a map (B, h, w).
+        gaze: (B, H, W), non-negative: a heat map of gaze, or a mask.
+    """
+    maps = activation.mean(1) if activation.ndim == 4 else activation
+    gaze = fit(gaze, maps)
+    seen, logs = as_distribution(gaze), maps.flatten(1).log_softmax(1).view_as(maps)
+    return (xlogy(seen, seen) - seen * logs).sum(dim=(1, 2)) * present(gaze)
