@@ -28,11 +28,7 @@ class Procgen(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.close()
-        played = {
-            "start_level": int(self.np_random.integers(2**31)),
-            "rand_seed": 0,
-            **self.options,
-        }
+        played = self.options | {"start_level": int(self.np_random.integers(2**31))}
         if (options or {}).get("variation", {}).get("background"):
             played["use_backgrounds"] = False
         self.game = ProcgenGym3Env(num=1, num_threads=0, rand_seed=0, **played)

@@ -1,0 +1,133 @@
+"""The examples of environments: masks by pixels, resumed lanes, training and evaluation."""
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from rl_attn import evaluate, ppo, study
+from rl_attn.envs.protocol import VectorEnv
+from rl_attn.envs.registry import Environment, EnvSettings, find
+from rl_attn.run.plugins import import_all
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+#: File -> the environment that it registers, and the package that it needs.
+FAMILIES = {
+    "own_environment": ("Fetch", "numpy"),
+    "minigrid_doorkey": ("DoorKey", "minigrid"),
+    "procgen_starpilot": ("StarPilot", "procgen"),
+    "dm_control_reacher": ("Reacher", "dm_control"),
+}
+PACKAGES = {package for _, package in FAMILIES.values() if find_spec(package)}
+os.environ.setdefault("MUJOCO_GL", "egl")
+
+
+def found(name: str) -> Environment:
+    pytest.importorskip(FAMILIES[name][1])
+    import_all([str(EXAMPLES / f"{name}.py")])
+    settings = EnvSettings(env=f"examples/{FAMILIES[name][0]}-v0", env_processes=False)
+    return find(settings)
+
+
+def arrays(lanes: VectorEnv) -> tuple[np.ndarray, np.ndarray]:
+    shapes = (lanes.frame_shape, lanes.mask_shape)
+    return tuple(np.zeros((lanes.num_lanes, *shape), np.uint8) for shape in shapes)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_masks_lie_on_the_targets_and_episodes_are_resumed(name):
+    environment = found(name)
+    assert environment.replays
+    with environment.start(1, seed=1) as lanes:
+        frames, masks = arrays(lanes)
+        lanes.reset(frames, masks)
+        lanes.action_space.seed(0)
+        seen = []
+        for _ in range(40):
+            lanes.step(np.array([lanes.action_space.sample()]), frames, masks)
+            seen.append((frames[0].copy(), masks[0].copy()))
+        state = lanes.state_dict()
+    shown = [(frame, mask.view(bool)) for frame, mask in seen if mask.any()]
+    assert shown
+    for frame, mask in shown:
+        assert LOOKS_RIGHT[name](frame, mask)
+    with environment.start(1, seed=1) as lanes:
+        lanes.load_state_dict(state, frames, masks)
+        np.testing.assert_array_equal(frames[0], seen[-1][0])
+        np.testing.assert_array_equal(masks[0], seen[-1][1])
+
+
+def red_alone(frame: np.ndarray, mask: np.ndarray) -> bool:
+    return np.array_equal((frame == (255, 0, 0)).all(-1), mask)
+
+
+def coloured_tiles(frame: np.ndarray, mask: np.ndarray) -> bool:
+    """Of 8 x 8 pixels: walls, floors and what is out of sight are grey, keys and goals are not."""
+    tiles = mask.reshape(7, 8, 7, 8).swapaxes(1, 2).reshape(49, 64)
+    pictures = frame.reshape(7, 8, 7, 8, 3).swapaxes(1, 2).reshape(49, 64, 3)
+    on, coloured = tiles.all(1), (np.ptp(pictures, axis=2) > 0).any(1)
+    others = np.arange(49) != 6 * 7 + 3  # the agent's own tile is red, whatever it carries
+    return bool((on | ~tiles.any(1)).all() and np.array_equal(on[others], coloured[others]))
+
+
+def some_of_the_sky(frame: np.ndarray, mask: np.ndarray) -> bool:
+    """Enemies are few pixels, and brighter than what is behind them."""
+    return mask.mean() < 0.2 and frame[mask].max() > np.median(frame[~mask])
+
+
+def reddish(frame: np.ndarray, mask: np.ndarray) -> bool:
+    """The target is red and what is around it blue."""
+    return frame[mask][:, 0].mean() > frame[mask][:, 2].mean() + 40
+
+
+LOOKS_RIGHT = {
+    "own_environment": red_alone,
+    "minigrid_doorkey": coloured_tiles,
+    "procgen_starpilot": some_of_the_sky,
+    "dm_control_reacher": reddish,
+}
+
+
+def test_procgen_looks_otherwise_and_is_the_same_game():
+    environment = found("procgen_starpilot")
+    variations = environment.variations()
+    played = []
+    for variation in ({}, *variations.select("test", 1)["background"]):
+        with environment.start(1, seed=1) as lanes:
+            frames, masks = arrays(lanes)
+            lanes.reset(frames, masks, variations=[variation])
+            rewards = [lanes.step(np.array([9]), frames, masks).rewards for _ in range(40)]
+            played.append((frames.copy(), masks.copy(), np.array(rewards)))
+    (frames, *same), (others, *again) = played
+    np.testing.assert_equal(same, again)
+    assert (frames != others).any(-1).mean() > 0.5
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_they_train_and_are_evaluated_with_every_option(name, tmp_path):
+    entry = gymnasium.spec(found(name).name).entry_point
+    gymnasium.registry.pop("tests/Short-v0", None)
+    gymnasium.register("tests/Short-v0", entry_point=entry, max_episode_steps=8)
+    flags = ["--env", "tests/Short-v0"]
+    flags += ["--num-envs", "1", "--num-steps", "16", "--num-minibatches", "1", "--device", "cpu"]
+    flags += ["--update-epochs", "1", "--total-timesteps", "16", "--frame-size", "40x40"]
+    run = tmp_path / "run"
+    assert ppo.main([*flags, "--no-env-processes", "--run-dir", str(run)]) == 0
+    options = ["--faithfulness", "--faithfulness-frames", "2", "--closed-loop", "--device", "cpu"]
+    assert evaluate.main([str(run), "--episodes", "1", *options]) == 0
+    results = json.loads((run / "evaluation.json").read_text())
+    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert "faithfulness" in results and (run / "evaluation.mp4").stat().st_size > 0
+
+
+@pytest.mark.skipif(not {"minigrid", "procgen"} <= PACKAGES, reason="needs MiniGrid and Procgen")
+def test_the_study_of_all_families_is_whole(monkeypatch, capsys):
+    monkeypatch.chdir(EXAMPLES.parent)
+    assert study.main(["examples/study.yaml", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert all(label in printed for label in ("Doom", "Own", "MiniGrid", "Procgen"))
