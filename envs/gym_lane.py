@@ -173,7 +173,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
         """Note in `_ended` what has ended, and begin the next episode."""
         length = len(self._actions)
         episode = Episode(self._index, self._seed, self._return, length, fault, truncated)
-        last = (self._seen["frame"], self._seen["mask"]) if truncated else ()
+        last = (self._seen["frame"].copy(), self._seen["mask"].copy()) if truncated else ()
         self._ended = {"ended": Ended(episode, *last)}
         self._next()
         return self._seen
@@ -199,7 +199,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
 
     def _see(self, observation: Any) -> None:
         frame, mask = self._reader(observation)
-        self._seen = {"frame": frame.copy(), "mask": mask.copy()}
+        self._seen = {"frame": frame, "mask": mask}  # may be the environment's own, until it moves
 
     def _count_fault(self, error: Exception) -> None:
         """Make another environment in place of one that failed, unless it always does."""

@@ -66,8 +66,10 @@ class Reader:
         mask = mask.reshape(size)
         if mask.dtype == bool:
             return mask.view(np.uint8)
-        on = mask != 0
         top = mask.max()
+        if mask.dtype == np.uint8 and top <= 1:
+            return mask
+        on = mask != 0
         if top not in (0, 1, 255) or (mask[on] != top).any():
             values = ", ".join(f"{value:g}" for value in np.unique(mask)[:5])
             raise UserError(
