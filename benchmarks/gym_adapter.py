@@ -3,10 +3,9 @@
     uv run --no-sync python benchmarks/gym_adapter.py [rounds]
 
 Eight environments of 84 x 84 colour frames with masks, which do nothing but draw them, or work for
-a millisecond a step as a small simulator does, play the same actions in turns,
-whoever was last begins. AsyncVectorEnv has
-shared memory, starts episodes anew in the same step, and does not copy, as ours does not. The
-ratio is of the medians.
+a millisecond a step as a small simulator does, play the same actions in turns; whoever was last
+begins. AsyncVectorEnv has shared memory, starts episodes anew in the same step, and does not copy,
+as ours does not. The ratio is of the medians; a machine that is busy with other things spoils it.
 """
 
 import sys
