@@ -43,7 +43,7 @@ except ImportError:
     raise ImportError("rl_attn.sb3 needs stable-baselines3: pip install 'rl-attn[sb3]'") from None
 
 from rl_attn.agents import Output
-from rl_attn.agents.heads import Categorical
+from rl_attn.agents.heads import Categorical, head_of
 from rl_attn.attention import (
     MAPS,
     Attention,
@@ -177,11 +177,10 @@ class CamalPPO(PPO):
                 f"CamalPPO needs observations with {self.frame_key!r} and {self.mask_key!r} (see "
                 f"frame_key and mask_key), not {self.observation_space}"
             )
-        if self.attention_target == "action" and not isinstance(
-            self.action_space, gymnasium.spaces.Discrete
-        ):
+        if self.attention_target == "action" and self.use_sde:
             raise ValueError(
-                f"attention_target='action' needs discrete actions: {self.action_space}"
+                "attention_target='action' has no policy to explain under use_sde=True, whose "
+                "deviations depend on the state: take 'value', or use_sde=False"
             )
         self.policy_kwargs = _without_mask(self.policy_class, self.policy_kwargs, self.mask_key)
         super()._setup_model()
@@ -213,7 +212,7 @@ class CamalPPO(PPO):
     def train(self) -> None:
         """PPO's update; during it the policy's evaluations carry CAMAL's gradient."""
         log: dict[str, list[float]] = defaultdict(list)
-        original = self.policy.evaluate_actions
+        original, head = self.policy.evaluate_actions, head_of(self.action_space)
 
         def evaluate_actions(obs: dict[str, Tensor], actions: Tensor) -> tuple:
             if self.camal == 0 and log:
@@ -222,9 +221,10 @@ class CamalPPO(PPO):
                 values, log_prob, entropy = original(obs, actions)
                 output = output_of(values)
             masks = self._masks(obs)
-            terms = self._attention_terms(output, actions.long().flatten(), masks)
+            actions = actions.reshape(-1, *head.action_shape).to(head.dtype)
+            terms = self._attention_terms(output, actions, masks)
             if not log:
-                log["attention/iou"].append(self._iou(output, actions.long().flatten(), masks))
+                log["attention/iou"].append(self._iou(output, actions, masks))
             for name, value in terms.items():
                 log[name].append(value.item())
             if self.camal:
@@ -243,26 +243,32 @@ class CamalPPO(PPO):
     @contextmanager
     def _tapped(self) -> Iterator[Any]:
         """Record a forward; `output_of(values)` is then what the loss takes."""
-        extractor, logits = self._explained_extractor(), []
-        handle = self.policy.action_net.register_forward_hook(lambda *call: logits.append(call[-1]))
+        extractor, head, outputs = self._explained_extractor(), head_of(self.action_space), []
+        handle = self.policy.action_net.register_forward_hook(
+            lambda *call: outputs.append(call[-1])
+        )
         try:
             with tap(extractor, self.tapped, second_order=self.second_order) as features:
 
                 def output_of(values: Tensor) -> Output:
-                    self._cells = features.cells
-                    return Output(Categorical(logits[-1]), values.flatten(), features())
+                    self._cells, parameters = features.cells, outputs[-1]
+                    if isinstance(self.action_space, gymnasium.spaces.Box):  # these are the means
+                        spread = torch.zeros_like(parameters)
+                        spread = spread if self.use_sde else spread + self.policy.log_std
+                        parameters = torch.cat([parameters, spread], dim=1)
+                    return Output(head(parameters), values.flatten(), features())
 
                 yield output_of
         finally:
             handle.remove()
 
     def _attention(self, output: Output, actions: Tensor, **options: Any) -> Attention:
-        action = self.attention_target == "action"
+        discrete = self.attention_target == "action" and isinstance(output.policy, Categorical)
         seen = Seen(
             score=attention_score(output, actions, self.attention_target),
             features=output.features,
             cells=self._cells,
-            logits=output.policy.parameters if action else None,
+            logits=output.policy.parameters if discrete else None,
             labels=actions,
         )
         return explain(self.attention, seen, second_order=self.second_order, **options)

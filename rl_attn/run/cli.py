@@ -7,6 +7,7 @@ status 2.
 
 import contextlib
 import io
+import os
 import re
 import signal
 import sys
@@ -59,7 +60,9 @@ def run_command(main: Callable[[list[str]], int | None]) -> None:
         silence()  # for the flush at the end
         status = 128 + signal.SIGPIPE
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # Before torch is imported all ranks of torchrun have read the same words: one says it.
+        if "torch" in sys.modules or os.environ.get("RANK", "0") == "0":
+            print(f"error: {error}", file=sys.stderr)
         status = USERS_MISTAKE
     except EnvironmentFailed as error:  # its checkpoints stay, and trying again may help
         tell(f"error: {error}")

@@ -132,6 +132,33 @@ def twins(**settings):
     return theirs, ours, batch, torch.tensor([2, 1, 0, 1])
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        gymnasium.spaces.Box(-1, 1, (2,), np.float32),
+        gymnasium.spaces.MultiDiscrete([3, 2]),
+        gymnasium.spaces.MultiBinary(3),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+@pytest.mark.parametrize("attention_target", ["value", "action"])
+def test_other_actions_have_the_policy_that_is_their_own(space, attention_target, monkeypatch):
+    monkeypatch.setattr(Toy, "action_space", space)
+    monkeypatch.setattr(Toy, "step", lambda self, _: (self.observe(), 1.0, True, False, {}))
+    theirs = model(attention_target=attention_target)
+    before = weights(theirs)
+    theirs.learn(32)
+    assert not same(before, weights(theirs))
+    batch, _ = theirs.policy.obs_to_tensor(theirs.get_env().reset())
+    actions = torch.tensor(np.stack([space.sample() for _ in range(2)])).float()
+    with theirs._tapped() as output_of:
+        values, log_prob, entropy = theirs.policy.evaluate_actions(batch, actions)
+        policy = output_of(values).policy
+    ours = actions if isinstance(space, gymnasium.spaces.Box) else actions.long()
+    torch.testing.assert_close(policy.log_prob(ours), log_prob)
+    torch.testing.assert_close(policy.entropy(), entropy)
+
+
 @pytest.mark.parametrize("attention_target", ["value", "action"])
 @pytest.mark.parametrize("second_order", [True, False])
 @pytest.mark.parametrize("empty_mask", ["skip", "suppress"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,10 +65,14 @@ pytestmark = pytest.mark.timeout(900)  # a few commands, one after the other
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory) -> Path:
-    """What the commands leave, of a process that imports no Doom."""
+    """What the commands leave, of processes that import no Doom: in none of them, the study's
+    children included, could it be imported."""
     out = tmp_path_factory.mktemp("outside")
+    blocked = tmp_path_factory.mktemp("blocked")
+    (blocked / "vizdoom.py").write_text("raise RuntimeError('vizdoom is imported')")
+    environment = {**os.environ, "PYTHONPATH": str(blocked)}
     command = [sys.executable, "-c", COMMANDS, str(out)]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return out
 
