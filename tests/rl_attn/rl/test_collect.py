@@ -36,7 +36,7 @@ def test_collected_actions_are_samples_of_the_policy():
     """A chi-square test on 5,000 of them: `* noise` in place of `/ noise` is found."""
     probabilities = torch.tensor([0.1, 0.2, 0.7])
 
-    def agent(stacks):
+    def agent(stacks, memory=None):
         policy = agent.head(probabilities.log().expand(len(stacks), 3))
         return Output(policy, torch.zeros(len(stacks)), torch.zeros(len(stacks), 1, 1, 1))
 
