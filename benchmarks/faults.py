@@ -190,18 +190,25 @@ def trainer(number: int) -> Callable[[Lab, Path], None]:
 
 
 def in_a_checkpoint(lab: Lab, run: Path) -> None:
-    """SIGKILL while a checkpoint is being written; where a busy machine misses it, once more."""
-    for _ in range(10):
+    """SIGKILL while a checkpoint is being written."""
+    for _ in range(10):  # a busy machine may miss it
         process = lab.start(run)
-        wait_for(lambda: latest_checkpoint(run) or process.poll() is not None)
-        while process.poll() is None:  # milliseconds: no time to sleep
-            if any(name.startswith(".step_") for name in os.listdir(run / "checkpoints")):
-                process.kill()
-                lab.expect(process, -signal.SIGKILL)
-                return lab.ends_like_the_undisturbed(run)
+        if killed_in_a_write(process, run / "checkpoints"):
+            lab.expect(process, -signal.SIGKILL)
+            return lab.ends_like_the_undisturbed(run)
         lab.expect(process, 0)
         shutil.rmtree(run)
     raise AssertionError("no checkpoint was met while it was being written")
+
+
+def killed_in_a_write(process: subprocess.Popen, folder: Path) -> bool:
+    """Kill it while it writes a checkpoint after its first; False if it has ended before."""
+    wait_for(lambda: latest_checkpoint(folder.parent) or process.poll() is not None)
+    while process.poll() is None:  # a write takes milliseconds: no time to sleep
+        if any(name.startswith(".step_") for name in os.listdir(folder)):
+            process.kill()
+            return True
+    return False
 
 
 def full_disk(lab: Lab, run: Path) -> None:
