@@ -259,6 +259,12 @@ class Game:
             process.kill()
 
     @property
+    def stopped(self) -> bool:
+        """Whether the engine has been stopped (SIGSTOP)."""
+        process = self._process
+        return process is not None and process.stopped()
+
+    @property
     def launching(self) -> bool:
         """Whether the engine is being started, which may take `LAUNCH_TIMEOUT`."""
         return self._launching

@@ -87,7 +87,7 @@ class Group:
 
         After an interrupt (KeyboardInterrupt) it may be called again.
         """
-        interval = min(1.0, hang_timeout / 5)
+        interval = min(0.25, hang_timeout / 5)
         while self._running > 0:
             if not self._done.acquire(timeout=interval):
                 self._kill_hung(interval, hang_timeout)
@@ -96,13 +96,17 @@ class Group:
             raise self.errors[0]
 
     def _kill_hung(self, interval: float, hang_timeout: float) -> None:
-        """Count what the caller has waited, not clock time, which runs on while it is suspended."""
+        """Count what the caller has waited, not clock time, which runs on while it is suspended.
+
+        A game that is stopped is not waited for, but for the moment in which one that was suspended
+        with this program is continued with it.
+        """
         for index, lane in enumerate(self.lanes):
             call, seconds = self._watched[index]
             waits = call == lane.calls and lane.busy and not lane.game.launching
             seconds = seconds + interval if waits else 0.0
             self._watched[index] = (lane.calls, seconds)
-            if seconds >= hang_timeout:
+            if seconds >= hang_timeout or (seconds >= 2 * interval and lane.game.stopped):
                 lane.game.kill()
             if seconds >= hang_timeout + KILL_GRACE:  # see `Game.abandon`
                 number = index % self.num_threads

@@ -277,6 +277,13 @@ class GameProcess:
             time.sleep(0.001)
         return False
 
+    def stopped(self) -> bool:
+        """Whether it has been stopped (SIGSTOP) and answers nothing until it is continued."""
+        pid = self.pid
+        with suppress(psutil.NoSuchProcess):
+            return pid is not None and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+        return False
+
     def kill(self) -> None:
         """SIGKILL the game if it runs; calls blocked on it then raise. Safe from any thread."""
         record = self._read_record()

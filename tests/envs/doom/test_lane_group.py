@@ -30,8 +30,9 @@ def disturbed(disturb, **settings):
 
 
 @pytest.mark.parametrize("disturb", [psutil.Process.kill, psutil.Process.suspend])
-def test_a_game_that_dies_or_hangs_costs_its_own_episode_only(disturb):
-    expected, history, lanes, seed, last_frame = disturbed(disturb, hang_timeout=5.0)
+def test_a_game_that_dies_or_is_stopped_costs_its_own_episode_only(disturb):
+    """And is not waited for: the time that a game may hang is longer than a test may take."""
+    expected, history, lanes, seed, last_frame = disturbed(disturb, hang_timeout=3600.0)
     assert lanes.faults == 1
     for step, calm in zip(history, expected, strict=True):
         for lane in (0, 2):
