@@ -112,7 +112,9 @@ def test_procgen_looks_otherwise_and_is_the_same_game():
 def test_they_train_and_are_evaluated_with_every_option(name, tmp_path):
     entry = gymnasium.spec(found(name).name).entry_point
     gymnasium.registry.pop("tests/Short-v0", None)
-    gymnasium.register("tests/Short-v0", entry_point=entry, max_episode_steps=8)
+    gymnasium.register(
+        "tests/Short-v0", entry_point=entry, max_episode_steps=30
+    )  # enemies come late
     flags = ["--env", "tests/Short-v0"]
     flags += ["--num-envs", "1", "--num-steps", "16", "--num-minibatches", "1", "--device", "cpu"]
     flags += ["--update-epochs", "1", "--total-timesteps", "16", "--frame-size", "40x40"]
