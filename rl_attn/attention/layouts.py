@@ -76,7 +76,10 @@ def layout_of(
     found = _said([layer, *around], output, witnesses)
     if not found and any(_passes_channels_last(module) for module in around):
         found = {"channels_last"}
-    grids = {"channels_first": output.shape[2:], "channels_last": output.shape[1:3]}
+    grids: dict[Layout, tuple[int, ...]] = {
+        "channels_first": output.shape[2:],
+        "channels_last": output.shape[1:3],
+    }
     kinds = [kind for kind in found or grids if not picture or _alike(grids[kind], picture)]
     if len(kinds) == 1:
         return kinds[0]
