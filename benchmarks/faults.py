@@ -119,8 +119,9 @@ class Lab:
 
     def nothing_is_left(self, run: Path, before: set[str]) -> None:
         hidden = [str(f) for f in run.rglob(".*") if f.suffix != ".lock"]  # a study keeps those
-        wait_for(lambda: not any(self.temporary.glob("rl_attn-games-*")), 30)
-        wait_for(lambda: not orphans(before), 30)
+        games = lambda: any(self.temporary.glob("rl_attn-games-*"))  # noqa: E731
+        wait_for(lambda: not games(), 30, "the games' folder to go")
+        wait_for(lambda: not orphans(before), 30, "the games' shared memory to go")
         if hidden:
             raise AssertionError(f"left behind: {hidden}")
 
@@ -129,11 +130,11 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(latest_checkpoint(run), State)["agent"]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 600) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 600, what: str = "it") -> None:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError("waited in vain")
+            raise AssertionError(f"waited in vain for {what}")
         time.sleep(0.002)
 
 
