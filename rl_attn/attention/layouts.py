@@ -73,14 +73,15 @@ def layout_of(
         return "channels_last"
     if isinstance(layer, CHANNELS_FIRST) or getattr(layer, "dims", None) == [0, 3, 1, 2]:
         return "channels_first"
-    found = _said([layer, *around], output, witnesses)
+    found: set[Layout] = _said([layer, *around], output, witnesses)
     if not found and any(_passes_channels_last(module) for module in around):
         found = {"channels_last"}
     grids: dict[Layout, tuple[int, ...]] = {
         "channels_first": output.shape[2:],
         "channels_last": output.shape[1:3],
     }
-    kinds = [kind for kind in found or grids if not picture or _alike(grids[kind], picture)]
+    choices: set[Layout] = found or set(grids)
+    kinds: list[Layout] = [kind for kind in choices if not picture or _alike(grids[kind], picture)]
     if len(kinds) == 1:
         return kinds[0]
     doubt = "can be laid out in both ways" if kinds else "holds no cells of the proportions"
