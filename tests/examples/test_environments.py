@@ -111,11 +111,9 @@ def test_procgen_looks_otherwise_and_is_the_same_game():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_they_train_and_are_evaluated_with_every_option(name, tmp_path):
     entry = gymnasium.spec(found(name).name).entry_point
-    gymnasium.registry.pop("tests/Short-v0", None)
-    gymnasium.register(
-        "tests/Short-v0", entry_point=entry, max_episode_steps=30
-    )  # enemies come late
-    flags = ["--env", "tests/Short-v0"]
+    short = f"tests/Short-{name}-v0"
+    gymnasium.register(short, entry_point=entry, max_episode_steps=40)  # enemies come late
+    flags = ["--env", short]
     flags += ["--num-envs", "1", "--num-steps", "16", "--num-minibatches", "1", "--device", "cpu"]
     flags += ["--update-epochs", "1", "--total-timesteps", "16", "--frame-size", "40x40"]
     run = tmp_path / "run"
