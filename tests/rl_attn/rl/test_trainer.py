@@ -7,7 +7,14 @@ import torch
 from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.trainer import Trainer
 
-SMALL = AgentSettings(num_envs=2, num_steps=16, num_minibatches=2, update_epochs=1, device="cpu")
+SMALL = AgentSettings(
+    num_envs=2,
+    num_steps=16,
+    num_minibatches=2,
+    update_epochs=1,
+    device="cpu",
+    frame_size="80x60",
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,7 @@ def gradient(trainer: Trainer, losses: list[torch.Tensor]) -> tuple[torch.Tensor
 
 
 def test_separate_clipping_adds_the_clipped_gradients(trainer):
-    stacks = torch.randint(0, 256, (2, 4, 120, 160), dtype=torch.uint8)
+    stacks = torch.randint(0, 256, (2, 4, 60, 80), dtype=torch.uint8)
 
     def losses(scales: tuple[float, ...]) -> list[torch.Tensor]:
         out = trainer.agent(stacks)
@@ -72,7 +79,7 @@ def test_separate_clipping_adds_the_clipped_gradients(trainer):
 
 
 def test_without_it_the_sum_is_clipped(trainer):
-    stacks = torch.randint(0, 256, (2, 4, 120, 160), dtype=torch.uint8)
+    stacks = torch.randint(0, 256, (2, 4, 60, 80), dtype=torch.uint8)
     out = trainer.agent(stacks)
     joint, norms = gradient(trainer, [1e3 * out.value.sum() + 1e3 * out.logits.sum()])
     assert joint.norm().item() == pytest.approx(0.5, rel=1e-3)
