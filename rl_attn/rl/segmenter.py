@@ -39,8 +39,10 @@ class Segmenter(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, stacks: Tensor) -> Tensor:
-        frames = stacks.contiguous(memory_format=torch.channels_last) / 255
-        fine = self.fine(frames).relu()  # (B, 16, H/4, W/4)
+        frames = stacks.contiguous(memory_format=torch.channels_last).to(self.fine.weight.dtype)
+        weight, bias, first = self.fine.weight / 255, self.fine.bias, self.fine
+        fine = F.conv2d(frames, weight, bias, first.stride, first.padding).relu()
+        # (B, 16, H/4, W/4)
         coarse = F.interpolate(self.coarse(fine), fine.shape[2:])
         cells = self.joined(torch.cat([fine, coarse], dim=1)).relu()
         logits = F.pixel_shuffle(self.pixels(cells), _CELL).float()  # (B, S, about H, about W)
@@ -48,6 +50,20 @@ class Segmenter(nn.Module):
         if logits.shape[2:] == size:
             return logits
         return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+
+def widen(gates: Tensor, pixels: int) -> Tensor:
+    """Gates (B, S, H, W) widened to squares: the largest value within so many pixels.
+
+    In steps of one pixel, which is quick for the few that are asked for, and on uint8.
+    """
+    for axis in (2, 3) * pixels:
+        most, before = gates.shape[axis] - 1, gates
+        gates = before.clone()
+        for here, there in ((0, 1), (1, 0)):
+            part = gates.narrow(axis, here, most)
+            torch.maximum(part, before.narrow(axis, there, most), out=part)
+    return gates
 
 
 def weighted_cross_entropy(logits: Tensor, masks: Tensor, weight: float) -> Tensor:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rl_attn.agents import RolloutStorage
     from rl_attn.rl.methods import Phase
 
-#: Stacks that the gate is taught on, or is asked about, at once.
-_BATCH = 256
+#: Stacks of one step of the gate's.
+_BATCH = 64
 
 
 @METHODS.register("learned-gate")
@@ -41,7 +41,7 @@ class LearnedGate(Method):
     """pixels by which the gate is widened on every side"""
     gate_weight: Positive[float] = 10.0
     """how often a pixel of a target counts in the gate's cross-entropy"""
-    gate_share: Share = 1.0
+    gate_share: Share = 0.25
     """share of a rollout's frames that the gate is taught on, drawn at random"""
     gate_learning_rate: Positive[float] = 1e-3
     """of the gate's own Adam"""
@@ -73,16 +73,13 @@ class LearnedGate(Method):
         """What is let through, (B, S, H, W): uint8 of 0 and 1, or soft in [0, 1]."""
         import torch
 
-        from rl_attn.attention import dilate
+        from rl_attn.rl.segmenter import widen
 
         with torch.no_grad():
-            open_at = self.acting(stacks).sigmoid()
+            gates = self.acting(stacks).sigmoid()
             if self.gate == "hard":
-                open_at = (open_at > self.gate_threshold).float()
-            if self.gate_dilation:
-                widened = dilate(open_at.flatten(0, 1), self.gate_dilation)
-                open_at = widened.view_as(open_at)
-        return open_at.to(torch.uint8) if self.gate == "hard" else open_at
+                gates = (gates > self.gate_threshold).view(torch.uint8)
+            return widen(gates, self.gate_dilation)
 
     def rollout(self, storage: RolloutStorage) -> tuple[None, dict[str, float]]:
         """Teach the gate on frames of the rollout."""

@@ -208,7 +208,9 @@ def test_coverage_activates_the_targets_cells(toy):
 
 
 def test_a_gate_finds_the_targets_and_the_agent_sees_nothing_else(toy):
-    this = toy("learned-gate", gate_dilation=0, gate_learning_rate=1e-2, gate_weight=3.0)
+    this = toy(
+        "learned-gate", gate_dilation=0, gate_learning_rate=1e-2, gate_weight=3.0, gate_share=1.0
+    )
     for _ in range(60):
         this.method.rollout(this.storage)
     batch = this.batch()  # shown in "learn": the gate that acted, which lets everything through
@@ -241,6 +243,11 @@ def test_a_gates_options(toy):
     this.method.gate_dilation = 1
     widened = F.max_pool2d(soft, 3, stride=1, padding=1)
     torch.testing.assert_close(this.method.gates(stacks), widened)
+    this.method.gate, this.method.gate_threshold = "hard", soft.median().item()
+    this.method.gate_dilation = 2
+    hard = this.method.gates(stacks)
+    expected = F.max_pool2d((soft > soft.median()).float(), 5, stride=1, padding=2)
+    assert hard.dtype == torch.uint8 and torch.equal(hard.float(), expected)
 
 
 def test_no_gradient_of_ppo_reaches_the_gate(toy):
