@@ -1,14 +1,17 @@
-"""The README's Python runs as printed."""
+"""The README's Python runs as printed; links between pages lead somewhere."""
 
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from rl_attn.agents import ActorCritic
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def snippet(containing: str) -> str:
@@ -51,3 +54,20 @@ def test_the_classifier_snippet_reaches_both_sides_of_the_tap():
     assert names["attention"].shape == (8, 2, 2)
     for layer in (model.fc, model.conv1):
         assert layer.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_files_and_sections_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        path, _, section = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if section:
+            heads = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            anchors = [re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-") for head in heads]
+            assert section in anchors, f"{page.name} links to {target}"
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
