@@ -26,8 +26,8 @@ from rl_attn.attention import (
     standard_layer,
     tap,
 )
-from rl_attn.attention.backbones import ancestors, find_layer
-from rl_attn.attention.grids import as_maps, grid_of, layout_of, prefix_of
+from rl_attn.attention.backbones import find_layer
+from rl_attn.attention.grids import as_maps
 from rl_attn.attention.probe import probe_of
 
 CLASSES = 10
@@ -218,18 +218,17 @@ def tapped(model: nn.Module, layer: str, pictures: Tensor) -> nn.Module:
     """
     found, outputs = find_layer(model, layer), []
     handle = found.register_forward_hook(lambda *call: outputs.append(call[-1]))
-    with torch.no_grad():
+    with tap(model, layer) as features:
         model(pictures[:2])
     handle.remove()
-    around = ancestors(model, layer)
-    layout = layout_of(around, found, outputs[0], tuple(pictures.shape[2:]))
-    if layout == "channels_first":
+    maps, output = features(), outputs[0]
+    if torch.equal(maps, output):
         return found
-    prefix, grid = 0, None
-    if layout == "tokens":
-        prefix = prefix_of(around)
-        grid = grid_of(outputs[0].shape[1] - prefix, tuple(pictures.shape[2:]))
-    behind = Maps(layout, prefix, grid)
+    height, width = maps.shape[2:]
+    if output.ndim == 4:
+        behind = Maps("channels_last", 0, None)
+    else:
+        behind = Maps("tokens", output.shape[1] - height * width, (height, width))
     model.set_submodule(layer, nn.Sequential(found, behind))
     return behind.maps
 

@@ -23,7 +23,7 @@ from rl_attn.attention import standard_layer
 from rl_attn.attention.backbones import find_layer
 from rl_attn.errors import UserError, choose
 from rl_attn.supervised.norms import replace_batch_norm, small_stem
-from rl_attn.supervised.settings import TORCHVISION, Norm, Stem
+from rl_attn.supervised.settings import TORCHVISION, BatchNorm, Stem
 
 
 class InputConv2d(nn.Conv2d):
@@ -132,23 +132,23 @@ def build(
     classes: int,
     size: tuple[int, int],
     imagenet: bool = False,
-    norm: Norm = "batch",
+    batch_norm: BatchNorm = "keep",
     stem: Stem = "standard",
 ) -> nn.Module:
     """A network with fresh weights from torch's global generator, or ImageNet's below a fresh head.
 
     Args:
-        norm, stem: see `norms.py`.
+        batch_norm, stem: see `norms.py`.
 
     Raises:
         UserError: an unknown name, pictures that do not fit, weights that cannot be had, a network
-            that `norm` or `stem` has nothing to change in.
+            that `batch_norm` or `stem` has nothing to change in.
     """
     model = _build(name, channels, classes, size, imagenet)
     if stem == "small":
         small_stem(model, name)
-    if norm != "batch":
-        replace_batch_norm(model, norm, name)
+    if batch_norm != "keep":
+        replace_batch_norm(model, batch_norm, name)
     return model
 
 

@@ -10,7 +10,7 @@ from math import gcd
 from torch import nn
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.settings import Norm
+from rl_attn.supervised.settings import BatchNorm
 
 #: Groups of a GroupNorm, as many as divide the channels (Wu and He 2018 take 32).
 GROUPS = 32
@@ -23,7 +23,7 @@ class _Frozen:
         return super().train(False)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def replace_batch_norm(model: nn.Module, norm: Norm, name: str) -> None:
+def replace_batch_norm(model: nn.Module, norm: BatchNorm, name: str) -> None:
     """Change each BatchNorm2d in place, its weight and bias kept; `name` is for the UserError that
     says there is none."""
     places = [
@@ -33,7 +33,7 @@ def replace_batch_norm(model: nn.Module, norm: Norm, name: str) -> None:
         if isinstance(child, nn.BatchNorm2d)
     ]
     if not places:
-        raise UserError(f"--norm {norm}: {name} has no BatchNorm, leave it out")
+        raise UserError(f"--batch-norm {norm}: {name} has no BatchNorm, leave it out")
     for parent, key, old in places:
         if norm == "group":
             setattr(parent, key, _group_norm(old))

@@ -27,7 +27,7 @@ from rl_attn.supervised.methods import Method, method_class
 SMALL = ("lenet", "color-cnn", "decoy-cnn", "rrr-mlp")
 TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
 
-Norm = Literal["batch", "group", "frozen"]
+BatchNorm = Literal["keep", "group", "frozen"]
 Stem = Literal["standard", "small"]
 
 #: The value of --masks for which a vision-language model makes them while training goes on.
@@ -103,7 +103,7 @@ class TrainSettings:
     vit_b_16, swin_v2_t, maxvit_t, or timm:NAME"""
     layer: str = ""
     """whose feature maps are the attention (empty: the backbone's standard tap)"""
-    norm: Norm = "batch"
+    batch_norm: BatchNorm = "keep"
     """of a backbone with BatchNorm: kept; GroupNorm in its place; or frozen, its running statistics
     used in training and left as they are"""
     stem: Stem = "standard"

@@ -186,11 +186,9 @@ def make_view(
 def make_network(args: TrainSettings, method: Method, data: Data, device: torch.device) -> Network:
     """The network and its tap, fresh from the seed."""
     shape = (data.channels, len(data.classes), data.size)
-    imagenet = args.weights == "imagenet"
+    imagenet, changes = args.weights == "imagenet", (args.batch_norm, args.stem)
     models = [
-        backbones.seeded(
-            seed, lambda: backbones.build(args.backbone, *shape, imagenet, args.norm, args.stem)
-        )
+        backbones.seeded(seed, lambda: backbones.build(args.backbone, *shape, imagenet, *changes))
         for seed in seeds_of(args)
     ]
     layer = backbones.tap_layer(models[0], args.layer)
@@ -266,7 +264,8 @@ def check(network: Network, batch: Batch, batch_maps: str) -> None:
             print(f"note: {finding}", flush=True)
         elif batch_maps == "refuse":
             raise UserError(
-                f"attention at {network.layer!r}: {finding.reason}: take --norm group or frozen, a "
-                "layer with nothing but a pool and a linear layer above it (of small images with "
-                "--stem small), --batch-maps per-sample, or --batch-maps mixed for the mixture"
+                f"attention at {network.layer!r}: {finding.reason}: take --batch-norm group or "
+                "frozen, a layer with nothing but a pool and a linear layer above it (of small "
+                "images with --stem small), --batch-maps per-sample, or --batch-maps mixed for the "
+                "mixture"
             )

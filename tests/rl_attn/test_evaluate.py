@@ -37,7 +37,7 @@ def test_the_video_shows_every_frame_of_the_first_episode(evaluated):
     with av.open(str(evaluated / "evaluation.mp4")) as file:
         frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
     assert len(frames) == result["episodes"][0]["length"]
-    assert frames[0].shape[1] > 3 * 160 * 3
+    assert frames[0].shape[1] > 3 * 80 * 2
     assert frames[0].std() > 10  # not a blank picture
 
 

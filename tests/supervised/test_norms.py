@@ -44,8 +44,8 @@ def alone(model: nn.Module, layer: str, drawn: Batch) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("layer", "changes"),
     [
-        ("layer2", {"norm": "group"}),
-        ("layer2", {"norm": "frozen"}),
+        ("layer2", {"batch_norm": "group"}),
+        ("layer2", {"batch_norm": "frozen"}),
         ("layer4", {"stem": "small"}),
         ("layer3", {"per_sample": True}),
     ],
@@ -65,7 +65,9 @@ def test_each_way_out_gives_each_sample_its_own_map(layer, changes):
 
 def test_a_mixture_is_refused_unless_asked_for(capsys):
     built, drawn = network("layer2"), batch()
-    with pytest.raises(UserError, match=r"layer3\.0\.bn1.*--norm group or frozen.*--stem small"):
+    with pytest.raises(
+        UserError, match=r"layer3\.0\.bn1.*--batch-norm group or frozen.*--stem small"
+    ):
         check(built, drawn, "refuse")
     for allowed in ("mixed", "per-sample"):
         check(built, drawn, allowed)
@@ -82,7 +84,7 @@ def test_a_small_stem_keeps_a_grid_at_the_last_layer():
 
 
 def test_frozen_statistics_stay_and_weights_are_trained():
-    model = build("resnet18", 3, 3, SIZE, norm="frozen").train()
+    model = build("resnet18", 3, 3, SIZE, batch_norm="frozen").train()
     assert not model.layer1[0].bn1.training and model.layer1.training
     model(batch().pictures).sum().backward()
     assert not model.bn1.running_mean.any() and model.layer1[0].bn1.weight.grad.any()
@@ -93,10 +95,10 @@ def test_timm_s_norms_with_an_activation_keep_it():
     x = torch.randn(2, 3, 32, 32)
     model = build("timm:mobilenetv3_small_050", 3, 3, SIZE).eval()
     before = model(x)
-    frozen = build("timm:mobilenetv3_small_050", 3, 3, SIZE, norm="frozen")
+    frozen = build("timm:mobilenetv3_small_050", 3, 3, SIZE, batch_norm="frozen")
     frozen.load_state_dict(model.state_dict())
     torch.testing.assert_close(frozen.train()(x), before)
-    grouped = build("timm:mobilenetv3_small_050", 3, 3, SIZE, norm="group")
+    grouped = build("timm:mobilenetv3_small_050", 3, 3, SIZE, batch_norm="group")
     assert not any(isinstance(m, nn.BatchNorm2d) for m in grouped.modules())
     kinds = [type(m).__name__ for m in grouped.modules() if "swish" in type(m).__name__.lower()]
     assert kinds and grouped(x).isfinite().all()
@@ -105,7 +107,7 @@ def test_timm_s_norms_with_an_activation_keep_it():
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("lenet", {"norm": "group"}, "--norm group: lenet has no BatchNorm"),
+        ("lenet", {"batch_norm": "group"}, "--batch-norm group: lenet has no BatchNorm"),
         ("vit_b_16", {"stem": "small"}, "--stem small is for ResNets, not for vit_b_16"),
     ],
 )
@@ -121,7 +123,7 @@ def tables() -> list:
         for flags in cells(read_table(file, None).values):
             if flags["data"] not in LOADERS or not method_class(flags["method"]).needs_features:
                 continue
-            keys = ("backbone", "layer", "norm", "stem", "batch_maps")
+            keys = ("backbone", "layer", "batch_norm", "stem", "batch_maps")
             found.setdefault(tuple((k, flags[k]) for k in keys if k in flags), file.stem)
     return [pytest.param(dict(key), id=f"{stem}-{dict(key)}") for key, stem in found.items()]
 
@@ -132,7 +134,9 @@ def test_every_table_trains_maps_of_each_sample(flags):
     args = TrainSettings(**flags)
     side = 224 if args.backbone in TORCHVISION[2:] else 96
     shape = (3, 3, (side, side))
-    model = seeded(1, lambda: build(args.backbone, *shape, norm=args.norm, stem=args.stem)).train()
+    model = seeded(
+        1, lambda: build(args.backbone, *shape, batch_norm=args.batch_norm, stem=args.stem)
+    ).train()
     layer = tap_layer(model, args.layer)
     built = Network(model, layer, per_sample=args.batch_maps == "per-sample")
     torch.manual_seed(0)

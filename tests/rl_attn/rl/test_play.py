@@ -147,4 +147,4 @@ def test_the_sampler_keeps_frames_evenly(player):
     assert sampler.seen == steps > 20
     assert len(sampler.kept) < 10
     stacks, memory = sampler.sample()
-    assert stacks.shape == (5, 4, 120, 160) and memory is None
+    assert stacks.shape == (5, 4, 60, 80) and memory is None

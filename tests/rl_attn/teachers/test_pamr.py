@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from rl_attn.teachers import pamr
-from rl_attn.teachers.pamr import DISTANCES, fitting
+from rl_attn.teachers.pamr import DISTANCES, fitting, pamr
 
 
 def slow(picture, mask, iterations, distances):
