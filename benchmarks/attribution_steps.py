@@ -11,9 +11,6 @@ from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
-from captum.attr import LayerGradCam
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
@@ -163,6 +160,8 @@ class Captum(Plain):
     options: dict | None = None
 
     def prepare(self) -> None:
+        from captum.attr import LayerGradCam
+
         self.explainer = LayerGradCam(self.model, tapped(self.model, self.layer, self.pictures))
 
     def losses(self) -> tuple[Tensor, Tensor]:
@@ -188,11 +187,16 @@ class PytorchGradCam(Plain):
     """pytorch-grad-cam's maps beside a training step; as NumPy arrays they can train nothing."""
 
     def prepare(self) -> None:
+        # Here, so that no other contender waits for the import or has it in its memory.
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+        self.explainer = GradCAM
         self.hooked = tapped(self.model, self.layer, self.pictures)
         self.targets = [ClassifierOutputTarget(label) for label in self.labels.tolist()]
 
     def losses(self) -> tuple[Tensor, Tensor]:
-        with GradCAM(self.model, [self.hooked]) as explainer:
+        with self.explainer(self.model, [self.hooked]) as explainer:
             maps = torch.from_numpy(explainer(self.pictures, self.targets))  # (B, H, W)
         self.model.train()  # it was left in eval mode, with the maps' gradients in its parameters
         self.optimizer.zero_grad()
