@@ -1,6 +1,6 @@
 """What our lanes cost above gymnasium's AsyncVectorEnv alone, over the same environments.
 
-    uv run --no-sync python benchmarks/gym_adapter.py [rounds]
+    uv run --no-sync python benchmarks/gym_adapter.py --rounds 12
 
 Eight environments of 84 x 84 colour frames with masks, which do nothing but draw them, or work for
 a millisecond a step as a small simulator does, play the same actions in turns; whoever was last
@@ -8,9 +8,9 @@ begins. AsyncVectorEnv has shared memory, starts episodes anew in the same step,
 as ours does not. The ratio is of the medians; a machine that is busy with other things spoils it.
 """
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import gymnasium
 import numpy as np
@@ -18,6 +18,8 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from rl_attn.envs.registry import EnvSettings, find
+from rl_attn.run.cli import parse, run_command
+from rl_attn.run.settings import Positive
 
 NUM_LANES, STEPS, SIDE = 8, 50, 84
 
@@ -88,14 +90,27 @@ def measure(work: float, rounds: int, steps: int = STEPS) -> dict[str, list[floa
     return speeds
 
 
-def main(arguments: Sequence[str]) -> None:
-    rounds = int(arguments[0]) if arguments else 12
+@dataclass
+class AdapterSettings:
+    """Measure our lanes of gymnasium environments against AsyncVectorEnv."""
+
+    rounds: Positive[int] = 12
+    """how many times each of them is measured"""
+
+
+#: What `main` reads the command line into.
+SETTINGS = AdapterSettings
+
+
+def main(argv: list[str]) -> int:
+    args = parse(AdapterSettings, argv, "python benchmarks/gym_adapter.py")
     for work in (0.0, 1e-3):
-        speeds = {label: np.median(found) for label, found in measure(work, rounds).items()}
+        speeds = {label: np.median(found) for label, found in measure(work, args.rounds).items()}
         ratio = speeds["our lanes"] / speeds["AsyncVectorEnv"]
         table = ", ".join(f"{label} {speed:,.0f} steps/s" for label, speed in speeds.items())
         print(f"{work * 1e3:g} ms a step: {table}; ratio {ratio:.2f}")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_command(main)

@@ -1,6 +1,6 @@
 """What looks cost the lanes, in steps a second of all games together.
 
-    uv run --no-sync python benchmarks/looks.py [rounds] [scenario]
+    uv run --no-sync python benchmarks/looks.py --rounds 20 --scenario Basic
 
 Eight games play the same seeds and actions without looks and with another look each episode, in
 short turns, so that what else the machine does meets all alike. Speeds are over all turns. CPU time
@@ -9,15 +9,16 @@ episodes (75 steps), so that the looks, which are changed between episodes, cost
 """
 
 import os
-import sys
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import psutil
 
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.looks import Looks
+from rl_attn.run.cli import parse, run_command
+from rl_attn.run.settings import Positive
 
 NUM_LANES, STEPS = 8, 100
 KINDS = ("", "train:surfaces,light,height,motion,decorations", "train:tint,noise", "train:all")
@@ -54,10 +55,24 @@ def cpu_seconds(lanes: Lanes) -> float:
     return sum(os.times()[:2]) + sum(map(sum, games))
 
 
-def main(arguments: Sequence[str]) -> None:
-    rounds = int(arguments[0]) if arguments else 20
-    turns = measure(rounds, scenario=arguments[1] if arguments[1:] else "Basic")
-    steps = rounds * STEPS * NUM_LANES
+@dataclass
+class LooksSettings:
+    """Measure what another look each episode costs Doom's lanes."""
+
+    rounds: Positive[int] = 20
+    """how many times each kind of looks is measured"""
+    scenario: str = "Basic"
+    """which one is played"""
+
+
+#: What `main` reads the command line into.
+SETTINGS = LooksSettings
+
+
+def main(argv: list[str]) -> int:
+    args = parse(LooksSettings, argv, "python benchmarks/looks.py")
+    turns = measure(args.rounds, scenario=args.scenario)
+    steps = args.rounds * STEPS * NUM_LANES
     plain, plain_cpu = turns[""].sum(0)
     for text, turn in turns.items():
         seconds, cpu = turn.sum(0)
@@ -65,7 +80,8 @@ def main(arguments: Sequence[str]) -> None:
             f"{text or 'no looks':50s} {steps / seconds:7.0f} steps/s, {plain / seconds:.3f} of no "
             f"looks; {1e6 * cpu / steps:5.0f} us of CPU a step, {cpu / plain_cpu:.3f}"
         )
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_command(main)

@@ -14,6 +14,6 @@ def test_every_kind_of_looks_is_measured(monkeypatch, capsys):
     assert all(turn.shape == (2, 2) and (turn[:, 0] > 0).all() for turn in turns.values())
     known = {"": np.array([[1.0, 4.0], [3.0, 4.0]]), "a": np.array([[5.0, 10.0]])}
     monkeypatch.setattr(looks, "measure", lambda rounds, scenario: known)
-    looks.main(["2"])
+    looks.main(["--rounds", "2"])
     printed = capsys.readouterr().out
     assert "320 steps/s, 0.800 of no looks;  6250 us of CPU a step, 1.250" in printed
