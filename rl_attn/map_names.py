@@ -54,14 +54,8 @@ class Maps(Registry[Explain]):
         )
 
     def register(self, name: str, kind: Kind = "features") -> Callable[[Explain], Explain]:
-        enter = super().register(name)
-
-        def enter_kind(thing: Explain) -> Explain:
-            enter(thing)
-            self.kinds[name] = kind
-            return thing
-
-        return enter_kind
+        self.kinds.setdefault(name, kind)
+        return super().register(name)
 
     def of_pixels(self, name: str) -> bool:
         """Whether its cells are the image's pixels, whatever the feature maps are."""

@@ -5,7 +5,7 @@
     @MAPS.register("grad-cam")
     def grad_cam(...): ...
 
-    MAPS.find("grad-cm")    # UserError: unknown attention map 'grad-cm' (did you mean grad-cam?)
+    MAPS["grad-cm"]    # UserError: unknown attention map 'grad-cm' (did you mean grad-cam?)
 
 A registry may say in which modules its things are, or have a folder, each file of which registers
 the thing that it is named after. A module is imported when a name of it is asked for, so that names
@@ -16,7 +16,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rl_attn.errors import UserError, choose
 
@@ -46,7 +46,7 @@ class Registry(MutableMapping[str, T]):
         """Decorator: enter what it decorates under `name`, which must be free."""
 
         def enter(thing: T) -> T:
-            foreign = self._homes().get(name, __name__) not in sys.modules
+            foreign = self._modules().get(name, __name__) not in sys.modules
             if foreign or self._things.get(name, thing) is not thing:
                 raise UserError(f"two things are registered as {self.kind} {name!r}: rename one")
             self._things[name] = thing
@@ -56,21 +56,21 @@ class Registry(MutableMapping[str, T]):
 
     def names(self) -> list[str]:
         """All of them: those of the package first, then what was registered elsewhere."""
-        return list(dict.fromkeys([*self._homes(), *self._things]))
+        return list(dict.fromkeys([*self._modules(), *self._things]))
 
     def check(self, name: str) -> None:
         """A UserError with a suggestion and the choices for an unknown name; imports nothing."""
         choose(self.kind, name, self.names())
 
-    def find(self, name: str) -> T:
-        """The thing of that name; a UserError as `check` has it for any other."""
-        self.check(name)
-        return self[name]
-
     def __getitem__(self, name: str) -> T:
-        if name not in self._things and name in self._homes():
-            importlib.import_module(self._homes()[name])
+        """The thing of that name; a UserError as `check` has it for any other."""
+        if name not in self._things:
+            self.check(name)
+            importlib.import_module(self._modules()[name])
         return self._things[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default
 
     def __setitem__(self, name: str, thing: T) -> None:
         self._things[name] = thing
@@ -87,7 +87,7 @@ class Registry(MutableMapping[str, T]):
     def __len__(self) -> int:
         return len(self.names())
 
-    def _homes(self) -> Mapping[str, str]:
+    def _modules(self) -> Mapping[str, str]:
         """Name -> the module that registers it."""
         if self.package is None:
             return self.modules

@@ -67,7 +67,7 @@ def methods(command: str) -> list[str]:
         from rl_attn.rl.methods import METHODS
 
         # Another test may have registered one of its own.
-        kinds = {name: METHODS.find(name) for name in METHODS.names()}
+        kinds = {name: METHODS[name] for name in METHODS.names()}
         return [name for name, kind in kinds.items() if kind.__module__.startswith("rl_attn.")]
     if command == "train":
         from rl_attn.supervised.methods import METHODS

@@ -52,6 +52,6 @@ def test_the_example_joins_the_study(folder):
 
 
 def test_every_method_is_in_the_table():
-    ours = [name for name in METHODS.names() if METHODS.find(name).__module__.startswith("rl_attn")]
+    ours = [name for name in METHODS.names() if METHODS[name].__module__.startswith("rl_attn")]
     for name in ours:
         assert re.search(rf"^\| `{name}[` ]", PAGE, flags=re.MULTILINE), name

@@ -1,6 +1,6 @@
 """Every actor-critic by its name: each file of this folder registers the one it is named after.
 
-`NETWORKS.find("nature")` imports `nature.py` and no other file; `--import` adds networks of other
+`NETWORKS["nature"]` imports `nature.py` and no other file; `--import` adds networks of other
 places. What a network owes is in `base.py`.
 """
 

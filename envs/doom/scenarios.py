@@ -204,7 +204,7 @@ def resolve(
         wad = changes.get("wad") or ""
         scenario, targets = scenario_from(scenario, targets or (), wad=wad), None
     elif isinstance(scenario, str):
-        scenario = SCENARIOS.find(scenario)
+        scenario = SCENARIOS[scenario]
     if isinstance(targets, str):
         targets = [targets]
     checked = _checked(scenario, scenario.targets if targets is None else tuple(targets))

@@ -68,7 +68,7 @@ class Seen:
 
 def explain(name: str, seen: Seen, **options: Any) -> Attention:
     """The map of that name; a UserError with a suggestion for an unknown one."""
-    return MAPS.find(name)(seen, **options)
+    return MAPS[name](seen, **options)
 
 
 def _of_features(name: str, make: Callable[..., Tensor], takes: tuple[str, ...]) -> None:

@@ -200,7 +200,7 @@ def with_method(name: str) -> type[AgentSettings]:
 
     It inherits from both, since the help of a flag is read from the source of its class.
     """
-    kind = METHODS.find(name)
+    kind = METHODS[name]
     changed = [("method", str, dataclasses.field(default=name))]
     made = dataclasses.make_dataclass(
         "TrainingArgs", changed, bases=(kind, AgentSettings), namespace={"__reduce__": _reduce}
@@ -232,7 +232,7 @@ def load_settings(run: Path) -> AgentSettings:
 
 def method_of(args: AgentSettings) -> Method:
     """The method with the hyper-parameters of `args`."""
-    kind = METHODS.find(args.method)
+    kind = METHODS[args.method]
     names = [field.name for field in dataclasses.fields(kind) if hasattr(args, field.name)]
     return kind(**{name: getattr(args, name) for name in names})
 
@@ -273,7 +273,7 @@ def _validate_agent(args: AgentSettings) -> None:
 
     try:
         size = find(args).mask_shape
-        network = NETWORKS.find(args.network)
+        network = NETWORKS[args.network]
         network.check_options(args.network_options)
         network.check(size, args.tap, args.compile)
         if MAPS.kinds[args.attention] == "blocks":

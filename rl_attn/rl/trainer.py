@@ -196,7 +196,7 @@ def make_agent(args: AgentSettings) -> nn.Module:
     """The network for this environment's frames and actions; starts no game."""
     environment = find(args)
     height, width, channels = environment.frame_shape
-    kind = NETWORKS.find(args.network)
+    kind = NETWORKS[args.network]
     in_channels = method_of(args).channels(channels, args.frame_stack)
     actions = environment.action_space
     return kind(in_channels, (height, width), actions, args.tap, **args.network_options)

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,36 +73,33 @@ def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, bes
 
 def save_state(file: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values atomically, as `load_state` reads them."""
-    broken = not_finite(state)
+    broken = _not_finite(state)
     if broken:
         raise TrainingError(
             f"{broken} is not finite any more, and is not saved: the last checkpoint is from "
             "before; try a lower --learning-rate, or --precision fp32"
         )
     with replacing(file) as scratch, scratch.open("wb") as out:
-        _write({"format": FORMAT, **state}, out)
+        try:
+            torch.save({"format": FORMAT, **state}, out)
+        except RuntimeError as error:  # of torch's archive, which hides that the disk is full
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, OSError):
+                cause = cause.__context__
+            raise (cause or error) from None
 
 
-def _write(state: dict[str, Any], out: BinaryIO) -> None:
-    """torch.save; a full disk is an OSError, which torch hides behind an error of its archive."""
-    try:
-        torch.save(state, out)
-    except RuntimeError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__context__
-        raise (cause or error) from None
-
-
-def not_finite(state: Any, name: str = "") -> str | None:
+def _not_finite(state: Any) -> str | None:
     """Where in nested dicts and lists the first tensor lies that holds NaN or infinity."""
-    if isinstance(state, Tensor):
-        return None if not state.is_floating_point() or state.isfinite().all() else name
-    if not isinstance(state, dict | list | tuple):
-        return None
-    parts = state.items() if isinstance(state, dict) else enumerate(state)
-    found = (not_finite(part, f"{name}/{key}".lstrip("/")) for key, part in parts)
-    return next(filter(None, found), None)
+    waiting = [("", state)]
+    while waiting:
+        name, part = waiting.pop()
+        if isinstance(part, Tensor) and part.is_floating_point() and not part.isfinite().all():
+            return name
+        if isinstance(part, dict | list | tuple):
+            inner = part.items() if isinstance(part, dict) else enumerate(part)
+            waiting += reversed([(f"{name}/{key}".lstrip("/"), value) for key, value in inner])
+    return None
 
 
 # ---------------------------------------------------------------------- read
@@ -143,7 +140,7 @@ def load_state(file: Path, schema: Any, device: torch.device | str = "cpu") -> d
         check_type(state, schema, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
     except TypeCheckError as error:
         raise _refusal(file, f"does not hold what it should: {_one_line(error)}") from None
-    broken = not_finite(state)
+    broken = _not_finite(state)
     if broken:
         raise _refusal(file, f"is broken: {broken} is not finite")
     return state

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +46,18 @@ def _finite(value: Any) -> Any:
     return value
 
 
-class replacing:
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
     """`with replacing(target) as scratch:` moves scratch to target if the block succeeds."""
-
-    def __init__(self, target: Path):
-        self.target = target
-        self.scratch = target.with_name(f".{target.name}.{os.getpid()}")
-
-    def __enter__(self) -> Path:
-        return self.scratch
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if kind is not None:
-            self.scratch.unlink(missing_ok=True)
-            return
-        with self.scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(self.scratch, self.target)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield scratch
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(scratch, target)
 
 
 def sweep(folder: Path) -> None:

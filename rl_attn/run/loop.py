@@ -54,8 +54,14 @@ def carry_out(
             saved, stopping = clock(step), agree(bool(stop))
             while not stopping and (piece := next(pieces, None)) is not None:
                 step, shown = piece
-                if shown is not None:
-                    _show(progress, step, shown, stop)
+                try:
+                    if shown is not None:
+                        progress.update(step, shown)
+                except OSError as error:
+                    if error.errno not in _NOBODY_READS:
+                        raise
+                    silence()
+                    stop.ask(signal.SIGPIPE)
                 stopping = agree(bool(stop))
                 if stopping or step >= progress.total or clock(step) - saved >= interval:
                     save()
@@ -73,13 +79,3 @@ def carry_out(
         print(f"stopped at step {step:,}; {again}", flush=True)
         return 128 + (stop.signal or signal.SIGTERM)
     return 0
-
-
-def _show(progress: Progress, step: int, shown: Mapping[str, float], stop: StopRequest) -> None:
-    try:
-        progress.update(step, shown)
-    except OSError as error:
-        if error.errno not in _NOBODY_READS:
-            raise
-        silence()
-        stop.ask(signal.SIGPIPE)

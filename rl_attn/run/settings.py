@@ -15,7 +15,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -113,9 +113,17 @@ def _complaint(value: Any, kind: Any, constraints: tuple[Any, ...] = ()) -> str 
     """What is wrong with a value of this type; None if nothing is."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated:
-        return _complaint(value, parts[0], (*constraints, *kind.__metadata__))
+        own = [
+            end  # intervals and lengths as their ends
+            for mark in kind.__metadata__
+            for end in (mark if isinstance(mark, at.GroupedMetadata) else (mark,))
+        ]
+        return _complaint(value, parts[0], (*constraints, *own))
     if origin in (typing.Union, types.UnionType):
-        return _of_alternatives(value, parts, constraints)
+        if value is None and type(None) in parts:
+            return None
+        found = [_complaint(value, p, constraints) for p in parts if p is not type(None)]
+        return None if None in found or not found else found[0]
     if origin is Literal:
         return None if value in parts else f"must be one of {', '.join(map(str, parts))}"
     if origin is tuple and isinstance(value, tuple):
@@ -126,13 +134,6 @@ def _complaint(value: Any, kind: Any, constraints: tuple[Any, ...] = ()) -> str 
     return _of_type(value, constraints) or _broken(value, constraints)
 
 
-def _of_alternatives(value: Any, parts: Iterable[Any], constraints: tuple[Any, ...]) -> str | None:
-    if value is None and type(None) in parts:
-        return None
-    found = [_complaint(value, p, constraints) for p in parts if p is not type(None)]
-    return None if None in found or not found else found[0]
-
-
 def _of_type(value: Any, constraints: tuple[Any, ...]) -> str | None:
     """What holds of every number, path and text."""
     if isinstance(value, Path):
@@ -140,7 +141,7 @@ def _of_type(value: Any, constraints: tuple[Any, ...]) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if isinstance(value, int) and not -LARGEST_INT - 1 <= value <= LARGEST_INT:
-        return _words(list(_flat(constraints))) or f"must be at most {LARGEST_INT}"
+        return _words(constraints) or f"must be at most {LARGEST_INT}"
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return f"must have at most {LONGEST_TEXT} characters"
     if isinstance(value, str) and "\0" in value:
@@ -149,18 +150,10 @@ def _of_type(value: Any, constraints: tuple[Any, ...]) -> str | None:
 
 
 def _broken(value: Any, constraints: tuple[Any, ...]) -> str | None:
-    flat = list(_flat(constraints))
-    if all(_holds(value, constraint) for constraint in flat):
-        return next(
-            filter(None, (c.complaint(value) for c in flat if hasattr(c, "complaint"))), None
-        )
-    return _words(flat)
-
-
-def _flat(constraints: Iterable[Any]) -> Iterator[Any]:
-    """Intervals and lengths as their ends."""
-    for constraint in constraints:
-        yield from constraint if isinstance(constraint, at.GroupedMetadata) else (constraint,)
+    if not all(_holds(value, constraint) for constraint in constraints):
+        return _words(constraints)
+    found = (c.complaint(value) for c in constraints if hasattr(c, "complaint"))
+    return next(filter(None, found), None)
 
 
 def _holds(value: Any, constraint: Any) -> bool:
@@ -182,7 +175,7 @@ def _holds(value: Any, constraint: Any) -> bool:
     return True
 
 
-def _words(constraints: list[Any]) -> str:
+def _words(constraints: tuple[Any, ...]) -> str:
     """Constraints as the rest of a sentence: "must be from 0 to 1"."""
     ends = {type(c): c for c in constraints}
     gt, ge, lt, le = (ends.get(kind) for kind in (at.Gt, at.Ge, at.Lt, at.Le))

@@ -4,6 +4,7 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +15,12 @@ def versions() -> dict[str, str | None]:
     The commit ends in `-dirty` where tracked files differ from it; it is None for an installed
     package, even one that lies inside somebody else's repository.
     """
+    try:
+        package = metadata.version("rl-attn")
+    except metadata.PackageNotFoundError:  # run from a folder that was never installed
+        package = None
     return {
-        "package": _package_version(),
+        "package": package,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "platform": platform.platform(),
@@ -25,23 +30,11 @@ def versions() -> dict[str, str | None]:
 
 def git_commit(file: Path) -> str | None:
     """The commit of the repository that tracks `file`; None without git or repository."""
-    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
-        return None
-    return _git(file.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-
-
-def _git(folder: Path, *command: str) -> str | None:
+    options: dict[str, Any] = {"capture_output": True, "text": True, "check": True, "timeout": 10}
+    git, commit = ["git", "-C", str(file.parent)], ["--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        subprocess.run([*git, "ls-files", "--error-unmatch", file.name], **options)
+        named = subprocess.run([*git, "describe", "--always", "--dirty", *commit], **options)
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _package_version() -> str | None:
-    try:
-        return metadata.version("rl-attn")
-    except metadata.PackageNotFoundError:  # run from a folder that was never installed
-        return None
+    return named.stdout.strip()

@@ -41,7 +41,7 @@ def load_yaml(path: Path, kind: str = "config file") -> dict[str, Any]:
         UserError: in one line, if there is no such file or it is none of these mappings.
     """
     try:
-        values = _load(_text(path))
+        values = yaml.load(_text(path), _Loader)
     except FileNotFoundError:
         raise UserError(f"{kind} {path} does not exist") from None
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
@@ -70,14 +70,6 @@ def _text(path: Path) -> str:
     if len(content) > _LARGEST:
         raise ValueError(f"it is larger than {_LARGEST // 1024} kB")
     return content.decode("utf-8-sig")
-
-
-def _load(text: str) -> Any:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):

@@ -59,7 +59,7 @@ def load(
     from rl_attn.supervised.data.dataset import check  # torch
     from rl_attn.supervised.data.replaced import with_masks
 
-    loader = LOADERS.find(name)
+    loader = LOADERS[name]
     known = options_of(name)
     for option in options:
         choose(f"option of {name}", option, list(known))
@@ -72,7 +72,7 @@ def load(
 
 def options_of(name: str) -> Mapping[str, Any]:
     """The options of a data set and their types."""
-    loader = LOADERS.find(name)
+    loader = LOADERS[name]
     function = loader.func if isinstance(loader, partial) else loader
     hints = get_type_hints(function)
     parameters = inspect.signature(loader).parameters.values()

@@ -30,6 +30,6 @@ def test_unknown_and_double_names_are_refused():
     registry.register("one")(1)
     assert registry.get("two") is None
     with pytest.raises(UserError, match=r"unknown thing 'onw'.*one"):
-        registry.find("onw")
+        registry["onw"]
     with pytest.raises(UserError, match="two things are registered as thing 'one'"):
         registry.register("one")(2)

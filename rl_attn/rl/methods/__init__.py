@@ -1,7 +1,7 @@
 """Every method by its name: each file of this folder registers the one it is named after.
 
-`METHODS.find("camal")` imports `camal.py` and no other file; `--import` adds methods of other
-places. `METHODS.find("camal+drac")` is both together, see `rl_attn/rl/joined.py`.
+`METHODS["camal"]` imports `camal.py` and no other file; `--import` adds methods of other
+places. `METHODS["camal+drac"]` is both together, see `rl_attn/rl/joined.py`.
 """
 
 from rl_attn.errors import UserError
@@ -12,15 +12,15 @@ from rl_attn.rl.methods.base import Context, Method, Phase
 class Methods(Registry[type[Method]]):
     """A name may be several, joined by plus signs."""
 
-    def find(self, name: str) -> type[Method]:
+    def __getitem__(self, name: str) -> type[Method]:
         names = name.split("+")
         if len(names) == 1:
-            return super().find(name)
+            return super().__getitem__(name)
         from rl_attn.rl.joined import join
 
         if len(set(names)) < len(names):
             raise UserError(f"--method {name} names a method twice")
-        return join(name, {each: super(Methods, self).find(each) for each in names})
+        return join(name, {each: super(Methods, self).__getitem__(each) for each in names})
 
 
 METHODS = Methods("method", __name__)

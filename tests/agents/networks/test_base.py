@@ -54,14 +54,14 @@ def batch(steps: int = STEPS) -> torch.Tensor:
 @pytest.mark.parametrize("name", ["nature", "impala", "impoola"])
 @pytest.mark.parametrize("recurrent", ["lstm", "gru"])
 def test_any_network_may_have_a_core_and_a_width(name, recurrent):
-    agent = NETWORKS.find(name)(1, (36, 36), 3, width_scale=0.25, recurrent=recurrent)
+    agent = NETWORKS[name](1, (36, 36), 3, width_scale=0.25, recurrent=recurrent)
     assert agent.memory_size == (256 if recurrent == "lstm" else 128)
     memory = agent.blank(2)
     output = agent(torch.zeros(2, 1, 36, 36, dtype=torch.uint8), memory=memory)
     channels = {"nature": 16, "impala": 8, "impoola": 8}[name]
     assert output.features.shape == (2, channels, *agent.grid)
     assert agent.actor.in_features == 128 and output.recall.after.shape == memory.state.shape
-    assert agent.cells == NETWORKS.find(name)(1, (36, 36), 3).cells
+    assert agent.cells == NETWORKS[name](1, (36, 36), 3).cells
 
 
 def test_a_network_without_a_core_is_the_same_network():

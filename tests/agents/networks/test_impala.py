@@ -16,7 +16,7 @@ CONVOLUTIONS = 448 + 9_280 + 4_640 + 36_992 + 9_248 + 36_992
 
 def make(name: str, *args, **options):
     torch.manual_seed(0)
-    return NETWORKS.find(name)(*args, **options)
+    return NETWORKS[name](*args, **options)
 
 
 def alive(agent):
@@ -136,7 +136,7 @@ def test_a_layer_is_tapped_by_its_name(agent, frames):
 
 
 def test_layers_without_maps_and_unknown_ones_are_refused():
-    impala, nature = NETWORKS.find("impala"), NETWORKS.find("nature")
+    impala, nature = NETWORKS["impala"], NETWORKS["nature"]
     impala.check(FRAME, "sequences.0.1", False)
     with pytest.raises(ValueError, match=r"--tap hidden: .*no feature maps"):
         impala.check(FRAME, "hidden", False)

@@ -112,7 +112,7 @@ def test_a_bright_pixel_is_where_the_map_of_a_small_backbone_peaks(name, at):
 @pytest.mark.parametrize("tap", ["", "sequences.1", "sequences.0.1"])
 def test_a_bright_pixel_is_where_the_map_of_a_residual_network_peaks(name, tap, at):
     torch.manual_seed(0)
-    agent = peaked(NETWORKS.find(name)(1, (60, 80), 3, tap, width_scale=0.25))
+    agent = peaked(NETWORKS[name](1, (60, 80), 3, tap, width_scale=0.25))
     x = torch.zeros(1, 1, 60, 80, dtype=torch.uint8)
     x[0, 0, at[0], at[1]] = 255
     output = agent(x)

@@ -66,7 +66,7 @@ def test_an_agent_that_reads_a_texel_of_the_wall_has_the_rates_computed_by_hand(
 
 def test_an_agent_that_ignores_all_but_the_targets_does_nothing_differently():
     torch.manual_seed(0)
-    player = player_of(NETWORKS.find("nature")(1, (36, W), 2).eval(), method=Gated())
+    player = player_of(NETWORKS["nature"](1, (36, W), 2).eval(), method=Gated())
     twins = play_twins(player, SEEDS, looks_of(player, "test:wall,square"))
     for twin in twins:
         assert not twin.parted

@@ -52,7 +52,7 @@ class Toy:
         settings = AgentSettings(frame_stack=STACK)
         self.random = torch.Generator().manual_seed(0)
         self.targets = None
-        self.method = METHODS.find(name)(**options)
+        self.method = METHODS[name](**options)
         self.method.context = Context(self.agent, settings, torch.device("cpu"), ALONE, self.random)
 
     def ready(self) -> "Toy":

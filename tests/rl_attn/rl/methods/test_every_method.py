@@ -122,14 +122,14 @@ def test_twins_are_the_same_game_and_resume_bit_for_bit(tmp_path):
 
 
 def test_every_file_is_a_row_here():
-    ours = {name for name in METHODS.names() if METHODS.find(name).__module__.startswith("rl_attn")}
+    ours = {name for name in METHODS.names() if METHODS[name].__module__.startswith("rl_attn")}
     assert ours - _ELSEWHERE <= set(ROWS)
 
 
 def test_past_masks_are_right_after_a_resume(teacher, monkeypatch, tmp_path):
     """What masked input shows at the first step is the frames times their own masks."""
     shown = []
-    kind = METHODS.find("masked-input")
+    kind = METHODS["masked-input"]
     original = kind.observe
 
     def observe(self, stacks, masks, phase):

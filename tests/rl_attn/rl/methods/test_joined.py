@@ -13,13 +13,13 @@ def test_flags_are_those_of_all():
     args = parse(args_type(flags), flags, "rl-attn ppo")
     method = method_of(args)
     camal, drac = method.parts.values()
-    assert camal == METHODS.find("camal")(camal=0.2)
-    assert drac == METHODS.find("drac")(drac=0.3, where="outside")
+    assert camal == METHODS["camal"](camal=0.2)
+    assert drac == METHODS["drac"](drac=0.3, where="outside")
     assert method.attends and not method.shows
 
 
 def test_channels_and_observations_pass_through_all():
-    method = METHODS.find("masked-input+mask-channel")()
+    method = METHODS["masked-input+mask-channel"]()
     stacks = torch.full((1, 2, 1, 2), 7, dtype=torch.uint8)
     masks = torch.tensor([[[[1, 0]], [[0, 1]]]], dtype=torch.uint8)
     shown = method.observe(stacks, masks, "act")

@@ -25,13 +25,13 @@ def value_of(log, name):
 def test_masked_input_is_frame_times_its_own_mask():
     stacks = torch.arange(1, 13, dtype=torch.uint8).view(1, 4, 1, 3)  # S = 2 frames of C = 2
     masks = torch.tensor([[[[1, 0, 0]], [[0, 0, 1]]]], dtype=torch.uint8)
-    shown = METHODS.find("masked-input")().observe(stacks, masks, "evaluate")
+    shown = METHODS["masked-input"]().observe(stacks, masks, "evaluate")
     assert shown.dtype == torch.uint8
     assert shown.tolist() == [[[[1, 0, 0]], [[4, 0, 0]], [[0, 0, 9]], [[0, 0, 12]]]]
 
 
 def test_mask_channel_stands_behind_the_channels_of_its_frame():
-    method = METHODS.find("mask-channel")()
+    method = METHODS["mask-channel"]()
     stacks = torch.arange(1, 13, dtype=torch.uint8).view(1, 4, 1, 3)
     masks = torch.tensor([[[[1, 0, 0]], [[0, 0, 1]]]], dtype=torch.uint8)
     shown = method.observe(stacks, masks, "act")
@@ -281,7 +281,7 @@ def test_an_asymmetric_critic_sees_the_targets_alone(unprepared):
 def test_a_students_loss_by_hand(toy):
     """KL((1/2, 1/2, 0) || (1/4, 1/4, 1/2)) = log 2."""
     this = toy("rad")
-    method = METHODS.find("privileged-teacher")(imitation=3.0)
+    method = METHODS["privileged-teacher"](imitation=3.0)
     none = torch.zeros(1)
     taught = torch.tensor([[0.5, 0.5, 1e-20]]).log()
     output = Output(this.agent.head(torch.tensor([[0.25, 0.25, 0.5]]).log()), none, none)
@@ -294,7 +294,7 @@ def test_a_student_comes_to_act_as_its_teacher(unprepared):
     this = unprepared("privileged-teacher", imitation=1.0)
     teacher = type(this.agent)()
     torch.nn.init.normal_(teacher.actor.weight)
-    player = Player(teacher, None, METHODS.find("masked-input")())
+    player = Player(teacher, None, METHODS["masked-input"]())
     this.method.prepare = lambda: setattr(this.method, "teacher", player)
     this.ready()
     batch = this.batch()
