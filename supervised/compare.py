@@ -67,7 +67,8 @@ def write_report(folder: Path, args: TableSettings) -> None:
 
 def _summary(report: "Report") -> str:
     """The tables of the metrics as they are read, and what is to be said about them."""
-    shown = [table.markdown() for table in report.tables() if table.name.startswith("tasks_")]
+    kinds = ("tasks_", "tests_", "tuned")
+    shown = [table.markdown() for table in report.tables() if table.name.startswith(kinds)]
     return "\n".join([*shown, *(f"note: {note}\n" for note in report.notes)])
 
 

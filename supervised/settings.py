@@ -85,6 +85,9 @@ class TrainSettings:
     """how many folds there are"""
     fold_seed: Seed = 0
     """of the division into folds"""
+    fold_validation: bool = True
+    """keep a fold to validate on; without it is trained on as well, for runs in which nothing is
+    selected by validation (10 folds: 90/10)"""
     size: Annotated[int, Interval(ge=0, le=8192)] = 0
     """side of the pictures in pixels (0: the data's own)"""
     fit: Fit = "letterbox"
@@ -220,6 +223,11 @@ def validate(args: TrainSettings) -> None:
         raise UserError(
             f"--mask-options {' '.join(args.mask_options)} is about the files of --masks FOLDER: "
             "name the folder, or leave it out"
+        )
+    if not args.fold_validation and (args.fold is None or args.select != "last"):
+        raise UserError(
+            f"--no-fold-validation leaves nothing to select by, with --fold {args.fold} --select "
+            f"{args.select}: take a --fold and --select last, or leave it out"
         )
     method = method_of(args)
     if args.ensemble > 1 and not method.separable:

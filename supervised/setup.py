@@ -67,7 +67,8 @@ def read_data(args: TrainSettings) -> Read:
         taught = with_masks(own, folder, required, mask_options(args))
     read = Read(own, taught)
     if args.fold is not None:
-        read = Read(*(fold(dataset, args.fold, args.folds, args.fold_seed) for dataset in read))
+        dealing = (args.fold, args.folds, args.fold_seed, args.fold_validation)
+        read = Read(*(fold(dataset, *dealing) for dataset in read))
     choose("--select-on split", args.select_on, list(read.own.splits))
     return Read(*(fewer(dataset, args.train_pictures, args.seed) for dataset in read))
 

@@ -16,6 +16,7 @@ from rl_attn.reports.scores import Scores
 from rl_attn.statistics import (
     Improvement,
     bootstrap,
+    corrected_t,
     mean_interval,
     performance_profile,
     probability_of_improvement,
@@ -59,11 +60,15 @@ def task_means(scores: Scores) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def fold_tests(scores: Scores) -> pd.DataFrame:
-    """One-tailed Wilcoxon signed-rank test of each method against its baseline, paired by fold.
+def fold_tests(scores: Scores, test_share: float | None = None) -> pd.DataFrame:
+    """One-tailed Wilcoxon signed-rank test of each method against its baseline, paired by fold, and
+    the corrected resampled t-test, which allows for what folds have in common.
 
     `mark` follows CAMAL's Tables 1 and 3: bold where the mean is better and p < 0.05, underline
-    where it is better without that. Means and the test are over the folds that both have.
+    where it is better without that. Means and the tests are over the folds that both have.
+
+    Args:
+        test_share: as of `corrected_t`; None: runs are no folds, and have no such test.
     """
     methods = scores.methods if scores.metric.compared else ()
     pairs = [(m, scores.baseline_of(m)) for m in methods if scores.baseline_of(m)]
@@ -78,9 +83,12 @@ def fold_tests(scores: Scores) -> pd.DataFrame:
             found, ahead = wilcoxon(a, b), a.mean() > b.mean()
             mark = ("bold" if found.p_value < LEVEL else "underline") if ahead else ""
             ranks = (found.plus, found.minus, found.p_value, mark)
-            rows.append((scores.metric.name, task, method, baseline, len(folds), *ranks))
+            some = test_share is not None and len(folds) > 1
+            corrected = corrected_t(a, b, test_share) if some else (np.nan, np.nan)
+            known = (scores.metric.name, task, method, baseline, len(folds))
+            rows.append((*known, *ranks, *corrected))
     columns = ["metric", "task", "method", "baseline", "folds", "r_plus", "r_minus", "p_value"]
-    return pd.DataFrame(rows, columns=[*columns, "mark"])
+    return pd.DataFrame(rows, columns=[*columns, "mark", "corrected_t", "corrected_p"])
 
 
 def aggregates(scores: Scores, how: Resampling) -> pd.DataFrame:

@@ -98,9 +98,11 @@ def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: st
 
 
 def _paired_parts(study: Study, one: Measured) -> list:
-    means, tests = analysis.task_means(one.raw), analysis.fold_tests(one.raw)
-    table = content.fold_table(one.raw, means, tests, study.run_name)
-    return [table, _task_plate(one.raw, means, "std")]
+    means, tests = analysis.task_means(one.raw), analysis.fold_tests(one.raw, study.test_share)
+    tables = [content.fold_table(one.raw, means, tests, study.run_name)]
+    if not tests.empty:
+        tables.append(content.test_table(one.raw, tests, study.run_name))
+    return [*tables, _task_plate(one.raw, means, "std")]
 
 
 def _too_few(study: Study, shown: list[Measured]) -> list[str]:

@@ -62,6 +62,29 @@ def fold_table(
     )
 
 
+def test_table(scores: Scores, tests: pd.DataFrame, run_name: str) -> Table:
+    """The p-values of each method: Wilcoxon's, as in the paper, and of folds the corrected one."""
+    header = ["comparison", "task", f"{run_name}s", "Wilcoxon's p"]
+    rows = [
+        [
+            *(plain(f"{row.method} > {row.baseline}"), plain(row.task)),
+            *(plain(row.folds), plain(row.p_value), plain(row.corrected_p)),
+        ]
+        for row in tests.itertuples()
+    ]
+    note = "One-tailed, not corrected for the number of comparisons."
+    if tests["corrected_p"].isna().all():
+        rows = [row[:-1] for row in rows]
+    else:
+        header.append("corrected p")
+        note += (
+            " Wilcoxon's signed-rank test, which the paper takes, holds folds for independent; the "
+            "corrected resampled t-test (Nadeau and Bengio 2003) allows for their common data."
+        )
+    data = tests.drop(columns=["mark"])
+    return Table(f"tests_{scores.metric.slug}", f"{scores.title}: tests", header, rows, data, note)
+
+
 def _exceptions(scores: Scores) -> str:
     pairs = [f"{method} than {own}" for method, own in scores.baselines.items()]
     return f" ({', '.join(pairs)})" if pairs else ""

@@ -58,5 +58,14 @@ class Study:
         return sorted(found, key=lambda cell: cell.run)
 
     @property
+    def test_share(self) -> float | None:
+        """Samples that a fold is tested on to each that it is trained on; None without folds."""
+        if self.run_name != "fold":
+            return None
+        validated = self.declared.get("arguments", {}).get("fold_validation", True)
+        trained = self.declared["folds"] - (2 if validated else 1)
+        return 1 / trained if trained > 0 else None
+
+    @property
     def baseline(self) -> str:
         return self.methods[0]

@@ -2,6 +2,7 @@
 
     mean_interval(episode_returns)
     wilcoxon(ours, theirs)                                     # folds of a cross-validation
+    corrected_t(ours, theirs, 1 / 9)                           # the same, which overlap
     bootstrap(scores, "iqm", np.random.default_rng(0))         # tasks x runs
     probability_of_improvement(ours, theirs, np.random.default_rng(0))
     performance_profile(scores, thresholds, np.random.default_rng(0))
@@ -9,7 +10,7 @@
 Score matrices are tasks x runs. A generator in the same state gives the same numbers.
 """
 
-from rl_attn.statistics.folds import SignedRanks, wilcoxon
+from rl_attn.statistics.folds import CorrectedT, SignedRanks, corrected_t, wilcoxon
 from rl_attn.statistics.intervals import Interval, mean_interval
 from rl_attn.statistics.resampling import (
     METRICS,
@@ -24,6 +25,7 @@ from rl_attn.statistics.resampling import (
 
 __all__ = [
     "METRICS",
+    "CorrectedT",
     "Estimate",
     "Improvement",
     "Interval",
@@ -31,6 +33,7 @@ __all__ = [
     "Profile",
     "SignedRanks",
     "bootstrap",
+    "corrected_t",
     "mean_interval",
     "performance_profile",
     "probability_of_improvement",

@@ -108,7 +108,7 @@ def cells(study: Study, out: Path, prefix: str = "", extra: Flags | None = None)
             for key, name in chosen.items():
                 flags |= study.grid[key][name]
             flags |= extra or {}
-            flags |= {"seed": number} if kind == "seed" else {"fold": number, "folds": len(numbers)}
+            flags |= _flags_of(kind, number, len(numbers))
             ahead, last = [prefix] if prefix else [], f"{kind[0]}{number}"
             name = job_name(*ahead, *labels, last)
             others = {
@@ -128,6 +128,13 @@ def cells(study: Study, out: Path, prefix: str = "", extra: Flags | None = None)
         for other in waiting.intersection(job.after):
             raise UserError(f"{job.name} is to read {other}, which itself reads another run")
     return jobs
+
+
+def _flags_of(kind: str, number: int, runs: int) -> Flags:
+    """Each fold has a seed of its own, too: folds that began alike would vary too little."""
+    return (
+        {"seed": number} if kind == "seed" else {"fold": number, "folds": runs, "seed": number + 1}
+    )
 
 
 def _other_cell(

@@ -9,6 +9,7 @@ grid:                                      # the product of all keys
     Vanilla: {camal: 0}
     CAMAL: {camal: 1}
 seeds: [1, 2, 3]                           # flag --seed; or `folds: 10`: --fold i --folds 10
+                                           # --seed i + 1
 then:                                      # commands on a finished run; {run} is its folder
   - {command: rl_attn.evaluate, positional: ["{run}"], arguments: {video: false}}
 references:                                # once for each value of the keys in `per`, whose flags

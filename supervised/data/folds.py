@@ -2,7 +2,8 @@
 
 The splits in the set's `pool` are put together and dealt into `folds` parts with the classes (and
 groups, where there are any) in equal shares. Fold k is tested on part k, validated on the next one
-and trained on the rest, so over all folds every picture is tested on exactly once. Where the set
+and trained on the rest, so over all folds every picture is tested on exactly once. Tests outside of
+the pool are dealt alike: folds that shared them would not be apart. Where the set
 knows whose pictures they are (`Split.subjects`), those of one subject stay in one part: a patient
 is never on both sides of a test.
 """
@@ -17,12 +18,17 @@ from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split, concatenated
 
 
-def fold(dataset: DataSet, k: int, folds: int, seed: int) -> DataSet:
+def fold(dataset: DataSet, k: int, folds: int, seed: int, validate: bool = True) -> DataSet:
     """Fold `k` (0 to folds - 1) of the set; depends on the data, `folds` and `seed` alone.
 
-    Splits outside of the pool stay as they are. Where "test" is one of them (DecoyMNIST and
-    ColorMNIST, whose test pictures are of another distribution), the part held out is "test-iid".
-    The set's `views` are left out: they show pictures that the fold may train on.
+    Of splits outside of the pool the tests are dealt, the others stay as they are. Where "test" is
+    one of them (DecoyMNIST and ColorMNIST, whose test pictures are of another distribution), the
+    part held out is "test-iid". The set's `views` are left out: they show pictures that the fold
+    may train on.
+
+    Args:
+        validate: keep a part to validate on; else all but the part held out is trained on (90/10
+            of ten folds), which is also "validation": to be watched, and never to select by.
 
     UserError: k or folds out of range; a class or group with fewer pictures (or subjects) than
     folds, which would be absent from some of them.
@@ -41,16 +47,31 @@ def fold(dataset: DataSet, k: int, folds: int, seed: int) -> DataSet:
     dealing = dealer.split(np.zeros(len(strata)), strata, whose)
     parts = [torch.from_numpy(part) for _, part in dealing]
     validation = (k + 1) % folds
-    train = torch.cat([part for i, part in enumerate(parts) if i not in (k, validation)])
+    apart = (k, validation) if validate else (k,)
+    train = torch.cat([part for i, part in enumerate(parts) if i not in apart])
     held_out = "test" if "test" in dataset.pool else "test-iid"
     dealt = {
         "train": pooled[train.sort().values],
-        "validation": pooled[parts[validation]],
+        "validation": pooled[parts[validation if validate else k]],
         held_out: pooled[parts[k]],
     }
     gone = (*dataset.pool, *dataset.views)
-    others = {name: part for name, part in dataset.splits.items() if name not in gone}
-    return replace(dataset, splits=dealt | others, pool=tuple(dealt), views=())
+    others = {
+        name: _share(part, k, folds, seed) if name.startswith("test") else part
+        for name, part in dataset.splits.items()
+        if name not in gone
+    }
+    pool = tuple(dealt) if validate else ("train", held_out)
+    return replace(dataset, splits=dealt | others, pool=pool, views=())
+
+
+def _share(split: Split, k: int, folds: int, seed: int) -> Split:
+    """Part k of a test split, with the classes and groups in shares as equal as they can be; of
+    splits with the same labels the same places."""
+    keys = split.labels if split.groups is None else split.labels + 1000 * split.groups
+    order = np.random.default_rng(seed).permutation(len(keys))
+    order = order[np.argsort(keys.cpu().numpy()[order], kind="stable")]
+    return split[torch.from_numpy(np.sort(order[k::folds]))]
 
 
 def _strata(dataset: DataSet, pooled: Split, folds: int) -> np.ndarray:

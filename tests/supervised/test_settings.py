@@ -37,6 +37,13 @@ def test_flags_override_a_file_and_the_file_the_paper(tmp_path):
     assert args.method == "camal" and args.weight == 7
 
 
+def test_nothing_is_selected_by_folds_that_are_trained_on():
+    for words in ((), ("--fold", "0"), ("--fold", "0", "--select", "accuracy")):
+        with pytest.raises(UserError, match="leaves nothing to select by"):
+            validate(parsed("--no-fold-validation", *words))
+    validate(parsed("--no-fold-validation", "--fold", "0", "--select", "last"))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_its_flags(method):
     """All fields reach the method, none hides a flag of training, each recipe works."""

@@ -124,6 +124,17 @@ def test_folds_are_compared_by_wilcoxon_and_marked_as_in_the_paper(study_of):
     assert row(found, method="worse")["mark"] == "" and row(found, method="worse")["p_value"] == 1
 
 
+def test_folds_have_a_test_that_allows_for_their_common_data(study_of):
+    columns = {"CE": [0.0, 0.0, 0.0], "A": [1.0, 2.0, 3.0]}
+    values = {("A", m): [{"iou": v} for v in column] for m, column in columns.items()}
+    folder = study_of(values, folds=3)
+    assert collect(folder).test_share == 1.0  # of three folds one is trained on
+    found = row(analysis.fold_tests(of(folder, "iou"), 1 / 9), method="A")
+    assert found["corrected_t"] == pytest.approx(3)
+    assert found["corrected_p"] == pytest.approx((1 - 3 / 11**0.5) / 2)
+    assert np.isnan(analysis.fold_tests(of(folder, "iou"))["corrected_p"]).all()  # of seeds
+
+
 def test_folds_are_paired_by_number_even_where_one_is_missing(study_of):
     values = {("A", m): [{"iou": v + i} for i in range(5)] for m, v in (("x", 0.0), ("y", 0.5))}
     folder = study_of(values, folds=5)

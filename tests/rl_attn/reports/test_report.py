@@ -156,6 +156,9 @@ def test_folds_give_standard_deviations_and_wilcoxon(study_of):
     found = {row["method"]: row for row in rows(tables / "tasks_accuracy.csv")}
     assert float(found["CAMAL"]["p_value"]) == 1 / 64 and found["CAMAL"]["mark"] == "bold"
     assert r"\textbf{0.585 $\pm$ 0.056}" in (tables / "tasks_accuracy.tex").read_text()
+    (tested,) = rows(tables / "tests_accuracy.csv")  # 0.01 to 0.06 of six folds, four trained on
+    t = 0.035 / ((1 / 6 + 1 / 4) * 0.00035) ** 0.5
+    assert float(tested["corrected_t"]) == pytest.approx(t)
     assert not (tables / "aggregates.csv").exists()  # folds are no seeds
 
 

@@ -44,7 +44,7 @@ def test_a_cell_has_the_fixed_flags_those_of_its_labels_and_its_seed(lab):
 def test_folds_in_place_of_seeds(lab):
     jobs = cells(planned(lab, grid=None, seeds=None, folds=3), OUT)
     assert [job.name for job in jobs] == ["f0", "f1", "f2"]
-    assert jobs[2].start.arguments[-2:] == ("--fold=2", "--folds=3")
+    assert jobs[2].start.arguments[-3:] == ("--fold=2", "--folds=3", "--seed=3")
 
 
 def test_a_reference_for_each_value_of_its_keys(lab):

@@ -54,24 +54,33 @@ def test_seeds_deal_differently_and_repeat():
     assert first == again != other
 
 
-def test_other_test_splits_stay_and_views_go():
-    data = toy()
-    shifted = data.splits["test"]
-    data = replace(
-        data,
-        splits=data.splits | {"test-shifted": shifted, "validation-unbiased": shifted},
-        views=("validation-unbiased",),
-    )
-    dealt = fold(data, 1, 5, 0)
-    assert set(dealt.splits) == {"train", "validation", "test", "test-shifted"}
-    assert numbers(dealt.splits["test-shifted"]) == numbers(shifted)
+def test_without_validation_a_fold_trains_on_all_that_it_is_not_tested_on():
+    folds = [fold(toy(), k, 5, 3, validate=False) for k in range(5)]
+    for one, other in zip(folds, (fold(toy(), k, 5, 3) for k in range(5)), strict=True):
+        train, test = one.splits["train"], one.splits["test"]
+        assert len(train) == 48 and everything([train, test]) == list(range(60))
+        assert numbers(test) == numbers(one.splits["validation"]) == numbers(other.splits["test"])
+        assert one.pool == ("train", "test")
+
+
+def test_tests_outside_of_the_pool_are_dealt_and_views_go():
+    data, outside = toy(), toy(45).splits["train"]  # 22: 8 of them of the rarer class
+    others = {"test-shifted": outside, "test-swapped": outside, "validation-unbiased": outside}
+    data = replace(data, splits=data.splits | others, views=("validation-unbiased",))
+    folds = [fold(data, k, 5, 0).splits for k in range(5)]
+    assert set(folds[0]) == {"train", "validation", "test", "test-shifted", "test-swapped"}
+    assert everything(one["test-shifted"] for one in folds) == sorted(numbers(outside))
+    for one in folds:
+        assert numbers(one["test-swapped"]) == numbers(one["test-shifted"])
+        assert len(one["test-shifted"]) in (4, 5) and one["test-shifted"].labels.sum() in (1, 2)
 
 
 def test_a_biased_set_keeps_its_own_test():
     data = load("decoy-mnist")
-    dealt = fold(data, 0, 10, 0)
+    folds = [fold(data, k, 10, 0) for k in range(10)]
+    dealt = folds[0]
     assert set(dealt.splits) == {"train", "validation", "test-iid", "test"}
-    assert torch.equal(dealt.splits["test"].images, data.splits["test"].images)
+    assert sum(len(one.splits["test"]) for one in folds) == len(data.splits["test"])
     pooled = sum(len(dealt.splits[name]) for name in dealt.pool)
     assert pooled == len(data.splits["train"]) + len(data.splits["validation"])
 
