@@ -12,13 +12,14 @@ runs stay, the others resume from their checkpoints. It leaves in its folder
     references/     what they are compared with
     state.json      each cell's state, attempts, seconds, and why it failed
     results.csv     one row a finished cell
+    tuning/         the same of the runs that it was tuned by, where the file says `tune`
 
 and ends with status 1 if a run failed for good. Ctrl-C or SIGTERM stops the runs, each with a
 checkpoint. On a cluster the study's folder must be on storage that all nodes share, and the
 package must be installed on all of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,7 @@ from rl_attn.studies.record import Record, sole_owner, write_results
 from rl_attn.studies.scheduler import Scheduler, Source
 from rl_attn.studies.schema import Study, read_study
 from rl_attn.studies.search import SearchSource, examples
+from rl_attn.studies.tune import trials, tuned
 
 
 @dataclass
@@ -68,6 +70,9 @@ class StudySettings:
     """CPU cores that a run reserves on a Ray cluster; here the workers share all cores out"""
     retries: Annotated[int, Interval(ge=0, le=1000)] = 2
     """how often a failed run is started again, from its checkpoint"""
+    results: PathText | None = None
+    """write the finished runs' numbers there as well, those of the report's metrics alone: small
+    enough to be kept with the code"""
     dry_run: bool = False
     """list the runs with their commands and how long they may take; start nothing"""
 
@@ -110,6 +115,9 @@ def run(study: Study, out: Path, args: StudySettings, stop: StopRequest) -> int:
     def results(_: Job | None = None) -> None:
         done = [job for job in record.in_state("finished") if job.is_cell]
         write_results(out / "results.csv", done, columns)
+        if args.results is not None:
+            shown = [metric.name for metric in study.report.metrics]
+            write_results(Path(args.results), done, columns, shown)
 
     with executor(args) as where, View(record, study, where.slots) as view:
         Scheduler(source, where, record, args.retries, view.look, results).run(stop)
@@ -147,7 +155,15 @@ def main(argv: list[str]) -> int:
 
 
 def start(study: Study, out: Path, args: StudySettings) -> int:
-    """Begin or continue a study in the folder `out`, or list its runs; returns the exit status."""
+    """Begin or continue a study in the folder `out`, or list its runs; returns the exit status.
+
+    What it tunes runs before, in out/tuning.
+    """
+    if study.tune is not None:
+        status = start(trials(study), out / "tuning", replace(args, results=None))
+        if status != 0:
+            return status
+        study = tuned(study, out / "tuning")
     jobs = all_jobs(study, out)
     refuse_changes(study, out)
     refuse_foreign(jobs)

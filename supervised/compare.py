@@ -89,7 +89,7 @@ def main(argv: list[str]) -> int:
         write_report(folder, args)
         return 0
     status = study.start(table, folder, args)
-    if status in ENDED and not args.dry_run:
+    if status in ENDED and not args.dry_run and (folder / "study.yaml").is_file():
         write_report(folder, args)
     return status
 

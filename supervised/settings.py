@@ -224,10 +224,10 @@ def validate(args: TrainSettings) -> None:
             f"--mask-options {' '.join(args.mask_options)} is about the files of --masks FOLDER: "
             "name the folder, or leave it out"
         )
-    if not args.fold_validation and (args.fold is None or args.select != "last"):
+    if not args.fold_validation and args.fold is not None and args.select != "last":
         raise UserError(
-            f"--no-fold-validation leaves nothing to select by, with --fold {args.fold} --select "
-            f"{args.select}: take a --fold and --select last, or leave it out"
+            f"--no-fold-validation leaves nothing to select by, and --select is {args.select}: "
+            "take --select last, or leave it out"
         )
     method = method_of(args)
     if args.ensemble > 1 and not method.separable:

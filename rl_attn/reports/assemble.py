@@ -46,6 +46,8 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
     for one, some in zip(shown, parts, strict=True):
         curves = _curve_parts(study, one, smoothing)
         sections.append(Section(one.raw.metric.label, [*some, *curves]))
+    if study.tuned:
+        sections.append(Section("Tuning", [content.tuning_table(study)]))
     if gallery:
         sections.append(Section("Attention", list(gallery)))
     notes += version_notes(versions)

@@ -16,6 +16,7 @@ from rl_attn.reports.study import Cell, Metric, Study
 from rl_attn.statistics import Interval
 from rl_attn.studies import schema
 from rl_attn.studies.plan import slug
+from rl_attn.studies.tune import tried
 
 
 def collect(path: Path) -> Study:
@@ -45,6 +46,7 @@ def collect(path: Path) -> Study:
         paired=section.paired,
         baselines=section.baselines,
         heat_maps=section.heat_maps,
+        tuned=[] if declared.tune is None else tried(declared, path / "tuning"),
     )
 
 

@@ -176,6 +176,24 @@ def runs_table(study: Study) -> Table:
     return Table("runs", "Every run", header, rows, frame)
 
 
+def tuning_table(study: Study) -> Table:
+    """What each method's flag was chosen from, and by what."""
+    by = study.declared["tune"]["by"]
+    rows = [
+        [
+            *(plain(one.label), plain(one.flag), plain(str(one.value))),
+            Entry(plain(one.score).text, one.score, "bold" if one.best else ""),
+        ]
+        for one in study.tuned
+    ]
+    note = (
+        f"Bold: the best by {by}, of equals the first, which the method has in all runs. The runs "
+        "that were tuned by are not among those that are compared."
+    )
+    data = pd.DataFrame(study.tuned, columns=["method", "flag", "value", "score", "best"])
+    return Table("tuned", "What was tuned", ["method", "flag", "value", by], rows, data, note)
+
+
 def settings_table(settings: dict[str, dict[str, str]], name: str, title: str, note: str) -> Table:
     """Settings that all runs share, and those that differ.
 

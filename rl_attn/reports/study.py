@@ -7,6 +7,7 @@ from typing import Any
 from rl_attn.statistics import Interval
 from rl_attn.studies.cell import tail
 from rl_attn.studies.report_section import Metric
+from rl_attn.studies.tune import Tried
 
 #: Lines of a failed cell's log that the report shows.
 LOG_LINES = 12
@@ -51,6 +52,7 @@ class Study:
     paired: bool = False  # methods are compared run by run, by Wilcoxon's signed-rank test
     baselines: dict[str, str] = field(default_factory=dict)  # method -> its own, where it has one
     heat_maps: tuple[str, ...] = ()  # metrics over a grid of two keys
+    tuned: list[Tried] = field(default_factory=list)  # what it was tuned by
 
     def of(self, task: str, method: str) -> list[Cell]:
         """Cells of a task and method, in the order of their runs."""

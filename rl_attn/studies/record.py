@@ -94,14 +94,19 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def write_results(file: Path, jobs: Sequence[Job], columns: Sequence[str]) -> None:
+def write_results(
+    file: Path, jobs: Sequence[Job], columns: Sequence[str], metrics: Sequence[str] = ()
+) -> None:
     """One row a finished cell, in the order of `jobs`; nothing in it depends on when it ran.
 
     Args:
         columns: the keys of the jobs' labels.
+        metrics: which; none: all that the summaries hold.
     """
     summaries = {job.name: summary(job) for job in jobs}
-    metrics = list(dict.fromkeys(name for values in summaries.values() for name in values))
+    found = dict.fromkeys(name for values in summaries.values() for name in values)
+    metrics = metrics or list(found)
+    file.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["cell", *columns, *metrics])

@@ -19,6 +19,7 @@ references:                                # once for each value of the keys in 
                                            # of the cell with that label, which then runs before
 search:                                    # draw values instead of listing them, see search.py
   {metric: episode_return, trials: 20, space: {learning_rate: {low: 1.e-5, high: 1.e-2}}}
+tune: {by: validation/accuracy, values: {CAMAL: {weight: [0.3, 1, 3]}}}   # see tune_section.py
 report: {compare: method}                  # what is compared, see report_section.py
 watch: [attention/iou]                     # columns of metrics.csv for the table on the screen
 steps: total_timesteps                     # the setting that says at which global_step it ends
@@ -42,12 +43,13 @@ from rl_attn.run.yaml import load_yaml
 from rl_attn.studies.extends import load_study
 from rl_attn.studies.report_section import ReportSection, read_report
 from rl_attn.studies.space import Search, read_search
+from rl_attn.studies.tune_section import Tuning, read_tuning
 
 Flags = dict[str, Any]
 
 KEYS = (
     *("command", "arguments", "grid", "seeds", "folds", "then", "references", "search"),
-    *("report", "watch", "steps", "pace"),
+    *("tune", "report", "watch", "steps", "pace"),
 )
 #: What may change between two starts of a study: nothing of it reaches a run.
 FREE = ("report", "watch", "pace")
@@ -92,12 +94,17 @@ class Study:
     report: ReportSection
     watch: tuple[str, ...]
     steps: str
+    tune: Tuning | None = None
     pace: tuple[str, dict[str, float]] = ("", {})  # grid key, or "" for any run -> steps a second
 
 
 def read_study(file: Path) -> Study:
     """Read and check a study file, report and all; UserError with the place of a mistake."""
-    values = load_study(file)
+    return study_of(load_study(file), file)
+
+
+def study_of(values: dict[str, Any], file: Path) -> Study:
+    """As `read_study`, of the values of a file; `file` is for messages."""
     for key in values:
         choose(f"key in {file}:", str(key), KEYS)
     if not isinstance(values.get("command"), str):
@@ -112,6 +119,10 @@ def read_study(file: Path) -> Study:
     search = read_search(values["search"], str(file)) if "search" in values else None
     _refuse_reserved(arguments, grid, search, file)
     report = _report(values, grid, references, file)
+    tune = None
+    if "tune" in values:
+        labels = list(grid.get(report.compare or "", {}))
+        tune = read_tuning(values["tune"], report.compare, labels, str(file))
     kept = {**values, "command": command, "arguments": arguments, "grid": written}
     return Study(
         values={key: kept[key] for key in KEYS if kept.get(key)},
@@ -125,6 +136,7 @@ def read_study(file: Path) -> Study:
         report=report,
         watch=_watched(values, report),
         steps=_steps(values),
+        tune=tune,
         pace=_pace(values.get("pace"), grid, file),
     )
 

@@ -38,9 +38,9 @@ def test_flags_override_a_file_and_the_file_the_paper(tmp_path):
 
 
 def test_nothing_is_selected_by_folds_that_are_trained_on():
-    for words in ((), ("--fold", "0"), ("--fold", "0", "--select", "accuracy")):
+    for words in ((), ("--select", "accuracy")):
         with pytest.raises(UserError, match="leaves nothing to select by"):
-            validate(parsed("--no-fold-validation", *words))
+            validate(parsed("--no-fold-validation", "--fold", "0", *words))
     validate(parsed("--no-fold-validation", "--fold", "0", "--select", "last"))
 
 
