@@ -24,7 +24,7 @@ import numpy as np
 import vizdoom
 
 from rl_attn.envs.doom.actions import Actions
-from rl_attn.envs.doom.frame_looks import dress
+from rl_attn.envs.doom.frame_looks import Overlay, overlays
 from rl_attn.envs.doom.looks import PLAIN, Look
 from rl_attn.envs.doom.processes import GameProcess
 from rl_attn.envs.doom.scenario_file import FOLDER, check_map, load
@@ -130,6 +130,7 @@ class Game:
         self.variables = np.zeros(len(scenario.variables), np.float32)  # of the last frame
         self._wardrobe = Wardrobe(scenario, looks)
         self._worn, self._seed = PLAIN, 0  # of the episode
+        self._overlays: list[Overlay] = []
         self._is_target: dict[str, bool] = {}
         self.seen: dict[str, str] = {}  # objects in the view so far: name -> category
         self._tics = 0
@@ -188,6 +189,7 @@ class Game:
             self.close()
             self._wardrobe.take(look)
         doom, self._worn, self._seed = self._doom, look, seed
+        self._overlays = overlays(look, self.frame_shape)
         try:
             if self._process is None:
                 self._launch()
@@ -221,16 +223,15 @@ class Game:
 
     def draw(self, frame: np.ndarray, mask: np.ndarray) -> None:
         """Write the last frame seen and its mask; works after the end of an episode too."""
-        screen = self._screen
-        if self._worn.tint or self._worn.noise:
-            screen = dress(screen, self._worn, self._seed, self._tics)
         if self._area is None:
-            frame[...] = screen
+            frame[...] = self._screen
             self._draw_mask(mask)
-            return
-        whole = np.empty(self._labels.shape, np.uint8)
-        self._draw_mask(whole)
-        frame[...], mask[...] = self._area.frame(screen), self._area.mask(whole)
+        else:
+            whole = np.empty(self._labels.shape, np.uint8)
+            self._draw_mask(whole)
+            frame[...], mask[...] = self._area.frame(self._screen), self._area.mask(whole)
+        if self._overlays:
+            self._overlays[(self._seed + self._tics) % len(self._overlays)].draw(frame)
 
     def _draw_mask(self, mask: np.ndarray) -> None:
         """Write the mask, as large as the screen."""
@@ -356,12 +357,12 @@ class Game:
         return True
 
     def _targets(self, label: vizdoom.Label) -> bool:
-        name = original_name(label.object_name)
-        known = self._is_target.get(name)
+        known = self._is_target.get(label.object_name)
         if known is None:
+            name = original_name(label.object_name)
             self.seen[name] = label.object_category
             known = self.scenario.is_target(name, label.object_category)
-            self._is_target[name] = known
+            self._is_target[label.object_name] = known
         return known
 
 

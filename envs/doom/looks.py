@@ -43,7 +43,7 @@ class Look:
     height: float = 1.0  # factor
     motion: int = 0  # of walls, in map units a second to the left
     decorations: int = 0  # number of a set of places; 0: none
-    tint: float = 0.0  # added to each colour in proportion to it, by channel: see `frame_looks.py`
+    tint: float = 0.0  # added to the colours, by channel: see `frame_looks.py`
     noise: int = 0  # standard deviation in grey levels
     colour: str = ""  # of the targets; "": their own
     translucency: float = 0.0  # of the targets, from 0 to 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +45,7 @@ _LAMP_ACTOR = f"""actor {_PREFIX}Lamp {_LAMP} {{
       Stop
   }}
 }}"""
-_LAMPS = 24  # in a set
+_LAMPS = 12  # in a set: the engine labels each one in view in every frame
 _FROM_WALL = (8, 96)  # map units
 _LAMP_END, _LAMP_LENGTH = 62, 84  # map units: above the floor, of its picture
 _SCROLL_LEFT = 100
@@ -81,7 +81,7 @@ class Wardrobe:
     def __init__(self, scenario: Scenario, looks: Sequence[Look]) -> None:
         """UserError for looks that the scenario cannot have."""
         self._scenario = scenario
-        self._maps: tuple[Look, ...] = ()  # none: no looks are in use
+        self._maps: dict[Look, str] = {}  # their names; none: no looks are in use
         self._actors = PLAIN
         if not all(self.holds(look) for look in looks):
             self.take(*looks)
@@ -94,9 +94,10 @@ class Wardrobe:
 
     def take(self, *looks: Look) -> None:
         """Have the next engine play these looks as well, with the first one's actors."""
-        maps = tuple(dict.fromkeys((PLAIN, *self._maps, *(look.map for look in looks))))
+        maps = dict.fromkeys((PLAIN, *self._maps, *(look.map for look in looks)))
         lumps_of_looks(self._scenario, _with_actors(maps, looks[0].actors))
-        self._maps, self._actors = maps, looks[0].actors
+        self._maps = {look: map_name(number) for number, look in enumerate(maps)}
+        self._actors = looks[0].actors
 
     def hang_up(self, doom: vizdoom.DoomGame) -> None:
         """Before an engine starts: give it the WAD, written if it is not there."""
@@ -111,18 +112,18 @@ class Wardrobe:
             wad.write(draft, lumps_of_looks(self._scenario, looks))
             draft.rename(path)
         doom.set_doom_scenario_path(str(path))
-        doom.set_doom_map(map_name(0))
+        doom.set_doom_map(self._maps[PLAIN])
 
     def begin(self, look: Look, doom: vizdoom.DoomGame) -> None:
         """Begin an episode in this look, of the seed that the engine has been given."""
-        name = map_name(self._maps.index(look.map)) if self._maps else ""
+        name = self._maps.get(look.map, "")
         if name and doom.get_doom_map().upper() != name:
             doom.set_doom_map(name)  # of an engine that runs: loads it and begins an episode
         else:
             doom.new_episode()
 
 
-def _with_actors(maps: tuple[Look, ...], actors: Look) -> tuple[Look, ...]:
+def _with_actors(maps: Iterable[Look], actors: Look) -> tuple[Look, ...]:
     colour, translucency = actors.colour, actors.translucency
     return tuple(replace(look, colour=colour, translucency=translucency) for look in maps)
 
