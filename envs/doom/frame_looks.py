@@ -51,6 +51,4 @@ def _overlays(tint: float, deviation: int, shape: tuple[int, int, int]) -> list[
     levels = levels.round().clip(-255, 255).astype(np.int16).ravel()
     lines = ((-levels).clip(0), 255 - levels.clip(0), levels)
     lines = [line.astype(np.uint8) for line in lines]
-    return [
-        Overlay(*(line[s : s + size].reshape(shape) for line in lines)) for s in pixels * shape[2]
-    ]
+    return [Overlay(*(line[s : s + size].reshape(shape) for line in lines)) for s in starts]
