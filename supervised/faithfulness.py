@@ -1,10 +1,14 @@
-"""Is what a network attends to what it decides by? Deletion and insertion on test pictures.
+"""Is what a network attends to what it decides by? Deletion, insertion, and the masks occluded.
 
 CAMAL's protocol (Hundal et al. 2026, section 4.2 and its evaluation details): a few test pictures
 of each class, the same ones for every method; pixels go to black, or come back from a black
 picture, in the order of the attention to the true class; what is followed is the softmax
 probability of that class. Faithful attention: a small area under deletion, a large one under
 insertion.
+
+The falsifier asks it of the masks instead, without any attention map: if a network decides by what
+its mask marks, then its confidence falls when that turns black, and it falls by more than that of a
+network which does not.
 """
 
 from typing import NamedTuple
@@ -15,8 +19,8 @@ from torch import Tensor
 
 from rl_attn.attention import deletion, insertion
 from rl_attn.attention.curves import Curve
-from rl_attn.supervised.batches import Batches
-from rl_attn.supervised.evaluation import at_rest, attention_of
+from rl_attn.supervised.batches import Batch, Batches
+from rl_attn.supervised.evaluation import at_rest, attention_of, per_copy
 from rl_attn.supervised.network import Network
 
 
@@ -55,8 +59,7 @@ def faithfulness(
     if network.copies != 1:
         raise ValueError(f"faithfulness follows one network, got {network.copies} at once")
     batch = batches.take(chosen(batches.split.labels, per_class))
-    view, size = batches.view, tuple(batch.pictures.shape[2:])
-    black = (-view.mean / view.std)[:, None, None].expand_as(batch.pictures)  # (B, C, H, W)
+    size, black = tuple(batch.pictures.shape[2:]), _black(batches, batch)
 
     def confidence(pictures: Tensor, rows: Tensor) -> Tensor:
         probabilities = network.plain(pictures).logits.softmax(1)
@@ -69,3 +72,30 @@ def faithfulness(
             deletion(confidence, batch.pictures.detach(), attention, **follow),
             insertion(confidence, batch.pictures.detach(), attention, **follow),
         )
+
+
+@torch.no_grad()
+def confidence_falls(network: Network, batches: Batches, size: int = 256) -> list[float]:
+    """By how much the softmax probability of the true class falls when all that the masks mark
+    turns black, of each of the network's copies: means over the pictures that have a mask.
+
+    Between -1 and 1; NaN where no picture has one.
+    """
+    falls = []
+    with at_rest(network):
+        for batch in batches.in_order(size, network.copies):
+            marked = batch.masks > 0.5  # (S * B, H, W)
+            occluded = torch.where(marked[:, None], _black(batches, batch), batch.pictures)
+            whole, rest = (
+                network.plain(x).logits.softmax(1).gather(1, batch.labels[:, None])[:, 0]
+                for x in (batch.pictures, occluded)
+            )
+            some = per_copy(marked.flatten(1).any(1), network.copies)[0]
+            falls.append(per_copy(whole - rest, network.copies)[:, some])
+    return torch.cat(falls, 1).mean(1).tolist()
+
+
+def _black(batches: Batches, batch: Batch) -> Tensor:
+    """Black pictures (B, C, H, W), normalised."""
+    view = batches.view
+    return (-view.mean / view.std)[:, None, None].expand_as(batch.pictures)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rl_attn.errors import UserError
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import write_text
@@ -19,7 +20,7 @@ from rl_attn.run.progress import Progress
 from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.supervised.backbones import parameters_of
 from rl_attn.supervised.evaluation import evaluate
-from rl_attn.supervised.faithfulness import faithfulness
+from rl_attn.supervised.faithfulness import confidence_falls, faithfulness
 from rl_attn.supervised.loop import State, Trainer
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.settings import TrainSettings, method_of, seeds_of
@@ -92,7 +93,7 @@ def show(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> None:
 
 def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
     """What else a summary holds of each network: the score that it was selected by, where the
-    method has one of its own (Learning to Look), and its faithfulness."""
+    method has one of its own (Learning to Look), and whether it decides by what it attends to."""
     args, network = trainer.args, trainer.network
     found: list[dict[str, float]] = [{} for _ in range(network.copies)]
     own = type(trainer.method).validation_score is not Method.validation_score
@@ -102,6 +103,9 @@ def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
         curves = faithfulness(network, trainer.data.splits[TEST], args.faithfulness)
         write_text(path / "faithfulness.csv", curves.table().to_csv(index=False))
         found[0] |= curves.areas()
+    if args.falsifier:
+        falls = confidence_falls(network, trainer.data.splits[TEST])
+        found = [{**values, "confidence_fall": v} for values, v in zip(found, falls, strict=True)]
     return found
 
 
@@ -122,6 +126,8 @@ def build(args: TrainSettings, device: torch.device) -> Trainer:
     """Data, network and method, checked; a trainer at its start."""
     method = method_of(args)
     data = prepare_data(args, method, read_data(args), device)
+    if args.falsifier and data.splits[TEST].split.masks is None:
+        raise UserError(f"--falsifier needs masks and {args.data} has none on its test pictures")
     network = make_network(args, method, data, device)
     torch.manual_seed(args.seed)
     extra = fit_method(args, method, network, data)

@@ -170,6 +170,9 @@ class TrainSettings:
     faithfulness: NotNegative[int] = 0
     """test pictures of each class whose deletion and insertion curves are measured at the end
     (CAMAL: 1)"""
+    falsifier: bool = False
+    """measure at the end by how much the confidence in the true class falls when all that the masks
+    of the test mark turns black: confidence_fall"""
 
 
 def args_type(argv: Sequence[str]) -> type[TrainSettings]:

@@ -5,10 +5,10 @@ from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
 from rl_attn.attention.cells import PIXELS, Cells, evenly
 from rl_attn.attention.contrast import contrast
 from rl_attn.attention.controls import (
+    noisy_control,
     random_control,
     shifted_control,
     swapped_control,
-    uniform_control,
 )
 from rl_attn.attention.curves import deletion, insertion
 from rl_attn.attention.decomposition import contextual_decomposition
@@ -143,6 +143,7 @@ __all__ = [
     "mask_weights",
     "masked",
     "measure",
+    "noisy_control",
     "normalize",
     "paric_reference",
     "pointing_game",
@@ -168,7 +169,6 @@ __all__ = [
     "suppress_only",
     "swapped_control",
     "tap",
-    "uniform_control",
     "upsample",
     "weighted_mean",
 ]

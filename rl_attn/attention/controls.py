@@ -3,15 +3,22 @@
     random    the mask's values at random places: equal area, no relation to the picture
     shifted   the mask moved cyclically: equal area and shape, another place
     swapped   another sample's mask: everything that masks of the data set have in common
-    uniform   each mask spread evenly over the picture: equal area, no place
+    noisy     right to a degree: moved, shrunk, or another sample's in a share of the samples
 
+A mask that is spread evenly over the picture is no control: CAMAL's loss on it is 0 for any map.
 Masks are (B, H, W). Draws come from a torch.Generator of any device, so that one on the CPU gives
 the same controls wherever the masks live.
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from rl_attn.attention.deviations import DIRECTIONS, deviated
+
+Noise = Literal["shift", "erode", "wrong"]
 
 
 def random_control(mask: Tensor, generator: torch.Generator, blob: int = 0) -> Tensor:
@@ -57,10 +64,28 @@ def swapped_control(mask: Tensor, generator: torch.Generator) -> Tensor:
     return mask[source]
 
 
-def uniform_control(mask: Tensor) -> Tensor:
-    """Every pixel is the mask's mean, (B, H, W) float: CAMAL's loss on it is always 0."""
-    mask = mask if mask.is_floating_point() else mask.float()
-    return mask.mean(dim=(1, 2), keepdim=True).expand_as(mask).clone()
+def noisy_control(mask: Tensor, generator: torch.Generator, noise: Noise, dose: float) -> Tensor:
+    """Masks that are as wrong as `dose` says: how much do bad masks hurt?
+
+    Args:
+        noise: "wrong": that share of the samples gets another's mask, drawn as in
+            `swapped_control`. "shift", "erode": that share of a deviation that leaves a tenth of
+            the mask covered (`deviations`), shifts in a direction that is drawn for each sample.
+        dose: 0 (the masks as they are) to 1.
+    """
+    if not 0 <= dose <= 1:
+        raise ValueError(f"dose is {dose}: it is a share, 0 to 1")
+    device = generator.device
+    if noise == "wrong":
+        chosen = torch.randperm(len(mask), generator=generator, device=device).to(mask.device)
+        chosen, noisy = chosen[: round(dose * len(mask))], mask.clone()
+        if len(chosen) > 1:
+            noisy[chosen] = swapped_control(mask[chosen], generator)
+        return noisy
+    drawn = torch.randint(len(DIRECTIONS), (len(mask),), generator=generator, device=device)
+    directions = [DIRECTIONS[i] for i in drawn.tolist()]
+    parts = [deviated(m, noise, dose, to) for m, to in zip(mask, directions, strict=True)]
+    return torch.stack(parts)
 
 
 def _roll(mask: Tensor, by: Tensor, dimension: int) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from rl_attn.attention.masks import in_unit
 from rl_attn.attention.morphology import dilate, erode
 
 Kind = Literal["shift", "erode", "dilate"]
@@ -42,6 +43,16 @@ def deviations(
     severities = torch.linspace(0, far, levels + 1).round().unique().int()
     maps = [_deviated(on, kind, int(severity), direction) for severity in severities]
     return severities, torch.stack(maps)
+
+
+def deviated(
+    mask: Tensor, kind: Kind, share: float, direction: tuple[int, int] = DIRECTIONS[0]
+) -> Tensor:
+    """A mask (H, W), soft or uint8, with `share` (0 to 1) of its strongest deviation."""
+    severity = round(share * reach(in_unit(mask), kind, direction))
+    if kind == "shift":
+        return _shifted(mask, severity * direction[0], severity * direction[1])
+    return _deviated(mask.float(), kind, severity, direction).to(mask.dtype)
 
 
 def reach(mask: Tensor, kind: Kind, direction: tuple[int, int] = DIRECTIONS[0]) -> int:

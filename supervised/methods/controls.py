@@ -1,12 +1,15 @@
 """CAMAL with masks that are wrong on purpose: is it the mask that helps, or any pressure?
 
-Each picture keeps its wrong mask for the whole run (`rl_attn.attention.controls`).
+Each picture keeps its wrong mask for the whole run (`rl_attn.attention.controls`). A mask that is
+spread evenly over its picture is not among them: CAMAL's loss on it is 0 for any map.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Interval
 
 from rl_attn.supervised.methods.camal import Camal
 
@@ -72,14 +75,18 @@ class CamalSwapped(WrongMasks):
 
 
 @dataclass
-class CamalUniform(WrongMasks):
-    """CAMAL, each mask spread evenly over its picture: the loss is 0, the cost is not."""
+class CamalNoisy(WrongMasks):
+    """CAMAL, masks that are wrong to a degree: the response to the dose of noise."""
 
-    name: ClassVar[str] = "camal-uniform"
+    name: ClassVar[str] = "camal-noisy"
+
+    noise: Literal["shift", "erode", "wrong"] = "wrong"
+    """masks are moved, shrunk, or another picture's"""
+    dose: Annotated[float, Interval(ge=0, le=1)] = 0.5
+    """share of the pictures with another's mask, or how far masks are moved or shrunk: at 1 a tenth
+    of each stays covered"""
 
     def wrong(self, masks: Tensor, generator: torch.Generator) -> Tensor:
-        import torch
+        from rl_attn.attention import noisy_control
 
-        from rl_attn.attention import uniform_control
-
-        return uniform_control(masks).round().to(torch.uint8)
+        return noisy_control(masks, generator, self.noise, self.dose)

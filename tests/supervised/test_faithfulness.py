@@ -1,12 +1,15 @@
 """Curves of a network whose confidence is known at every share of pixels."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from rl_attn.supervised.batches import Batches, View
 from rl_attn.supervised.data import Split
-from rl_attn.supervised.faithfulness import chosen, faithfulness
+from rl_attn.supervised.faithfulness import chosen, confidence_falls, faithfulness
 from rl_attn.supervised.network import Network
 
 
@@ -41,6 +44,21 @@ def test_pixels_go_to_black_and_come_back_in_the_order_of_attention(batches):
     areas = found.areas()
     assert areas["deletion_area"] == pytest.approx(black + (bright - black) / 8)
     assert areas["insertion_area"] == pytest.approx(bright - (bright - black) / 8)
+
+
+def test_confidence_falls_by_what_masks_hide(batches):
+    masks = torch.zeros(2, 2, 2, dtype=torch.uint8)
+    masks[0, 1, 1] = 255  # the bright pixel of the first picture; the second has no mask
+    split = replace(batches.split, masks=masks)
+    bright, black = (torch.tensor(float(light)).sigmoid().item() for light in (1 - 3, -4))
+    network = Network(CountsLight(), "identity")
+    assert confidence_falls(network, Batches(split, batches.view)) == pytest.approx(
+        [bright - black]
+    )
+    masks[0] = masks[1] = torch.tensor([[0, 0], [255, 0]])  # dark already
+    assert confidence_falls(network, Batches(split, batches.view)) == [0.0]
+    masks[:] = 0
+    assert math.isnan(confidence_falls(network, Batches(split, batches.view))[0])
 
 
 def test_the_same_pictures_of_each_class_whatever_the_method():

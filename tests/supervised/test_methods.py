@@ -80,14 +80,6 @@ def test_wrong_masks_do_not_reach_the_right_ones(toy):
         assert wrong["iou"] < camal["iou"] - 0.2
 
 
-def test_uniform_masks_are_vanilla(toy):
-    """beta - alpha of a flat mask is 0 whatever the map, so nothing is added but cost."""
-    _, _, uniform = outcome("camal-uniform")
-    _, _, vanilla = outcome("vanilla")
-    assert uniform["attention/loss"] == pytest.approx(0, abs=1e-5)
-    assert uniform["accuracy"] == vanilla["accuracy"]
-
-
 def test_rrr_makes_gradients_off_the_mask_small(toy):
     """Against the same network without it: as good at the task, a tenth of the gradients."""
 

@@ -3,10 +3,10 @@ import torch
 
 from rl_attn.attention import camal
 from rl_attn.attention.controls import (
+    noisy_control,
     random_control,
     shifted_control,
     swapped_control,
-    uniform_control,
 )
 
 
@@ -93,12 +93,32 @@ def test_every_mask_goes_to_another_sample():
         assert (given != torch.arange(7.0)).all()
 
 
-def test_uniform_masks_have_the_mean_and_no_camal_loss():
-    mask = masks()
-    control = uniform_control(mask.byte())
-    torch.testing.assert_close(control, (mask.mean(dim=(1, 2), keepdim=True)).expand_as(mask))
+def test_a_flat_mask_is_no_control():
+    flat = masks().mean(dim=(1, 2), keepdim=True).expand(6, 12, 16)
     attention = torch.rand(6, 4, 4, generator=rng())
-    torch.testing.assert_close(camal(attention, control), torch.zeros(6), rtol=0, atol=1e-6)
+    torch.testing.assert_close(camal(attention, flat), torch.zeros(6), rtol=0, atol=1e-6)
+
+
+def test_doses_of_noise_by_hand():
+    mask = torch.zeros(2, 11, 11)
+    mask[:, 3:8, 3:8] = 1  # the square of `test_deviations`: a shift reaches 5 pixels, an erosion 2
+    for dose, moved, left in ((0.0, 25, 25), (0.5, 15, 9), (1.0, 0, 1)):
+        shifted = noisy_control(mask, rng(), "shift", dose)
+        eroded = noisy_control(mask.byte() * 255, rng(), "erode", dose)
+        assert (shifted * mask).sum(dim=(1, 2)).tolist() == [moved, moved]
+        assert (eroded == 255).sum(dim=(1, 2)).tolist() == [left, left]
+    assert torch.equal(noisy_control(mask[:, 5:6], rng(), "shift", 0.0), mask[:, 5:6])
+
+
+def test_a_share_of_wrong_masks():
+    mask = torch.arange(10.0)[:, None, None].expand(10, 2, 3)
+    for dose in (0.0, 0.1, 0.4, 1.0):
+        given = noisy_control(mask, rng(), "wrong", dose)[:, 0, 0]
+        assert sorted(given.tolist()) == list(range(10))
+        wrong = (given != torch.arange(10.0)).sum()
+        assert wrong == (0 if dose == 0.1 else 10 * dose)  # one alone has nobody to swap with
+    with pytest.raises(ValueError, match="0 to 1"):
+        noisy_control(mask, rng(), "wrong", 1.5)
 
 
 def test_one_sample_has_nobody_to_swap_with():
