@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,8 +41,11 @@ from rl_attn.envs.seeds import lane_seeds
 from rl_attn.envs.variations import Variation, Variations, variations_of
 from rl_attn.errors import EnvironmentFailed, UserError
 
-#: Seconds that one step of an environment may take.
+#: Seconds that one step of an environment, or one reset, may take.
 HANG_TIMEOUT = 120.0
+
+#: Steps of each lane after which a mask that has never been set is told of.
+UNSEEN_AFTER = 1000
 
 #: Steps of random play in which a mask must have been set once; and how many are played twice.
 _MASK_STEPS, _REPLAYED = 1000, 40
@@ -90,16 +95,34 @@ def _look_from_afar(name: str, *how: Any) -> Look:
     hold on a GPU, would break the environments' processes, which are copies of this one."""
     fork = multiprocessing.get_context("fork")
     try:
-        with ProcessPoolExecutor(1, fork, leave_signals_to_the_parent) as pool:
+        with ProcessPoolExecutor(1, fork, _may_hang) as pool:
             return pool.submit(_look, name, *how).result()
     except BrokenProcessPool:
         raise UserError(
-            f"{name} ends its process when it is played: mend it, or try it with --no-env-processes"
+            f"{name} ends its process when it is played, or a step takes longer than "
+            f"{HANG_TIMEOUT:g} s: mend it, or try it with --no-env-processes"
         ) from None
+
+
+_hangs = False  # whether this process may be ended by a step that takes too long
+
+
+def _may_hang() -> None:
+    global _hangs
+    leave_signals_to_the_parent()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    _hangs = True
+
+
+def _begin_call() -> None:
+    """A call of an environment, or the end of all: the next one must begin in time."""
+    if _hangs:
+        signal.setitimer(signal.ITIMER_REAL, HANG_TIMEOUT)
 
 
 @lru_cache
 def _look(name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None) -> Look:
+    _begin_call()
     env = make(name)
     reader = reader_of(env, name, frame_key, mask_key, size)
     try:
@@ -146,9 +169,11 @@ def _replays(env: gymnasium.Env, name: str, reader: Reader) -> bool:
 def _play(env: gymnasium.Env, reader: Reader, seed: int, steps: int) -> list[tuple[Any, ...]]:
     """(reward, frame, mask) of an episode of random actions, at most so many steps."""
     env.action_space.seed(seed)
+    _begin_call()
     observation, _ = env.reset(seed=seed)
     played = [(0.0, *map(np.copy, reader(observation)))]
     while len(played) <= steps:
+        _begin_call()
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         played.append((float(reward), *map(np.copy, reader(observation))))
         if terminated or truncated:
@@ -201,7 +226,9 @@ class GymLanes:
         kind = AsyncVectorEnv if processes and num_lanes > 1 else SyncVectorEnv
         with self._one_line():
             self._groups = [kind(lanes[self.group_slice(g)], copy=False) for g in range(num_groups)]
+        self._answers = [_polls(envs) for envs in self._groups]
         self._sent: list[Any] = [None] * num_groups
+        self._steps, self._masked = 0, False  # whether a mask has been set in so many steps
 
     @property
     def faults(self) -> int:
@@ -227,7 +254,12 @@ class GymLanes:
             lanes = self.group_slice(group)
             given = None if seeds is None else [int(seed) for seed in seeds[lanes]]
             with self._one_line(envs):
-                observation, infos = envs.reset(seed=given, options=options)
+                if isinstance(envs, AsyncVectorEnv):
+                    envs.reset_async(seed=given, options=options)
+                    self._await(group)
+                    observation, infos = envs.reset_wait()
+                else:
+                    observation, infos = envs.reset(seed=given, options=options)
             _raise_first(infos)
             frames[lanes], masks[lanes] = observation["frame"], observation["mask"]
 
@@ -249,11 +281,14 @@ class GymLanes:
         envs = self._groups[group]
         with self._one_line(envs):
             if isinstance(envs, AsyncVectorEnv):
-                observation, rewards, *_, infos = envs.step_wait(timeout=HANG_TIMEOUT)
+                self._await(group)
+                observation, rewards, *_, infos = envs.step_wait()
             else:
                 observation, rewards, *_, infos = envs.step(actions)
         _raise_first(infos)
         frames[...], masks[...] = observation["frame"], observation["mask"]
+        if not self._masked:
+            self._tell_of_no_mask(masks)
         return _gather(rewards, infos.get("ended", ()), self.group_slice(group).start)
 
     def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
@@ -303,13 +338,31 @@ class GymLanes:
                 answers += envs.call(name, *arguments)
         return answers
 
+    def _await(self, group: int) -> None:
+        """Until all processes of the group have answered, which gymnasium's own timeouts see to at
+        a tenth of a step's cost."""
+        for answer in self._answers[group]:
+            if not answer.poll(1000 * HANG_TIMEOUT):
+                raise multiprocessing.TimeoutError
+
+    def _tell_of_no_mask(self, masks: np.ndarray) -> None:
+        """Once, of targets that are never seen; random play before the run has shown one."""
+        before, self._steps = self._steps, self._steps + len(masks)
+        self._masked = bool(masks.any())
+        if not self._masked and before < UNSEEN_AFTER * self.num_lanes <= self._steps:
+            warnings.warn(
+                f"{self.reader.name}: observation[{self.reader.mask_key!r}] was empty in all "
+                f"{self._steps} steps so far: there is nothing to attend to",
+                stacklevel=3,
+            )
+
     @contextmanager
     def _one_line(self, envs: VectorEnv | None = None) -> Iterator[None]:
         """Within the block, a process that has died or hangs is an EnvironmentFailed."""
         try:
             yield
         except multiprocessing.TimeoutError:
-            reason = f"a step took longer than {HANG_TIMEOUT:g} s"
+            reason = f"a step or a reset took longer than {HANG_TIMEOUT:g} s"
         except (EOFError, ConnectionError):
             reason = _how_it_died(envs)
         else:
@@ -321,6 +374,15 @@ class GymLanes:
     def _settings(self) -> dict[str, Any]:
         """What two runs must share for the same seeds and actions to mean the same episode."""
         return {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
+
+
+def _polls(envs: VectorEnv) -> list[select.poll]:
+    """One for each process, that waits for its next answer."""
+    polls = []
+    for pipe in envs.parent_pipes if isinstance(envs, AsyncVectorEnv) else ():
+        polls.append(select.poll())
+        polls[-1].register(pipe.fileno(), select.POLLIN)
+    return polls
 
 
 def _how_it_died(envs: VectorEnv | None) -> str:

@@ -168,13 +168,21 @@ def test_a_fault_ends_its_episode_and_three_in_a_row_the_run(counter, processes)
 
 
 class Wrong(Counter):
-    """Its mask is wrong from step 2 on; action 2 ends its process, 3 never returns."""
+    """Its mask is wrong after 45 steps; action 2 ends its process; 3, or a reset after 4, hangs."""
+
+    slow = False
+
+    def reset(self, **how):
+        if self.slow:
+            time.sleep(60)
+        return super().reset(**how)
 
     def step(self, action):
         if action == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         if action == 3:
             time.sleep(60)
+        self.slow = action == 4
         return super().step(action)
 
     def see(self):
@@ -189,6 +197,7 @@ class Wrong(Counter):
     [
         (2, EnvironmentFailed, "died of SIGKILL"),
         (3, EnvironmentFailed, "longer than 1 s"),
+        (4, EnvironmentFailed, "a reset took longer than 1 s"),
         (0, UserError, "has shape (7, 8), not (8, 8)"),
     ],
 )
@@ -204,6 +213,8 @@ def test_a_process_that_dies_hangs_or_errs_ends_in_one_line_and_leaves_nothing(
         assert len(processes) == 2
         for _ in range(50):
             lanes.step(np.array([0, action]), frames, masks)
+            if action == 4:
+                lanes.reset(frames, masks)
     assert part in str(error.value) and name in str(error.value)
     assert "\n" not in str(error.value) and not any(p.is_alive() for p in processes)
     assert not [w for w in recwarn if "Traceback" in str(w.message)]
@@ -312,6 +323,43 @@ class Numbers(Counter):
 class Broken(Counter):
     def step(self, action):
         return 1 / 0
+
+
+class Slow(Counter):
+    def reset(self, **how):
+        time.sleep(60)
+
+
+def test_an_environment_that_hangs_is_refused_before_a_run(monkeypatch):
+    monkeypatch.setattr("rl_attn.envs.gym.HANG_TIMEOUT", 0.5)
+    with pytest.raises(UserError, match=r"tests/Slow-v0 .*takes longer than 0.5 s"):
+        gym_environment(EnvSettings(env=register("Slow", kind=Slow)))
+
+
+class Once(Counter):
+    """Its mask is set in the episodes that are played before a run alone."""
+
+    def reset(self, *, seed=None, options=None):
+        self.shown = seed < 10
+        return super().reset(seed=seed)
+
+    def see(self):
+        seen = super().see()
+        return seen | {"mask": seen["mask"] * self.shown}
+
+
+def test_a_mask_that_is_never_set_during_a_run_is_told_of_once(monkeypatch):
+    monkeypatch.setattr("rl_attn.envs.gym.UNSEEN_AFTER", 5)
+    with start(register("Once", kind=Once), 2) as lanes:
+        frames, masks = arrays(lanes)
+        lanes.reset(frames, masks)
+        steps = [lambda: lanes.step(np.array([0, 0]), frames, masks)] * 12
+        with pytest.warns(
+            UserWarning, match=r"tests/Once-v0.*'mask'.*empty in all 10 steps"
+        ) as told:
+            for step in steps:
+                step()
+        assert len(told) == 1
 
 
 class Bare(Counter):
