@@ -30,6 +30,9 @@ TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin
 BatchNorm = Literal["keep", "group", "frozen"]
 Stem = Literal["standard", "small"]
 
+#: What a paper's values depend on (`Method.recipes`).
+CHOSEN = ("method", "data", "backbone")
+
 #: The value of --masks for which a vision-language model makes them while training goes on.
 TEACHER = "teacher"
 
@@ -176,20 +179,21 @@ class TrainSettings:
 
 
 def args_type(argv: Sequence[str]) -> type[TrainSettings]:
-    """The command line for the method and data set that `argv` or its --config names."""
+    """The command line for the method, data set and backbone that `argv` or its --config names."""
     flat = {**_from_config(argv), **_from_flags(argv)}
     method = method_class(flat.get("method", TrainSettings.method))
     data = flat.get("data", TrainSettings.data)
     LOADERS.check(data)
-    return with_method(method, data)
+    return with_method(method, data, flat.get("backbone", ""))
 
 
-def with_method(method: type[Method], data: str) -> type[TrainSettings]:
+def with_method(method: type[Method], data: str, backbone: str = "") -> type[TrainSettings]:
     """TrainSettings and the method's fields in one dataclass, with the paper's values as defaults.
 
     It inherits from both, since the help of a flag is read from the source of its class.
     """
-    recipe = {**method.recipes.get("", {}), **method.recipes.get(data, {})}
+    parts = [method.recipes.get(name, {}) for name in ("", data, backbone)]
+    recipe = {name: value for part in parts for name, value in part.items()}
     defaults = {"method": method.name, "data": data, **recipe}
     kinds = {
         name: hint
@@ -259,7 +263,7 @@ def _from_flags(argv: Sequence[str]) -> dict[str, str]:
     found = {}
     for i, word in enumerate(argv):
         flag, equals, value = word.partition("=")
-        if flag in ("--method", "--data"):
+        if flag.removeprefix("--") in CHOSEN and flag.startswith("--"):
             found[flag[2:]] = value if equals else argv[i + 1] if i + 1 < len(argv) else ""
     return found
 
@@ -267,4 +271,4 @@ def _from_flags(argv: Sequence[str]) -> dict[str, str]:
 def _from_config(argv: Sequence[str]) -> dict[str, Any]:
     config = config_of(argv)
     values = {} if config is None else load_yaml(find_config(config))
-    return {key: str(values[key]) for key in ("method", "data") if key in values}
+    return {key: str(values[key]) for key in CHOSEN if key in values}

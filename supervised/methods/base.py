@@ -49,8 +49,8 @@ class Method:
     validated: ClassVar[bool] = True
     #: What it makes of a mask depends on that mask alone, so that masks can be made on the fly.
     masks_alone: ClassVar[bool] = True
-    #: Values of the training command's flags, or of its own, in the paper: for any data set (""),
-    #: or for one by name.
+    #: Values of the training command's flags, or of its own, in the paper: for any run (""), for a
+    #: data set by name, or for a backbone.
     recipes: ClassVar[dict[str, dict[str, Any]]] = {}
     #: The folder of data sets, --data-root; the run's own is set before `prepare`.
     data_root: ClassVar[Path] = Path("data")

@@ -25,7 +25,8 @@ class Camal(GradCamMethod):
 
     name: ClassVar[str] = "camal"
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
-        "": {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01, "batch_size": 32}
+        "": {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01, "batch_size": 32},
+        **{name: {"learning_rate": 1e-4} for name in ("vit_b_16", "swin_v2_t", "maxvit_t")},
     }
 
     weight: float = 1.0

@@ -1,0 +1,77 @@
+"""Files that are called a paper's say everything that the paper, or its framework, does."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_attn.rl import settings as rl_settings
+from rl_attn.run.cli import parse
+from rl_attn.run.yaml import load_yaml
+from rl_attn.supervised.comparison.table import read_table
+from rl_attn.supervised.settings import args_type
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+#: CAMAL (Hundal et al. 2026), Table 8, its text, and CleanRL's ppo_atari.py.
+TABLE_8 = {
+    **{"num_envs": 8, "total_timesteps": 10_000_000, "num_steps": 128, "update_epochs": 4},
+    **{"num_minibatches": 4, "learning_rate": 2.5e-4, "gamma": 0.99, "gae_lambda": 0.95},
+    **{"clip_coef": 0.1, "ent_coef": 0.01, "vf_coef": 0.5, "max_grad_norm": 0.5, "camal": 1.0},
+    **{"frame_skip": 4, "frame_stack": 4, "reward_clip": 1.0, "width": 320, "height": 240},
+    **{"network": "nature", "anneal_lr": True, "norm_adv": True, "clip_vloss": True},
+    **{"separate_clipping": False, "rgb": False, "precision": "fp32", "method": "camal"},
+    **{"attention": "grad-cam", "attention_target": "value", "tap": "conv3"},
+    **{"second_order": True, "normalization": "max", "dead_maps": "zero"},
+    **{"compare": "map-up", "placement": "stretched"},
+}
+
+#: Table 7 and Appendix C, and AdamW's defaults; without what differs by backbone.
+TABLE_7 = {
+    **{"epochs": 500, "weight_decay": 0.01, "batch_size": 32, "optimizer": "adamw"},
+    **{"weights": "imagenet", "size": 224, "crop": "center", "flip": False, "schedule": "none"},
+    **{"precision": "fp32", "batch_norm": "keep", "select": "last", "fold_validation": False},
+}
+RATES = {"ResNet": 1e-3, "ConvNeXt": 1e-3, "EfficientNet": 1e-3}
+RATES |= {"ViT": 1e-4, "Swin": 1e-4, "MaxViT": 1e-4}
+
+
+def test_table_8_of_camal():
+    values = load_yaml(CONFIGS / "ppo" / "camal_paper.yaml")
+    assert {key: values.get(key) for key in TABLE_8} == TABLE_8
+    assert set(values) - set(TABLE_8) == {"checkpoint_interval"}  # nothing that changes a number
+    argv = ["--config", str(CONFIGS / "ppo" / "camal_paper.yaml")]
+    args = parse(rl_settings.args_type(argv), argv, "ppo")
+    assert {key: getattr(args, key) for key in TABLE_8} == TABLE_8
+
+
+@pytest.mark.parametrize("name", ["camal_vanilla", "camal_prior"])
+def test_table_7_of_camal(name):
+    table = read_table(CONFIGS / "tables" / f"{name}.yaml")
+    assert table.runs == ("fold", list(range(10)))
+    for label, backbone in table.grid["backbone"].items():
+        for method in table.grid["method"].values():
+            flags = table.arguments | backbone | method
+            assert {key: flags.get(key) for key in TABLE_7} == TABLE_7
+            assert flags["learning_rate"] == RATES[label]
+    camal = table.grid["method"]["CAMAL"]
+    assert (camal["weight"], camal["second_order"], camal["attention"]) == (1, True, "grad-cam")
+
+
+def test_tables_of_papers_are_in_fp32():
+    files = [f for f in (CONFIGS / "tables").glob("*.yaml") if not f.stem.endswith("_cpu")]
+    assert len(files) > 6
+    assert {read_table(file).arguments.get("precision") for file in files} == {"fp32"}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "rate"), [("resnet18", 1e-3), ("vit_b_16", 1e-4), ("swin_v2_t", 1e-4)]
+)
+def test_camal_has_the_learning_rate_of_its_backbone(backbone, rate, tmp_path):
+    words = ["--method", "camal", "--backbone", backbone]
+    assert parse(args_type(words), words, "train").learning_rate == rate
+    file = tmp_path / "config.yaml"
+    file.write_text(f"method: camal\nbackbone: {backbone}\n")
+    words = ["--config", str(file)]
+    assert parse(args_type(words), words, "train").learning_rate == rate
+    words = ["--config", str(file), "--learning-rate", "0.5"]
+    assert parse(args_type(words), words, "train").learning_rate == 0.5
