@@ -51,7 +51,10 @@ UNSEEN_AFTER = 1000
 _MASK_STEPS, _REPLAYED = 1000, 40
 
 #: Settings that an environment of gymnasium's has no use for.
-_OF_DOOM = ("targets", "width", "height", "rgb", "frame_skip", "actions", "max_buttons", "wad")
+_OF_DOOM = (
+    *("targets", "width", "height", "rgb", "frame_skip"),
+    *("actions", "max_buttons", "delta_values", "wad"),
+)
 
 
 def gym_environment(settings: EnvSettings) -> Environment:

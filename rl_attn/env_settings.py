@@ -59,6 +59,9 @@ class EnvSettings:
     Doom)"""
     max_buttons: Annotated[int, Interval(ge=1, le=20)] = 1
     """buttons that one discrete action may press at once (of Doom)"""
+    delta_values: tuple[float, ...] = ()
+    """amounts of a button that takes one, such as TURN_LEFT_RIGHT_DELTA: an action each, or for
+    boxes the largest one; empty: the scenario's own, -10 and 10 (of Doom)"""
     wad: str = ""
     """path of another WAD to play, with all else of the scenario (of Doom)"""
     looks: str = ""

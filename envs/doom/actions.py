@@ -34,6 +34,8 @@ class Actions:
         if not buttons:
             raise UserError(f"{scenario.name} has no buttons: list available_buttons in its file")
         choose("kind of actions", scenario.actions, KINDS)
+        if not np.isfinite(scenario.delta_values).all():
+            raise UserError(f"delta_values {scenario.delta_values} are not all numbers: mend them")
         self._buttons = buttons
         presses = _presses(buttons, scenario)  # (button, amount, name)
         if scenario.actions == "box":

@@ -33,6 +33,7 @@ def doom_environment(settings: EnvSettings) -> Environment:
             settings.targets or None,
             actions=settings.actions,
             max_buttons=settings.max_buttons,
+            delta_values=settings.delta_values or None,
             wad=settings.wad or None,
         )
         looks = Looks.given(settings.looks or None)

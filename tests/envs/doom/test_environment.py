@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -30,6 +31,25 @@ def test_buttons_may_be_pressed_together_or_by_how_much():
     assert space.shape == (20,)
     space = find(EnvSettings(env="Basic", actions="binary")).action_space
     assert space == gymnasium.spaces.MultiBinary(3)
+
+
+def test_a_button_that_takes_an_amount_has_an_action_for_each_value(tmp_path):
+    shutil.copy(FOLDER / "basic.wad", tmp_path)
+    text = (FOLDER / "basic.cfg").read_text().replace("MOVE_LEFT", "TURN_LEFT_RIGHT_DELTA")
+    (tmp_path / "my.cfg").write_text(text)
+    settings = EnvSettings(env=str(tmp_path / "my.cfg"), targets=("Cacodemon",))
+    turns = ("TURN_LEFT_RIGHT_DELTA=-10", "TURN_LEFT_RIGHT_DELTA=10")
+    assert find(settings).action_names == ("NOOP", *turns, "MOVE_RIGHT", "ATTACK")
+    found = find(replace(settings, delta_values=(-3.0, 5.0, 20.0)))
+    turns = tuple(f"TURN_LEFT_RIGHT_DELTA={value}" for value in (-3, 5, 20))
+    assert found.action_names == ("NOOP", *turns, "MOVE_RIGHT", "ATTACK")
+    frames, masks = np.zeros((4, *found.frame_shape), np.uint8), np.zeros((4, 120, 160), np.uint8)
+    with found.start(num_lanes=4, episode_seeds=[3] * 4) as lanes:
+        lanes.reset(frames, masks)
+        lanes.step(np.array([0, 1, 2, 3]), frames, masks)
+    assert len(np.unique(frames, axis=0)) == 4
+    box = find(replace(settings, delta_values=(-3.0, 20.0), actions="box")).action_space
+    assert box.high.tolist() == [20, 1, 1]
 
 
 def test_looks_are_those_of_the_flag():
