@@ -8,6 +8,7 @@ import torch
 from corridor import LENGTH, Texel, W
 from torch import nn
 
+from rl_attn.agents.core import Memory, Recall
 from rl_attn.agents.networks import NETWORKS, Network, Output
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.rl.methods import Method
@@ -62,6 +63,38 @@ def test_an_agent_that_reads_a_texel_of_the_wall_has_the_rates_computed_by_hand(
     assert list(means) == ["wall", "square"]
     assert means["wall"]["flip"].mean == pytest.approx(2 / 12)  # of two looks
     assert means["wall"]["flip"].low == pytest.approx(2 / 12)  # both episodes alike
+
+
+class Recalling(Texel):
+    """Logits [0, (m - 127.5) / 100] of the brightest texel m that it saw before this frame."""
+
+    memory_size = 1
+
+    def blank(self, samples):
+        return Memory(torch.zeros(samples, 1))
+
+    def forward(self, frames, shift=False, memory=None):
+        output = super().forward(frames)
+        x, step = frames[:, 0, 0, 0].float(), frames[:, 0, 0, 1].float()
+        before = memory.state[:, 0]
+        logits = torch.stack([torch.zeros_like(x), (before - 127.5) / 100], 1)
+        after = torch.maximum(before, x)[:, None]
+        recall = Recall(x[:, None], memory.state, after)
+        value = before / 100 + step + 0 * output.features.mean(dim=(1, 2, 3))
+        return Output(self.head(logits), value, output.features, None, recall)
+
+
+def test_a_recurrent_agent_remembers_each_look_as_it_was_seen():
+    player = player_of(Recalling())
+    twins = play_twins(player, SEEDS, looks_of(player, "test:wall"), greedy=True)
+    bright, dim = twins[0], twins[2]
+    assert not bright.parted and len(bright.frames) == LENGTH
+    # Of wall 2 the first frame is 200, and so all that is remembered from the second one on; in the
+    # first one nothing is, in the plain look either. A second episode begins without memories.
+    assert [frame["flip"] for frame in bright.frames] == [0] + [1] * (LENGTH - 1)
+    assert bright.kl == pytest.approx(kl(PLAIN, BRIGHT) * (LENGTH - 1) / LENGTH, abs=1e-6)
+    assert twins[1].frames == bright.frames
+    assert dim.flip == 0 and dim.kl == pytest.approx(kl(PLAIN, DIM) * 11 / 12, abs=1e-6)
 
 
 def test_an_agent_that_ignores_all_but_the_targets_does_nothing_differently():
