@@ -29,7 +29,6 @@ class LanesVecEnv(VecEnv):
     def __init__(self, scenario: str, num_envs: int = 8, **settings: Any) -> None:
         """settings: of `Lanes`, such as resolution, rgb, frame_skip, targets, seed."""
         self.render_mode = "rgb_array"  # the frames are there anyway: VecVideoRecorder takes them
-        self.metadata = {"render_fps": TICS_PER_SECOND / settings.get("frame_skip", 4)}
         self._lanes = Lanes(scenario, num_envs, **settings)
         self._started = time.time()
         super().__init__(
@@ -40,6 +39,7 @@ class LanesVecEnv(VecEnv):
             ),
             self._lanes.action_space,
         )
+        self.metadata["render_fps"] = TICS_PER_SECOND / settings.get("frame_skip", 4)
         self._observation = self._new_observation()
 
     @property

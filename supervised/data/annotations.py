@@ -151,7 +151,7 @@ class MaskReader:
     def problems(self) -> list[Problem]:
         """What no file shows by itself: two conventions in one set, a kind that never applies."""
         kind, found = self.options.kind, []
-        if kind in ("ask", "binary") and 1 in self._highest and len(self._highest - {0, 1}):
+        if kind in ("ask", "binary") and {1, 255} <= self._highest:
             found.append("some masks hold 0 and 1, others 0 and 255: save them in one way")
         if kind == "soft" and self.options.limits is None and max(self._highest, default=0) == 1:
             found.append("no mask is above 1 of 255: say so by --data-options mask_range=0,1")

@@ -444,6 +444,18 @@ def test_the_documented_example_runs():
     assert names["model"].num_timesteps == 8
 
 
+def test_lanes_show_their_frames_to_whoever_records_them():
+    """`VecVideoRecorder` asks for `render_mode`, a rate, and a picture after each step."""
+    lanes = LanesVecEnv("Basic", 2, frame_skip=5)
+    try:
+        observation = lanes.reset()
+        assert lanes.render_mode == "rgb_array" and lanes.metadata["render_fps"] == 7
+        frames = observation["frame"].repeat(3, axis=-1)  # of a grey channel
+        np.testing.assert_array_equal(lanes.render(), np.concatenate(list(frames)))
+    finally:
+        lanes.close()
+
+
 def test_lanes_are_the_games_of_our_vector_environment():
     lanes, envs = LanesVecEnv("Basic", 2), DoomVectorEnv("Basic", 2)
     try:

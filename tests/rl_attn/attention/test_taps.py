@@ -1,6 +1,7 @@
 import copy
 import gc
 import weakref
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import CheckpointError, checkpoint
 from torchvision.models import VisionTransformer, swin_t
 
 from rl_attn.agents import ActorCritic
@@ -510,7 +511,7 @@ def test_a_checkpointed_step_leaves_nothing_behind(within):
     model = Blocks((0, 1, 2))
     step(model, "blocks.1", within)
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
-    assert torch.utils.checkpoint._CheckpointFrame is not recomputation._Frame
+    assert recomputation._DEFAULTS["context_fn"] is torch.utils.checkpoint.noop_context_fn
     gone = weakref.ref(model)
     del model
     gc.collect()
@@ -519,8 +520,34 @@ def test_a_checkpointed_step_leaves_nothing_behind(within):
 
 def test_reentrant_checkpointing_is_refused_by_name():
     for layer in ("blocks.0", "blocks.1"):
-        with pytest.raises(RuntimeError, match="use_reentrant=False"):
+        with pytest.raises(ValueError, match="use_reentrant=False"):
             step(Blocks((1,), use_reentrant=True), layer, False)
+
+
+def test_a_region_with_contexts_of_its_own_is_not_silently_another():
+    """Torch compares what it computes again; the tap's layer in it keeps what the forward made."""
+    own = {"context_fn": lambda: (nullcontext(), nullcontext())}
+    with pytest.raises(CheckpointError):
+        step(Blocks((1, 2), **own), "blocks.0", False)
+
+
+def test_one_graph_is_recomputed_for_each_backward():
+    found = []
+    for recomputed in ((), (0, 1, 2)):
+        model = Blocks(recomputed)
+        with tap(model, "blocks.1"):
+            loss = model(torch.ones(2, 3, 8, 8).tril()).square().sum()
+        parameters = list(model.parameters())
+        found += [torch.autograd.grad(loss, parameters, retain_graph=True) for _ in range(2)]
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], rtol=1e-5, atol=1e-5)
+
+
+def test_a_torch_that_takes_no_contexts_is_said_and_plain_models_are_tapped(monkeypatch):
+    monkeypatch.delitem(recomputation._DEFAULTS, "context_fn")
+    with pytest.warns(UserWarning, match="switch checkpointing off inside a tap"):
+        found = step(Blocks(), "blocks.1", False)
+    assert "context_fn" not in recomputation._DEFAULTS and found[0].any()
 
 
 def test_a_layer_that_is_not_called_says_so():

@@ -108,6 +108,14 @@ def test_what_only_all_masks_together_show(options, images, message):
     assert [message in str(problem) for problem in reader.problems()] == [True]
 
 
+def test_indices_are_not_called_two_conventions():
+    reader = MaskReader()
+    reader(grey(0, 1))
+    with pytest.raises(Problem, match="holds levels 0, 2: say how they are meant"):
+        reader(grey(0, 2))
+    assert reader.problems() == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
