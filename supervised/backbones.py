@@ -159,7 +159,7 @@ def _build(
         return _timm(name.removeprefix("timm:"), classes, imagenet, size)
     choose("backbone", name, [*SMALL, *TORCHVISION, "timm:NAME"])
     if name in TORCHVISION:
-        return _torchvision(name, classes, imagenet)
+        return _torchvision(name, classes, imagenet, size)
     if imagenet:
         raise UserError(f"there are no ImageNet weights for {name}: leave out --weights imagenet")
     return SMALL[name](channels, classes, size)
@@ -201,9 +201,14 @@ def parameters_of(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _torchvision(name: str, classes: int, imagenet: bool) -> nn.Module:
+def _torchvision(name: str, classes: int, imagenet: bool, size: tuple[int, int]) -> nn.Module:
+    fresh = name == "vit_b_16" and not imagenet  # its positions are of one size, ImageNet's of 224
     try:
-        model = models.get_model(name, weights="DEFAULT" if imagenet else None)
+        model = models.get_model(
+            name,
+            weights="DEFAULT" if imagenet else None,
+            **{"image_size": size[0]} if fresh else {},
+        )
     except OSError as error:
         raise UserError(
             f"ImageNet weights of {name} could not be fetched ({error}): take --weights none, or "

@@ -8,8 +8,9 @@ A picture that is grey all over has no prompt.
 
 Where no person is at hand, prompts are made from true masks: the object is the factual part, which
 is indispensable, the rest the counterfactual one, which is precluded. Strokes, the cells of a grid,
-cover a share of each; all else stays undecided. What is wrong with people's prompts can be added:
-a share of the strokes says the contrary (`noise`), or all are misplaced (`shift`).
+cover a share of each; all else stays undecided. A picture whose mask is empty gets another's: a
+prompt without an indispensable part would tell its class. What is wrong with people's prompts can
+be added: a share of the strokes says the contrary (`noise`), or all are misplaced (`shift`).
 
 Letters: N pictures of H x W pixels.
 """
@@ -67,7 +68,7 @@ class Annotator:
 
     def __call__(self, masks: Tensor, generator: torch.Generator) -> Tensor:
         """Masks uint8 (N, H, W) -> int8 (N, H, W) of {-1, 0, 1}; chance is the generator's."""
-        on = (masks > 127).cpu()
+        on = _borrowed((masks > 127).cpu(), generator)
         if self.shift:
             on = _moved(on, self.shift, generator)
         size = tuple(masks.shape[1:])
@@ -84,6 +85,17 @@ class Annotator:
         """(N, H, W) bool: cells of a grid, each on with chance `share`."""
         grid = torch.rand(number, 1, self.cells, self.cells, generator=generator) < share
         return F.interpolate(grid.float(), size, mode="nearest")[:, 0] > 0.5
+
+
+def _borrowed(on: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, H, W) bool, each empty mask replaced by one that is not, drawn at random; where all are
+    empty, or none is, nothing is drawn."""
+    full = on.flatten(1).any(1)
+    if full.all() or not full.any():
+        return on
+    owners = full.nonzero()[:, 0]
+    drawn = torch.randint(len(owners), (len(on),), generator=generator)
+    return torch.where(full[:, None, None], on, on[owners[drawn]])
 
 
 def _moved(on: Tensor, shift: float, generator: torch.Generator) -> Tensor:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.methods.learning_to_look import RECIPE, TwoPhases
+from rl_attn.supervised.methods.learning_to_look import RECIPE, Selection, TwoPhases
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,8 @@ class LearningToLookEvidence(TwoPhases):
     """lambda at the beginning of phase 2"""
     attention_epochs: int = 11
     """E_attn: epochs of phase 1"""
+    selection: Selection = "exponential"
+    """what an epoch is kept by: accuracy * exp(-L_attn), or optim-value, accuracy * (1 - L_attn)"""
     teacher: str = "digits"
     """data set that the teacher is trained on, the same classes without the shortcut; digits come
     with a package, others from --data-root"""
@@ -49,6 +51,8 @@ class LearningToLookEvidence(TwoPhases):
 
     def check(self, settings: Any) -> None:
         super().check(settings)
+        if self.selection == "reverse-kl":
+            raise UserError(f"--selection reverse-kl compares with a mask and {self.name} has none")
         if self.teacher_steps < 1:
             raise UserError(f"--teacher-steps must be 1 or more, got {self.teacher_steps}")
 

@@ -21,7 +21,9 @@ Chosen where the paper is silent:
 - A is a constant for f_m in Eq. 9: that is what alternating is for.
 - While f_m and f_o are held they are in evaluation mode: not even their BatchNorm statistics move.
   A mask's confidence is then the same in every pass, and is computed once for all of them.
-- Pictures without a prompt train f_o alone. One epoch's masks are the same for all its pictures.
+- Pictures without a prompt train f_o alone. Pictures without an object (LIDC's and pancreas'
+  negatives) are prompted as if they had another picture's, in training and in use: else prompts
+  that preclude all would tell the class. One epoch's masks are the same for all its pictures.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class Vapl(Method):
             "weight_decay": 0.0,
             "batch_size": 16,
             "epochs": 100,
-        }
+        },
+        **{data: {"prompts": "given"} for data in ("gender", "scene")},
     }
 
     lambda_parameters: float = 0.1
@@ -302,7 +305,8 @@ class Vapl(Method):
                 return self.prompted.plain(pictures * attention[:, None]).logits, attention
 
     def measures(self, network: Network, batches: Batches, seed: int) -> dict[str, float]:
-        """How well f_m predicts with prompts that are made as in training; {} without masks."""
+        """How well f_m predicts with prompts that are made, or given, as in training; {} without
+        masks."""
         import torch
 
         from rl_attn.supervised.batches import Batches
@@ -312,9 +316,10 @@ class Vapl(Method):
         masks = batches.split.masks
         if masks is None:
             return {}
-        generator = torch.Generator().manual_seed(seed)
-        prompts = self.annotator()(masks, generator)
-        split = replace(batches.split, masks=encode(prompts))
+        split = batches.split
+        if self.prompts == "masks":
+            generator = torch.Generator().manual_seed(seed)
+            split = replace(split, masks=encode(self.annotator()(masks, generator)))
         made = Batches(split, batches.view)
         made.give_target(decode, once=False)
         parts = [

@@ -119,18 +119,23 @@ def test_learning_to_look_has_two_phases(toy):
 
 
 @pytest.mark.parametrize(
-    ("selection", "score"), [("optim-value", 0.2), ("exponential", 0.8 * math.exp(-0.75))]
+    ("selection", "score"),
+    [
+        ("optim-value", 0.2),
+        ("exponential", 0.8 * math.exp(-0.75)),
+        ("reverse-kl", 0.8 * math.exp(-0.5)),
+    ],
 )
 def test_learning_to_look_keeps_the_best_network_of_phase_two(selection, score):
     method = method_class("learning-to-look")(attention_epochs=2, selection=selection)
-    scores = {"accuracy": 0.8, "attention/loss": 0.75}
+    scores = {"accuracy": 0.8, "attention/loss": 0.75, "attention/reverse_kl": 0.5}
     assert method.validation_score(1, scores) is None
     assert method.validation_score(2, scores) == pytest.approx(score)
 
 
 def test_where_attention_is_far_off_low_accuracy_is_not_preferred():
     """As Optim Value does, which is negative there."""
-    method = method_class("learning-to-look")(attention_epochs=0)
+    method = method_class("learning-to-look")(attention_epochs=0, selection="exponential")
     low, high = ({"accuracy": a, "attention/loss": 1.25} for a in (0.7, 0.95))
     assert method.validation_score(0, low) < method.validation_score(0, high)
 

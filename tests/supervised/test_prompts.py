@@ -63,6 +63,17 @@ def test_a_shift_moves_every_mask_by_as_much(masks):
     assert far.sum() < 0.1 * moved.sum()  # mostly out of the picture, and not in again
 
 
+def test_an_empty_mask_does_not_tell_the_class():
+    masks = torch.zeros(6, 16, 16, dtype=torch.uint8)
+    masks[0, :4, :4], masks[3, 8:, 8:] = 255, 255
+    said = Annotator(factual=1, counterfactual=1)(masks, generator()) == 1
+    own = masks > 127
+    assert torch.equal(said[0], own[0]) and torch.equal(said[3], own[3])
+    assert all((part == own[0]).all() or (part == own[3]).all() for part in said)
+    nothing = torch.zeros(2, 16, 16, dtype=torch.uint8)  # where nobody has one, nothing is told
+    assert not (Annotator(1, 1)(nothing, generator()) == 1).any()
+
+
 def test_the_generator_decides(masks):
     annotate = Annotator(0.5, 0.5, 0.2, 0.1)
     assert torch.equal(annotate(masks, generator()), annotate(masks, generator()))

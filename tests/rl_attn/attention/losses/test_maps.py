@@ -61,6 +61,13 @@ def test_released_kl_by_hand():
     close(kl_alignment(MAP, MASK), expected)
 
 
+def test_reverse_kl_by_hand():
+    shares = [x / (1 + math.e) for x in (math.e, 1)]  # softmax of 1, 0
+    expected = sum(share * math.log(share / 0.5) for share in shares)
+    found = kl_alignment(torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1, 2), "reverse")
+    close(found, expected)
+
+
 @pytest.mark.parametrize("on", [1, 30, 31, 99, 100])
 def test_the_released_kl_has_its_floor_even_for_the_mask_itself(on):
     mask = torch.zeros(1, 10, 10)
