@@ -42,7 +42,7 @@ from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, run_command
 
 CONTENDERS = (
@@ -84,6 +84,8 @@ class AttributionSettings:
     """the same for MaxViT, for the sake of time and memory"""
     threads: int = 0
     """CPU threads of torch, the same for all (0: as many as cores)"""
+    only: tuple[str, ...] = ()
+    """contenders to measure beside the baseline, by name (default: all)"""
     json: str | None = None
     """file to write the numbers to"""
 
@@ -98,6 +100,8 @@ def validate(args: AttributionSettings) -> None:
         raise UserError(f"--threads must be 0 or more, got {args.threads}")
     if args.pixels < 64 or args.pixels % 32:
         raise UserError(f"--pixels must be a multiple of 32 from 64 on, got {args.pixels}")
+    for name in args.only:
+        choose("contender", name, [entry.name for entry in CONTENDERS])
     if not args.backbones:
         raise UserError(f"--backbones needs at least one of {', '.join(BACKBONES)}")
     missing = [name for name in ("captum", "pytorch_grad_cam") if find_spec(name) is None]
@@ -135,7 +139,8 @@ def measure(case: dict[str, Any], args: AttributionSettings) -> list[dict[str, A
     """One row a contender, as it is written to the JSON file."""
     from attribution_steps import Case  # loads torch and the libraries
 
-    results = compete(CONTENDERS, Case(**case), args.steps, args.rounds)
+    entries = [e for e in CONTENDERS if not args.only or e.name in (CONTENDERS[0].name, *args.only)]
+    results = compete(entries, Case(**case), args.steps, args.rounds)
     return [numbers(result, results[0], args.steps) for result in results]
 
 

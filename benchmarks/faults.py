@@ -2,7 +2,7 @@
 
     python benchmarks/faults.py                  # a few of each
     python benchmarks/faults.py --times 40
-    python benchmarks/faults.py --quick          # one each of the quickest
+    python benchmarks/faults.py --only "Ctrl-C" --times 1 --updates 3
 
 Every run trains the same small agent. A game that dies or hangs may cost its own episode only: the
 run goes on to its end. Whatever ends the trainer, the run is resumed and must end with the weights,
@@ -56,8 +56,6 @@ class Faults:
     """length of a run, in updates of 32 steps"""
     only: tuple[str, ...] = ()
     """names of faults to make, and no others"""
-    quick: bool = False
-    """once each, short runs, without the faults that take long to be noticed"""
     seed: int = 0
     """of the moments at which faults are made"""
 
@@ -258,7 +256,6 @@ FAULTS: dict[str, Callable[[Lab, Path], None]] = {
     "the disk is full": full_disk,
     "nobody reads its output": closed_pipe,
 }
-QUICK = ("... while it writes a checkpoint", "the disk is full", "nobody reads its output")
 
 
 def main() -> int:
@@ -266,14 +263,12 @@ def main() -> int:
     stop_at_signals()
     for name in args.only:
         choose("fault", name, list(FAULTS))
-    if args.quick:
-        args.times, args.updates = 1, 3
     table, failed = Table("fault", "times", "as it should be", "seconds each"), 0
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
         lab = stack.enter_context(closing(Lab(Path(folder), args)))
         lab.expect(lab.start(lab.undisturbed), 0)
-        for name in args.only or (QUICK if args.quick else FAULTS):
+        for name in args.only or FAULTS:
             held, started = 0, time.monotonic()
             for time_ in range(args.times):
                 run, before = lab.folder / "run", shared_memory()

@@ -70,7 +70,7 @@ class Registry(MutableMapping[str, T]):
         return self._things[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401
 
     def __setitem__(self, name: str, thing: T) -> None:
         self._things[name] = thing

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rl_attn.run.optimizers import eager
+
 
 class BlindSpotAdapter(nn.Module):
     """Each cell's mean and deviation from the 24 cells around it."""
@@ -38,7 +40,7 @@ def fitted_adapter(masks: Tensor, steps: int, generator: torch.Generator) -> Bli
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
         adapter = BlindSpotAdapter()
-    optimizer = torch.optim.Adam(adapter.parameters(), 1e-2)
+    optimizer = eager(torch.optim.Adam)(adapter.parameters(), 1e-2)
     for _ in range(steps):
         index = torch.randint(len(masks), (32,), generator=generator)
         maps = masks[index].float() / 255

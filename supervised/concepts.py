@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rl_attn.run.optimizers import eager
 from rl_attn.supervised.methods.concept_distillation import What
 
 
@@ -55,7 +56,7 @@ class Mapping(nn.Module):
         """Adam on |t - up(down(t))|^2 + |down(t) - s|^2, maps (N, K, h, w) on one grid, ten at a
         time. The released code takes one step of 1e-4 a concept, which hardly moves the mapping."""
         self.requires_grad_(True)
-        optimizer = torch.optim.Adam(self.parameters(), 1e-3)
+        optimizer = eager(torch.optim.Adam)(self.parameters(), 1e-3)
         for _ in range(epochs):
             order = torch.randperm(len(teacher), generator=generator).to(teacher.device)
             for part in order.split(10):

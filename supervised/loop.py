@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rl_attn.errors import TrainingError
 from rl_attn.run.checkpoint import check_moments
+from rl_attn.run.optimizers import eager
 from rl_attn.supervised.batches import Draws
 from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate, per_copy
 from rl_attn.supervised.methods import Method
@@ -77,11 +78,11 @@ class Trainer:
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         args = self.args
+        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
         options = {"lr": args.learning_rate, "weight_decay": args.weight_decay, "fused": True}
         if args.optimizer == "sgd":
-            return torch.optim.SGD(self.parameters(), momentum=args.momentum, **options)
-        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-        return kinds[args.optimizer](self.parameters(), **options)
+            options["momentum"] = args.momentum
+        return eager(kinds[args.optimizer])(self.parameters(), **options)
 
     def run_epoch(self, stop: Any = False) -> bool:
         """The rest of this epoch; False if it was asked to stop before its end."""

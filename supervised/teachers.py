@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor, nn
 
+from rl_attn.run.optimizers import eager
 from rl_attn.supervised.batches import View
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.data.resize import resize
@@ -42,7 +43,7 @@ def fit_teacher(
     model.train().requires_grad_(True)
     order = torch.randperm(number, generator=generator)
     taught, held = order[: -max(1, number // 10)], order[-max(1, number // 10) :]
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    optimizer = eager(torch.optim.Adam)(model.parameters(), 1e-3)
     silent = not sys.stdout.isatty()
     for _ in track(range(epochs), "teacher's epochs", transient=True, disable=silent):
         for part in taught[torch.randperm(len(taught), generator=generator)].split(BATCH):

@@ -5,6 +5,7 @@ And a CLIP of random weights, small enough for tests, as a folder that open_clip
 
 import json
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ torch.set_num_threads(1)
 # Where the parent ignores them (`pytest &` in a script, `nohup`), so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests import `processes`
 
 CLIP_CONFIG = {
     "embed_dim": 16,

@@ -21,6 +21,7 @@ from rl_attn.rl.entries import Entry, values_of
 from rl_attn.rl.methods import Method
 from rl_attn.rl.ppo_loss import explained_variance, ppo_loss
 from rl_attn.rl.settings import PPOSettings
+from rl_attn.run.optimizers import eager
 
 
 class Learner:
@@ -41,7 +42,7 @@ class Learner:
         self.random, self.ranks, self.autocast = random, ranks, autocast
         own = list(module.parameters()) if module is not None else []
         self.parameters = [*agent.parameters(), *own]
-        self.optimizer = torch.optim.Adam(
+        self.optimizer = eager(torch.optim.Adam)(
             self.parameters, lr=settings.learning_rate, eps=1e-5, fused=True
         )
 

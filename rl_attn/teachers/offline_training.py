@@ -24,6 +24,7 @@ from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import locked
 from rl_attn.run.loop import Pieces, carry_out
+from rl_attn.run.optimizers import eager
 from rl_attn.run.progress import Progress
 from rl_attn.run.signals import stop_requests
 from rl_attn.teachers.captions import Scene, with_articles
@@ -85,7 +86,7 @@ class Training:
         self.model.token_embedding.requires_grad_(False)
         self.tokens = SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = eager(torch.optim.AdamW)(
             trained, args.learning_rate, weight_decay=0.05, fused=True
         )
         self.step, self.seconds = 0, 0.0

@@ -89,21 +89,14 @@ def run(*flags):
 
 
 @pytest.mark.slow
-def test_the_command_gives_every_contender_its_row(tmp_path):
+def test_the_command_gives_contenders_their_rows(tmp_path):
     out = tmp_path / "costs.json"
     flags = ("--backbones", "resnet18", "--no-stages", "--rounds", "1", "--steps", "1")
-    done = run(*flags, "--batch", "2", "--json", str(out))
+    some = ("--only", "CAMAL", "Captum")
+    done = run(*flags, *some, "--batch", "2", "--json", str(out))
     assert done.returncode == 0, done.stderr
     (rows,) = json.loads(out.read_text())["sections"].values()
-    assert [row["gradient_above"] for row in rows] == [
-        "-",
-        "yes",
-        "no: below alone",
-        "yes",
-        "no: below alone",
-        "yes",
-        "no: nowhere",
-    ]
+    assert [row["gradient_above"] for row in rows] == ["-", "yes", "no: below alone"]
     assert rows[0]["relative_time"] == rows[0]["relative_cpu_time"] == 1
     for row in rows:
         assert row["seconds_a_step"] > 0 and row["relative_cpu_time"] > 0

@@ -1,13 +1,13 @@
 """The benchmark of masks on ColorMNIST: its targets are the method's, and its command goes on."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from rl_attn.errors import UserError
 from rl_attn.supervised.backbones import LeNet
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.resize import resize
@@ -65,21 +65,20 @@ def test_a_teacher_s_targets_are_its_own_maps(masks, splits, kind, number):
     torch.testing.assert_close(found[3, label if number == 10 else 0], expected)
 
 
-def test_command_makes_a_table_and_goes_on_where_it_was(tmp_path):
-    def command(*flags: str) -> subprocess.CompletedProcess:
-        argv = [sys.executable, str(SCRIPT), *TINY, "--out", str(file), *flags]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=300)
+def test_command_makes_a_table_and_goes_on_where_it_was(masks, tmp_path, capsys):
+    def command(*flags: str) -> str:
+        assert masks.main([*TINY, "--out", str(file), *flags]) == 0
+        return capsys.readouterr().out
 
     file = tmp_path / "kept.json"
-    done = command("--masks", "none", "ring-every")
-    assert done.returncode == 0, done.stderr
-    assert "none" in done.stdout and "ring-every" in done.stdout
+    printed = command("--masks", "none", "ring-every")
+    assert "none" in printed and "ring-every" in printed
     kept = json.loads(file.read_text())
     assert set(kept["runs"]) == {"none, 1", "ring-every, 1"}
     (epoch,) = kept["runs"]["ring-every, 1"]
     assert 0 <= epoch["test"] <= 1 and epoch["optim_value"] < epoch["validation"]
     epoch["test"] = 0.777  # a run that is kept is not run again
     file.write_text(json.dumps(kept))
-    assert "77.7 %" in command("--masks", "ring-every").stdout
-    refused = command("--masks", "ring-every", "--weight", "1")
-    assert refused.returncode == 2 and "holds runs of other settings" in refused.stderr
+    assert "77.7 %" in command("--masks", "ring-every")
+    with pytest.raises(UserError, match="holds runs of other settings"):
+        command("--masks", "ring-every", "--weight", "1")

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 import yaml
+from processes import Command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import rl_attn.attention
@@ -176,16 +177,15 @@ def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, 
 def test_a_killed_trainer_leaves_no_game_and_resumes_to_the_same_weights(tiny, tmp_path):
     args = [*tiny, "--threads", "1", "--total-timesteps", "384"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    command = [sys.executable, "-m", "rl_attn.ppo"]
-    with start([*command, *args, "--run-dir", str(killed)]) as process:
+    with Command("rl_attn.ppo", *args, "--run-dir", killed) as process:
         wait_for(lambda: len(checkpoints(killed)) >= 2)
         games = games_of(process.pid)
         assert len(games) == 2
-        process.kill()
+        process.send_signal(signal.SIGKILL)
     wait_for(lambda: not any(game.is_running() for game in games))
     assert load_checkpoint(latest_checkpoint(killed), State)["global_step"] < 384
     for run in ([*args, "--run-dir", str(whole)], ["--resume", str(killed)]):
-        assert subprocess.run([*command, *run], cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0
+        assert ppo.main(run) == 0
     assert_same_weights(whole, killed)
 
 
@@ -193,29 +193,17 @@ def test_a_killed_trainer_leaves_no_game_and_resumes_to_the_same_weights(tiny, t
 def test_ctrl_c_and_sigterm_end_a_run_with_a_checkpoint(tiny, tmp_path, number):
     run = tmp_path / "run"
     args = [*tiny, "--total-timesteps", "1000000", "--checkpoint-interval", "1000000"]
-    with start([sys.executable, "-m", "rl_attn.ppo", *args, "--run-dir", str(run)]) as process:
+    with Command("rl_attn.ppo", *args, "--run-dir", run) as process:
         wait_for(lambda: (run / "metrics.csv").exists())
         games = games_of(process.pid)
         os.killpg(process.pid, number)  # as a terminal does
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+        assert process.finish(60) == 128 + number
+        output = process.output
     assert f"continue with --resume {run}" in output
     assert "Traceback" not in output
     step = load_checkpoint(latest_checkpoint(run), State)["global_step"]
     assert metrics(run)[-1]["global_step"] == step
     assert games and not any(game.is_running() for game in games)
-
-
-def start(command: list[str]) -> subprocess.Popen:
-    """A process in a group of its own, its output in one pipe."""
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def wait_for(condition, seconds: float = 120) -> None:

@@ -51,12 +51,14 @@ class LearnedGate(Method):
 
         from rl_attn.envs.registry import find
         from rl_attn.rl.segmenter import Segmenter
+        from rl_attn.run.optimizers import eager
 
         settings = self.context.settings
         frames, channels = settings.frame_stack, find(settings).frame_shape[2]
         self.taught = Segmenter(frames * channels, frames).to(self.context.device)
         self.acting = deepcopy(self.taught)
-        self.optimizer = torch.optim.Adam(self.taught.parameters(), lr=self.gate_learning_rate)
+        adam = eager(torch.optim.Adam)
+        self.optimizer = adam(self.taught.parameters(), lr=self.gate_learning_rate)
         self.behind = False  # whether the gate that acts is an update behind
 
     def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:

@@ -1,4 +1,4 @@
-"""Two ranks do what one does with all lanes: real runs of torchrun on a CPU."""
+"""Two ranks do what one does with all lanes, on a CPU; torchrun itself ends what is left."""
 
 import csv
 import os
@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from socket import socket
 
 import psutil
 import pytest
 import torch
+from processes import Command
 
 from rl_attn import ppo
 from rl_attn.errors import UserError
@@ -23,25 +25,36 @@ ROOT = Path(__file__).parents[3]
 TWO = [Ranks(rank, 2, rank, 2) for rank in range(2)]
 
 
-def torchrun(run: Path, *flags: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--log-dir", f"{run}-torchrun"]  # else in /tmp, where it stays
-    command += ["--nproc-per-node", "2", "-m", "rl_attn.ppo", *flags]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Torchrun:
+    """Two ranks as torchrun starts them, without torchrun: two processes and their environment."""
 
+    def __init__(self, *flags: object):
+        with socket() as free:
+            free.bind(("localhost", 0))
+            port = str(free.getsockname()[1])
+        self.ranks = [
+            Command(
+                "rl_attn.ppo",
+                *flags,
+                env={
+                    **{"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": "2"},
+                    **{"LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port},
+                },
+            )
+            for rank in range(2)
+        ]
 
-def finish(process: subprocess.Popen) -> tuple[str, str]:
-    try:
-        return process.communicate(timeout=200)
-    finally:
-        process.terminate()
+    def finish(self) -> tuple[list[int], str]:
+        """Their exit statuses, and all that they said."""
+        statuses = [rank.finish() for rank in self.ranks]
+        return statuses, "".join(rank.output for rank in self.ranks)
+
+    def __enter__(self) -> "Torchrun":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for rank in self.ranks:
+            rank.__exit__()
 
 
 def wait_for(condition, seconds: float = 120) -> None:
@@ -65,9 +78,9 @@ def difference(one: dict, other: dict) -> float:
 def two_ranks(tiny, tmp_path_factory):
     """(run folder, standard output): what `tiny_run` does with one rank, done with two."""
     run = tmp_path_factory.mktemp("runs") / "two"
-    process = torchrun(run, *tiny, "--total-timesteps", "128", "--run-dir", str(run))
-    output, errors = finish(process)
-    assert process.returncode == 0, errors
+    with Torchrun(*tiny, "--total-timesteps", "128", "--run-dir", run) as ranks:
+        statuses, output = ranks.finish()
+    assert statuses == [0, 0], output
     return run, output
 
 
@@ -116,23 +129,32 @@ def test_one_rank_continues_what_two_began(two_ranks, tiny_run, tmp_path):
 @pytest.mark.slow
 def test_sigterm_stops_all_ranks_and_they_resume_bit_for_bit(two_ranks, tiny, tmp_path):
     run = tmp_path / "run"
-    process = torchrun(run, *tiny, "--total-timesteps", "128", "--run-dir", str(run))
-    wait_for(lambda: (run / "metrics.csv").exists())
-    process.send_signal(signal.SIGTERM)
-    output, errors = finish(process)
-    assert process.returncode != 0 and "stopped at step" in output, errors
+    with Torchrun(*tiny, "--total-timesteps", "128", "--run-dir", run) as ranks:
+        wait_for(lambda: (run / "metrics.csv").exists())
+        ranks.ranks[1].send_signal(signal.SIGTERM)
+        statuses, output = ranks.finish()
+    assert statuses == [143, 143] and "stopped at step" in output, output
     stopped = load_checkpoint(latest_checkpoint(run), State)["global_step"]
     assert f"stopped at step {stopped}; continue with --resume" in output
-    process = torchrun(run, "--resume", str(run))
-    output, errors = finish(process)
-    assert process.returncode == 0, errors
+    with Torchrun("--resume", run) as ranks:
+        statuses, output = ranks.finish()
+    assert statuses == [0, 0], output
     assert difference(state(run, 128), state(two_ranks[0], 128)) == 0
 
 
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_the_others_and_all_games(tiny, tmp_path):
     run = tmp_path / "run"
-    process = torchrun(run, *tiny, "--total-timesteps", "1000000", "--run-dir", str(run))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--log-dir", str(tmp_path / "torchrun")]  # else in /tmp, where it stays
+    command += ["--nproc-per-node", "2", "-m", "rl_attn.ppo", *tiny]
+    process = subprocess.Popen(
+        [*command, "--total-timesteps", "1000000", "--run-dir", str(run)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
     def children(name: str) -> list[psutil.Process]:
         every = psutil.Process(process.pid).children(recursive=True)
@@ -143,8 +165,7 @@ def test_a_rank_that_dies_ends_the_others_and_all_games(tiny, tmp_path):
     ranks = children("rl_attn.ppo")
     assert len(games) >= 2 and len(ranks) == 2
     ranks[1].kill()
-    finish(process)
-    assert process.returncode != 0
+    assert process.wait(200) != 0
     wait_for(lambda: not any(one.is_running() for one in [*games, *ranks]), 30)
 
 
