@@ -2,6 +2,9 @@
 
     python benchmarks/attribution.py                     # everything
     python benchmarks/attribution.py --backbones resnet18 vit_b_16 --rounds 9 --json costs.json
+    python benchmarks/attribution.py --no-stages --only CAMAL       # CAMAL's Table 6, steps alone
+    python benchmarks/attribution.py --backbones resnet18 --no-stages --batch 1 4 16 64 \\
+        --only CAMAL "one backward a sample"                         # its Fig. 2, over batch size
 
 For ResNet-18 tapped at each of its stages and for the paper's six backbones at their standard tap
 (the first row of each section is the baseline, a training step on cross-entropy alone):
@@ -22,8 +25,8 @@ where a machine is busy with other things, and less 1 it is what the map and its
 peak memory is the whole process', torch's libraries included. "gradient above" is measured:
 whether a loss on the map alone reaches weights above the tap.
 
-Table 6 of the CAMAL paper, at 224 pixels on a GPU: 1.0-5.0 % more time for ResNets, 51-73 % for
-the others. MaxViT takes no pictures but 224 pixels, and is given fewer of them.
+Table 6 of the CAMAL paper, of whole trainings at 224 pixels on a GPU: 1.0-5.0 % more time for
+ResNets, 51-73 % for the others. MaxViT takes no pictures but 224 pixels, and is given fewer.
 
 Needs Captum and pytorch-grad-cam, which `uv sync` installs with the development tools.
 """
@@ -32,6 +35,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
+from itertools import product
 from math import isnan
 from pathlib import Path
 from statistics import median
@@ -78,8 +82,8 @@ class AttributionSettings:
     """training steps in a chunk"""
     pixels: int = 64
     """height and width of the pictures, a multiple of 32 (MaxViT: always 224)"""
-    batch: int = 16
-    """pictures in a batch"""
+    batch: list[int] = field(default_factory=lambda: [16])
+    """pictures in a batch; of several sizes each is measured"""
     maxvit_batch: int = 4
     """the same for MaxViT, for the sake of time and memory"""
     threads: int = 0
@@ -92,10 +96,10 @@ class AttributionSettings:
 
 def validate(args: AttributionSettings) -> None:
     """Refuse what cannot work, before any process starts."""
-    for name in ("rounds", "steps", "batch", "maxvit_batch"):
-        if getattr(args, name) < 1:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag} must be at least 1, got {getattr(args, name)}")
+    whole = {name: getattr(args, name) for name in ("rounds", "steps", "maxvit_batch")}
+    for name, value in {**whole, "batch": min(args.batch, default=0)}.items():
+        if value < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     if args.threads < 0:
         raise UserError(f"--threads must be 0 or more, got {args.threads}")
     if args.pixels < 64 or args.pixels % 32:
@@ -117,9 +121,9 @@ def sections(args: AttributionSettings) -> dict[str, dict[str, Any]]:
     for backbone in args.backbones:
         maxvit = backbone == "maxvit_t"
         pixels = MAXVIT_PIXELS if maxvit else args.pixels
-        batch = args.maxvit_batch if maxvit else args.batch
+        batches = [args.maxvit_batch] if maxvit else args.batch
         stages = STAGES if backbone == "resnet18" and args.stages else ()
-        for layer in (None, *stages):
+        for layer, batch in product((None, *stages), batches):
             where = "standard tap" if layer is None else layer
             heading = f"{backbone}, {where}, {batch} x {pixels} px"
             found[heading] = {

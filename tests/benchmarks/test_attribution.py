@@ -108,10 +108,21 @@ def test_the_command_gives_contenders_their_rows(tmp_path):
     assert "resnet18, standard tap, 2 x 64 px" in done.stdout and "torch" in done.stdout
 
 
+def test_each_size_of_batch_is_a_section(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from attribution import AttributionSettings, sections
+
+    args = AttributionSettings(backbones=["resnet18", "maxvit_t"], stages=False, batch=[1, 4])
+    assert [case["batch"] for case in sections(args).values()] == [1, 4, 4]
+    assert list(sections(args))[1] == "resnet18, standard tap, 4 x 64 px"
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
         (("--pixels", "70"), "--pixels must be a multiple of 32 from 64 on, got 70"),
+        (("--batch", "4", "0"), "--batch must be at least 1, got 0"),
+        (("--only", "CAMEL"), "did you mean CAMAL"),
         (("--rounds", "0"), "--rounds must be at least 1, got 0"),
         (("--backbones", "vgg16"), "vgg16"),
         (("--json", "nowhere/costs.json"), "--json nowhere/costs.json"),
