@@ -5,14 +5,14 @@
     smaller.mask(mask)        # (120, 160) uint8 -> (84, 84) uint8 in {0, 1}
 
 A pixel of the mask is on where it covers any part of a target, so that no target vanishes, however
-small; a share below one half would count as "no target" in every metric. Sums are of whole numbers,
-and so the same on every machine.
+small; a share below one half would count as "no target" in every metric.
 """
 
 from __future__ import annotations
 
 import re
 
+import cv2
 import numpy as np
 
 from rl_attn.errors import UserError
@@ -24,42 +24,20 @@ class Area:
     """See the head of this file; sizes are (H, W), and may grow as well as shrink."""
 
     def __init__(self, source: tuple[int, int], target: tuple[int, int]) -> None:
-        self._total = source[0] * source[1]  # the weights of one pixel's parts, summed
-        kind = np.int32 if 2 * 255 * self._total < 2**31 else np.int64
-        down, across = map(_overlaps, source, target)
-        self._rows = [(index, weights.astype(kind)[:, None, None]) for index, weights in down]
-        self._columns = [(index, weights.astype(kind)[:, None]) for index, weights in across]
+        self._source, self._target = source, target
 
     def frame(self, frame: np.ndarray) -> np.ndarray:
         """(H, W, C) uint8 as (h, w, C) uint8, rounded to nearest."""
-        rows = sum(frame[index] * weights for index, weights in self._rows)  # (h, W, C)
-        sums = sum(rows[:, index] * weights for index, weights in self._columns)  # (h, w, C)
-        return ((2 * sums + self._total) // (2 * self._total)).astype(np.uint8)
+        return self._resized(frame).reshape(*self._target, -1)
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
         """(H, W) uint8 as (h, w) uint8 in {0, 1}: on where any part of the pixel was."""
-        on = mask != 0
-        rows = sum(on[index] & (weights[..., 0] > 0) for index, weights in self._rows)
-        on = rows > 0
-        columns = sum(on[:, index] & (weights[:, 0] > 0) for index, weights in self._columns)
-        return (columns > 0).view(np.uint8)
+        return (self._resized((mask != 0).astype(np.float32)) > 0).view(np.uint8)
 
-
-def _overlaps(source: int, target: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What `target` pixels cover of `source` ones: for their first part, their second, ...
-
-    of each the index (target,) of a source pixel, and how much of it. With the whole line
-    source * target long, a source pixel is `target` long and a target pixel `source`: all overlaps
-    are whole numbers.
-    """
-    begin = np.arange(target) * source  # of the target's pixels
-    parts = []
-    for part in range(-(-source // target) + 1):
-        pixel = begin // target + part
-        first = np.maximum(pixel * target, begin)
-        last = np.minimum((pixel + 1) * target, begin + source)
-        parts.append((np.minimum(pixel, source - 1), np.maximum(last - first, 0)))
-    return parts
+    def _resized(self, picture: np.ndarray) -> np.ndarray:
+        if self._source == self._target:
+            return picture
+        return cv2.resize(picture, self._target[::-1], interpolation=cv2.INTER_AREA)
 
 
 def parse_size(text: str) -> tuple[int, int] | None:

@@ -1,8 +1,8 @@
 """Pictures of attention: frame, mask and map side by side, as people like to look at them."""
 
+import cv2
 import numpy as np
 import torch
-from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 from rl_attn.attention import upsample
@@ -40,7 +40,8 @@ def tinted(rgb: np.ndarray, on: np.ndarray) -> np.ndarray:
 def heat(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:
     """The map as colours over the picture (H, W, 3): the more attended, the more opaque."""
     level = upsample(torch.from_numpy(attention)[None].float(), rgb.shape[:2])[0].clamp(0, 1)
-    colours = colormaps["inferno"](level.numpy())[..., :3] * 255
+    shades = (level * 255).round().byte().numpy()
+    colours = cv2.applyColorMap(shades, cv2.COLORMAP_INFERNO)[..., ::-1]  # OpenCV's are BGR
     opacity = 0.25 + 0.6 * level.numpy()[..., None]
     return (rgb * (1 - opacity) + colours * opacity).astype(np.uint8)
 
