@@ -11,8 +11,8 @@ the object's size decides, so that every step changes the overlap of objects of 
 from typing import Literal, get_args
 
 import numpy as np
+import scipy  # its ndimage loads at first use
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from rl_attn.attention.masks import in_unit
@@ -63,7 +63,7 @@ def reach(mask: Tensor, kind: Kind, direction: tuple[int, int] = DIRECTIONS[0]) 
     if kind == "shift":
         return _shift_reach(on, direction)
     if kind in ("erode", "dilate"):  # an erosion by r takes the pixels within r of the outside
-        depth = ndimage.distance_transform_cdt(on, "chessboard")[on]
+        depth = scipy.ndimage.distance_transform_cdt(on, "chessboard")[on]
         return int(np.quantile(depth, _UNCOVERED, method="inverted_cdf"))
     raise ValueError(f"unknown kind {kind!r}: choose from {', '.join(KINDS)}")
 
@@ -73,9 +73,9 @@ def _shift_reach(on: np.ndarray, direction: tuple[int, int]) -> int:
 
     Where moved objects come to lie on their neighbours, so many may never be: then where most are.
     """
-    labels, _ = ndimage.label(on)
+    labels, _ = scipy.ndimage.label(on)
     largest = np.bincount(labels.flat)[1:].argmax()
-    along = ndimage.find_objects(labels)[largest][0 if direction[0] else 1]
+    along = scipy.ndimage.find_objects(labels)[largest][0 if direction[0] else 1]
     mask = torch.from_numpy(on)
     moves = range(1, along.stop - along.start + 1)
     moved = (_shifted(mask, by * direction[0], by * direction[1]) for by in moves)
