@@ -7,7 +7,7 @@ from rl_attn.lazy import names_of
 if TYPE_CHECKING:
     from rl_attn.agents.core import Memory
     from rl_attn.agents.networks import NETWORKS, Network, Output, Trunk
-    from rl_attn.agents.networks.nature import ActorCritic, Tap, cell_centres, feature_grid
+    from rl_attn.agents.networks.nature import ActorCritic, cell_centres, feature_grid
     from rl_attn.agents.rollout import RolloutStorage, gae
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Network",
     "Output",
     "RolloutStorage",
-    "Tap",
     "Trunk",
     "cell_centres",
     "feature_grid",

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import gymnasium
@@ -43,24 +44,35 @@ class Policy(Protocol):
 
     def __getitem__(self, rows: Any) -> Policy:
         """The policy of these samples."""
+        ...
+
+    def detach(self) -> Policy:
+        """The same policy, without a graph."""
+        ...
 
     def to(self, *how: Any) -> Policy:
         """As `Tensor.to`."""
+        ...
 
     def sample(self, noise: Tensor) -> Tensor:
         """Actions, by exponential noise of the parameters' shape (B, P)."""
+        ...
 
     def mode(self) -> Tensor:
         """The likeliest actions."""
+        ...
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """(B,), of a density for Box."""
+        ...
 
     def entropy(self) -> Tensor:
         """(B,)"""
+        ...
 
-    def kl(self, other: Policy) -> Tensor:
-        """KL(self || other), (B,)."""
+    def kl(self, other: Any) -> Tensor:
+        """KL(self || other), (B,), to a policy of the same kind."""
+        ...
 
     def score(self, actions: Tensor) -> Tensor:
         """(B,) log-probability before it is normalised: whose gradient is an action's attention.
@@ -69,12 +81,14 @@ class Policy(Protocol):
         is the action's logit for Discrete. The log-probability itself has no gradient by the mean
         of a Gaussian at its likeliest action, so that every map of it would be empty.
         """
+        ...
 
 
 class _Tensors:
     """Of policies that are made of one tensor of parameters."""
 
-    parameters: Tensor
+    def __init__(self, parameters: Tensor):
+        self.parameters = parameters  # (B, P)
 
     def __getitem__(self, rows: Any) -> Any:
         return self._like(self.parameters[rows])
@@ -94,7 +108,7 @@ class Categorical(_Tensors):
     """One of P actions; the parameters are logits."""
 
     def __init__(self, parameters: Tensor):
-        self.parameters = parameters
+        super().__init__(parameters)
         self.log_probs = parameters.log_softmax(-1)  # (B, P)
 
     def sample(self, noise: Tensor) -> Tensor:
@@ -121,7 +135,8 @@ class MultiCategorical(_Tensors):
     """D independent choices, the d-th one of `counts[d]`; the parameters are their logits."""
 
     def __init__(self, parameters: Tensor, counts: list[int]):
-        self.parameters, self.counts = parameters, counts
+        super().__init__(parameters)
+        self.counts = counts
         self.parts = [Categorical(part) for part in parameters.split(counts, dim=1)]
 
     def _like(self, parameters: Tensor) -> MultiCategorical:
@@ -136,16 +151,18 @@ class MultiCategorical(_Tensors):
         return torch.stack([part.mode() for part in self.parts], dim=1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        return sum(p.log_prob(a) for p, a in zip(self.parts, actions.unbind(1), strict=True))
+        pairs = zip(self.parts, actions.unbind(1), strict=True)
+        return reduce(torch.add, (part.log_prob(action) for part, action in pairs))
 
     def entropy(self) -> Tensor:
-        return sum(part.entropy() for part in self.parts)
+        return reduce(torch.add, (part.entropy() for part in self.parts))
 
     def kl(self, other: MultiCategorical) -> Tensor:
-        return sum(p.kl(q) for p, q in zip(self.parts, other.parts, strict=True))
+        return reduce(torch.add, (p.kl(q) for p, q in zip(self.parts, other.parts, strict=True)))
 
     def score(self, actions: Tensor) -> Tensor:
-        return sum(p.score(a) for p, a in zip(self.parts, actions.unbind(1), strict=True))
+        pairs = zip(self.parts, actions.unbind(1), strict=True)
+        return reduce(torch.add, (part.score(action) for part, action in pairs))
 
 
 class Bernoulli(_Tensors):
@@ -263,10 +280,11 @@ class Head:
         ends, actions stay as they are.
         """
         values, space = actions.cpu().numpy(), self.space
-        values = values.reshape(len(values), *space.shape)
+        values = values.reshape(len(values), *(space.shape or ()))
         if isinstance(space, spaces.Box):
             return _into_box(values, space)
-        start = 0 if isinstance(space, spaces.MultiBinary) else space.start
+        counted = isinstance(space, spaces.Discrete | spaces.MultiDiscrete)
+        start = space.start if counted else 0
         return (values + start).astype(space.dtype, copy=False)
 
 

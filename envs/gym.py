@@ -30,11 +30,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from rl_attn.envs.gym_lane import Ended, GymLane, leave_signals_to_the_parent
 from rl_attn.envs.observations import Reader, reader_of
-from rl_attn.envs.protocol import Step
+from rl_attn.envs.protocol import Step, VectorEnv
 from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
 from rl_attn.envs.scaling import parse_size
 from rl_attn.envs.seeds import lane_seeds
@@ -198,7 +198,7 @@ def _see_a_mask(env: gymnasium.Env, reader: Reader) -> None:
     )
 
 
-class GymLanes:
+class GymLanes(VectorEnv):
     """`protocol.VectorEnv` of a gymnasium environment. See the head of this file."""
 
     def __init__(
@@ -240,10 +240,6 @@ class GymLanes:
     @property
     def active(self) -> np.ndarray:
         return np.array(self._call("lane_active"))
-
-    def group_slice(self, group: int) -> slice:
-        size = self.num_lanes // self.num_groups
-        return slice(group * size, (group + 1) * size)
 
     def reset(
         self,
@@ -294,12 +290,6 @@ class GymLanes:
             self._tell_of_no_mask(masks)
         return _gather(rewards, infos.get("ended", ()), self.group_slice(group).start)
 
-    def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
-        if self.num_groups != 1:
-            raise RuntimeError(f"with {self.num_groups} groups use send() and wait()")
-        self.send(actions, frames, masks)
-        return self.wait()
-
     def state_dict(self) -> dict[str, Any]:
         return {"settings": self._settings(), "lanes": self._call("lane_state")}
 
@@ -328,12 +318,6 @@ class GymLanes:
             except (EOFError, OSError, multiprocessing.TimeoutError):
                 _kill(envs)
 
-    def __enter__(self) -> GymLanes:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def _call(self, name: str, *arguments: Any) -> list[Any]:
         answers: list[Any] = []
         for envs in self._groups:
@@ -360,7 +344,7 @@ class GymLanes:
             )
 
     @contextmanager
-    def _one_line(self, envs: VectorEnv | None = None) -> Iterator[None]:
+    def _one_line(self, envs: gymnasium.vector.VectorEnv | None = None) -> Iterator[None]:
         """Within the block, a process that has died or hangs is an EnvironmentFailed."""
         try:
             yield
@@ -379,7 +363,7 @@ class GymLanes:
         return {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
 
 
-def _polls(envs: VectorEnv) -> list[select.poll]:
+def _polls(envs: gymnasium.vector.VectorEnv) -> list[select.poll]:
     """One for each process, that waits for its next answer."""
     polls = []
     for pipe in envs.parent_pipes if isinstance(envs, AsyncVectorEnv) else ():
@@ -388,7 +372,7 @@ def _polls(envs: VectorEnv) -> list[select.poll]:
     return polls
 
 
-def _how_it_died(envs: VectorEnv | None) -> str:
+def _how_it_died(envs: gymnasium.vector.VectorEnv | None) -> str:
     """Of the first process that has ended."""
     for process in envs.processes if isinstance(envs, AsyncVectorEnv) else ():
         process.join(1.0)

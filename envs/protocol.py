@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -73,7 +73,8 @@ class VectorEnv(Protocol):
 
     def group_slice(self, group: int) -> slice:
         """Which of the lanes make up that group."""
-        ...
+        size = self.num_lanes // self.num_groups
+        return slice(group * size, (group + 1) * size)
 
     def reset(
         self,
@@ -107,7 +108,10 @@ class VectorEnv(Protocol):
 
     def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
         """`send` and `wait` in one, for lanes that form a single group."""
-        ...
+        if self.num_groups != 1:
+            raise RuntimeError(f"with {self.num_groups} groups use send() and wait()")
+        self.send(actions, frames, masks)
+        return self.wait()
 
     def state_dict(self) -> dict[str, Any]:
         """All that continues the lanes exactly, in plain values: `lanes` is a list, one a lane."""
@@ -125,6 +129,8 @@ class VectorEnv(Protocol):
         """End all environments. May be called again."""
         ...
 
-    def __enter__(self) -> VectorEnv: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *exception: object) -> None: ...
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,5 +1,6 @@
 """What `rl_attn.evaluate` does with an agent: play, look, disturb, and write down."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -75,8 +76,8 @@ def closed_loop(
             episodes = player.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
         after = np.array([episode.episode_return for episode in episodes])
         results[mode] = {
-            "episode_return": mean_interval(after),
-            "difference": mean_interval(after - before),
+            "episode_return": mean_interval(after.tolist()),
+            "difference": mean_interval((after - before).tolist()),
         }
     return results
 
@@ -143,7 +144,7 @@ def evaluate(args: EvaluationSettings) -> int:
     how = {"greedy": args.policy == "greedy", "target": target, "attention": attention}
     sampler = FrameSampler(args.faithfulness_frames)
     with ExitStack() as stack:
-        looks = [sampler] if args.faithfulness else []
+        looks: list[Callable[[Moment], None]] = [sampler] if args.faithfulness else []
         if args.video:
             fps = player.environment.fps
             looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))

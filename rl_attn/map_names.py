@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from rl_attn.errors import UserError
-from rl_attn.registry import Registry
+from rl_attn.registry import Registry, S
 
 #: (seen, **options) -> Attention, see `attention/explain.py`.
 Explain = Callable[..., Any]
@@ -53,7 +53,7 @@ class Maps(Registry[Explain]):
             "attention map", modules=dict.fromkeys(self.kinds, "rl_attn.attention.explain")
         )
 
-    def register(self, name: str, kind: Kind = "features") -> Callable[[Explain], Explain]:
+    def register(self, name: str, kind: Kind = "features") -> Callable[[S], S]:
         self.kinds.setdefault(name, kind)
         return super().register(name)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,12 +45,13 @@ def play(args: RandomPolicySettings, seeds: Sequence[int]) -> list[Played]:
         lanes.reset(frames, masks)
         while any(index is not None for index in current):
             _look(masks, current, results)
-            actions = create_empty_array(lanes.action_space, lanes.num_lanes)
+            actions: Any = create_empty_array(lanes.action_space, lanes.num_lanes)
             for lane, index in enumerate(current):
                 if index is not None:
                     actions[lane] = spaces[index].sample()
             for episode in lanes.step(actions, frames, masks).episodes:
                 index = current[episode.lane]
+                assert index is not None  # idle lanes end no episodes
                 results[index] = _finished(results[index], episode)
                 following = index + lanes.num_lanes
                 current[episode.lane] = following if following < len(seeds) else None

@@ -16,11 +16,12 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from rl_attn.errors import UserError, choose
 
 T = TypeVar("T")
+S = TypeVar("S")  # of what is registered: T, or a class below it
 
 #: File of a folder that holds what its others share.
 _SHARED = "base"
@@ -42,14 +43,14 @@ class Registry(MutableMapping[str, T]):
         self.kind, self.package, self.modules = kind, package, modules or {}
         self._things: dict[str, T] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str) -> Callable[[S], S]:
         """Decorator: enter what it decorates under `name`, which must be free."""
 
-        def enter(thing: T) -> T:
+        def enter(thing: S) -> S:
             foreign = self._modules().get(name, __name__) not in sys.modules
             if foreign or self._things.get(name, thing) is not thing:
                 raise UserError(f"two things are registered as {self.kind} {name!r}: rename one")
-            self._things[name] = thing
+            self._things[name] = cast("T", thing)
             return thing
 
         return enter
@@ -70,7 +71,9 @@ class Registry(MutableMapping[str, T]):
         return self._things[name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default  # noqa: SIM401
+        if name not in self:
+            return default
+        return self[name]
 
     def __setitem__(self, name: str, thing: T) -> None:
         self._things[name] = thing

@@ -1,9 +1,11 @@
 """Table, CSV and figure of the comparison of regularisers (CAMAL, Table 4 and Fig. 9)."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from itertools import cycle, product
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,6 +19,7 @@ from rl_attn.statistics import wilcoxon
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 CORRELATIONS = ("Spearman", "Pearson")
@@ -26,7 +29,10 @@ _BOTH, _MISSED, _SPURIOUS = (245, 158, 66), (76, 120, 200), (150, 90, 180)
 _COLORS = {"mask and attention": _BOTH, "mask alone": _MISSED, "attention alone": _SPURIOUS}
 
 #: The first regulariser's line is broad and lies below the others, which may cover it exactly.
-_STYLES = ({"linewidth": 4, "alpha": 0.6}, *({"linestyle": s} for s in ("-", "--", "-.", ":")))
+_STYLES: tuple[dict[str, Any], ...] = (
+    {"linewidth": 4, "alpha": 0.6},
+    *({"linestyle": s} for s in ("-", "--", "-.", ":")),
+)
 
 #: A response that moves less is taken for constant.
 _STILL = 1e-6
@@ -59,7 +65,7 @@ def correlate(response: Response, name: str, correlation: str) -> float:
     values = np.asarray(response.values[name], dtype=np.float64)
     if np.ptp(values) < _STILL:
         return float("nan")
-    compute = stats.spearmanr if correlation == "Spearman" else stats.pearsonr
+    compute: Callable[..., Any] = stats.spearmanr if correlation == "Spearman" else stats.pearsonr
     return float(compute(response.severities, values).statistic)
 
 
@@ -131,13 +137,15 @@ def draw(mask: Tensor, found: list[dict[str, Response]], path: Path) -> None:
     axes[0, 3].set_title("response, scaled on each mask", fontsize=9)
     axes[0, 3].legend(fontsize=7, frameon=False)
     axes[2, 3].set_xlabel("severity, share of the largest", fontsize=9)
-    patches = [Patch(color=np.divide(c, 255), label=name) for name, c in _COLORS.items()]
+    patches = [
+        Patch(color=(r / 255, g / 255, b / 255), label=name) for name, (r, g, b) in _COLORS.items()
+    ]
     figure.legend(handles=patches, loc="outside lower left", ncols=3, fontsize=9, frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def _draw_responses(axis: plt.Axes, some: list[Response]) -> None:
+def _draw_responses(axis: Axes, some: list[Response]) -> None:
     """Each regulariser's response, from the least to the most on each mask, averaged over masks."""
     shares = np.linspace(0, 1, 21)
     for name, style in zip(some[0].values, cycle(_STYLES), strict=False):
@@ -159,7 +167,8 @@ def _scaled(response: Response, name: str) -> np.ndarray:
 def _window(maps: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns round all that any of the maps (n, H, W) has on, with some margin."""
     rows, columns = (np.flatnonzero(maps.any(axis=(0, axis))) for axis in (2, 1))
-    return tuple(slice(max(0, line[0] - 8), line[-1] + 9) for line in (rows, columns))
+    down, across = (slice(max(0, line[0] - 8), line[-1] + 9) for line in (rows, columns))
+    return down, across
 
 
 def _overlap(mask: np.ndarray, attention: np.ndarray) -> np.ndarray:

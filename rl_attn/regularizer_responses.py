@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 from torch import Tensor
@@ -67,11 +69,12 @@ def rendered_masks(
     random = np.random.default_rng(args.seed)
     size = (args.width, args.height)
     with Lanes(args.env, 4, resolution=size, seed=args.seed) as lanes:
+        actions = int(cast("spaces.Discrete", lanes.action_space).n)
         frames = np.empty((4, *lanes.frame_shape), np.uint8)
         masks = np.empty((4, *lanes.mask_shape), np.uint8)
         lanes.reset(frames, masks)
         for step in range(steps):
-            lanes.step(random.integers(lanes.action_space.n, size=4), frames, masks)
+            lanes.step(random.integers(actions, size=4), frames, masks)
             if step % every == 0:
                 yield from torch.from_numpy(masks > 0).float()
 

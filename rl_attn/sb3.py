@@ -12,7 +12,7 @@ Everything of `stable_baselines3.PPO` stays as it is: save, load, callbacks, `ev
 wrappers. Observations are dicts of `frame` and `mask` (`make_vec_env("rl_attn/Basic-v0")` gives
 them too); the mask never reaches the network.
 
-The loss is `rl.attention_loss`, on the forward that makes PPO's. PPO's `train` calls
+The loss is `rl.methods.camal`'s, on the forward that makes PPO's. PPO's `train` calls
 `policy.evaluate_actions` and derives its loss; here that call also computes CAMAL's, and ties its
 gradient to the values that it returns (`_AlongWith`), so that one backward pass serves both.
 
@@ -23,7 +23,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -47,27 +47,26 @@ from rl_attn.agents.heads import Categorical, head_of
 from rl_attn.attention import (
     MAPS,
     Attention,
+    Cells,
     Seen,
     explain,
     measure,
     resize_mask,
     tap,
 )
+from rl_attn.attention.cells import size_of
 from rl_attn.errors import choose
-from rl_attn.rl.attention_loss import camal_terms
+from rl_attn.lazy import names_of
 from rl_attn.rl.entries import entry
+from rl_attn.rl.methods.camal import camal_terms
 from rl_attn.rl.watch import attention_score
 
-__all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]  # noqa: F822 (see `__getattr__`)
-
-
-def __getattr__(name: str) -> Any:
-    """LanesVecEnv, when it is asked for: whoever has environments of their own needs no vizdoom."""
-    if name != "LanesVecEnv":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:  # whoever has environments of their own needs no vizdoom
     from rl_attn.rl.sb3_lanes import LanesVecEnv
 
-    return LanesVecEnv
+__all__ = ["CamalPPO", "CamalPolicy", "LanesVecEnv", "WithoutMask"]
+
+__getattr__ = names_of(__name__, __file__)
 
 
 class WithoutMask(BaseFeaturesExtractor):
@@ -84,7 +83,7 @@ class WithoutMask(BaseFeaturesExtractor):
         unless it is a CombinedExtractor, which wants a dict."""
         rest = {key: space for key, space in observation_space.spaces.items() if key != mask_key}
         alone = len(rest) == 1 and not issubclass(extractor_class, CombinedExtractor)
-        space = next(iter(rest.values())) if alone else gymnasium.spaces.Dict(rest)
+        space: Any = next(iter(rest.values())) if alone else gymnasium.spaces.Dict(rest)
         extractor = extractor_class(space, **settings)
         super().__init__(observation_space, extractor.features_dim)
         self.extractor, self.alone, self.mask_key = extractor, alone, mask_key
@@ -115,6 +114,8 @@ class CamalPolicy(ActorCriticPolicy):
 class CamalPPO(PPO):
     """stable-baselines3's PPO with one more term in its loss, camal * mean(beta - alpha)."""
 
+    _cells: Cells  # of the forward that was recorded last
+
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
         **PPO.policy_aliases,
         "CamalPolicy": CamalPolicy,
@@ -126,9 +127,9 @@ class CamalPPO(PPO):
         env: Any = None,
         *arguments: Any,
         camal: float = 1.0,
-        attention_target: str = "value",
+        attention_target: Literal["value", "action"] = "value",
         attention: str = "grad-cam",
-        empty_mask: str = "skip",
+        empty_mask: Literal["skip", "suppress"] = "skip",
         second_order: bool = True,
         layer: str | None = None,
         frame_key: str = "frame",
@@ -165,13 +166,14 @@ class CamalPPO(PPO):
                 "features"
             )
         self.camal, self.attention_target, self.attention = camal, attention_target, attention
-        self.empty_mask, self.second_order = empty_mask, second_order
+        self.empty_mask: Literal["skip", "suppress"] = empty_mask
+        self.second_order = second_order
         self.layer, self.frame_key, self.mask_key = layer, frame_key, mask_key
         super().__init__(policy, env, *arguments, **settings)
 
     def _setup_model(self) -> None:
         """PPO's, with the features extractor kept from seeing the mask."""
-        spaces = getattr(self.observation_space, "spaces", {})
+        spaces = self._observed()
         if not {self.frame_key, self.mask_key} <= set(spaces):
             raise ValueError(
                 f"CamalPPO needs observations with {self.frame_key!r} and {self.mask_key!r} (see "
@@ -186,8 +188,11 @@ class CamalPPO(PPO):
         super()._setup_model()
         self.tapped  # noqa: B018 (refuses what cannot be tapped)
         if self.env is not None:
-            spaces = self.observation_space.spaces
             self._masks({key: torch.zeros(1, *spaces[key].shape) for key in spaces})
+
+    def _observed(self) -> dict[str, Any]:
+        """The spaces of the observations; none where they are no dictionaries."""
+        return getattr(self.observation_space, "spaces", {})
 
     def _explained_extractor(self) -> nn.Module:
         value = self.attention_target == "value"
@@ -204,7 +209,7 @@ class CamalPPO(PPO):
 
     def _masks(self, observations: dict[str, Tensor]) -> Tensor:
         """(B, H, W) in [0, 1], of the frames' size."""
-        space = self.observation_space.spaces[self.mask_key]
+        space = self._observed()[self.mask_key]
         largest = float(np.max(space.high)) if isinstance(space, gymnasium.spaces.Box) else 1.0
         masks = current_masks(observations, _stacked(self.env), self.frame_key, self.mask_key)
         return masks / largest if 1 < largest < float("inf") else masks
@@ -214,7 +219,7 @@ class CamalPPO(PPO):
         log: dict[str, list[float]] = defaultdict(list)
         original, head = self.policy.evaluate_actions, head_of(self.action_space)
 
-        def evaluate_actions(obs: dict[str, Tensor], actions: Tensor) -> tuple:
+        def evaluate_actions(obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
             if self.camal == 0 and log:
                 return original(obs, actions)
             with self._tapped() as output_of:
@@ -316,7 +321,7 @@ def current_masks(
         stacked: how many `VecFrameStack` has put beside each other along an axis, the newest last.
     """
     frames, masks = observations[frame_key], observations[mask_key]
-    shape, size = tuple(masks.shape[1:]), tuple(frames.shape[-2:])
+    shape, size = tuple(masks.shape[1:]), size_of(frames)
     if len(shape) == 3:
         if shape[0] == 1:
             masks = masks[:, 0]

@@ -144,25 +144,21 @@ def build(
         UserError: an unknown name, pictures that do not fit, weights that cannot be had, a network
             that `batch_norm` or `stem` has nothing to change in.
     """
-    model = _build(name, channels, classes, size, imagenet)
+    if name.startswith("timm:"):
+        model = _timm(name.removeprefix("timm:"), classes, imagenet, size)
+    elif name in TORCHVISION:
+        model = _torchvision(name, classes, imagenet, size)
+    elif imagenet and name in SMALL:
+        raise UserError(f"there are no ImageNet weights for {name}: leave out --weights imagenet")
+    else:
+        model = SMALL[choose("backbone", name, [*SMALL, *TORCHVISION, "timm:NAME"])](
+            channels, classes, size
+        )
     if stem == "small":
         small_stem(model, name)
     if batch_norm != "keep":
         replace_batch_norm(model, batch_norm, name)
     return model
-
-
-def _build(
-    name: str, channels: int, classes: int, size: tuple[int, int], imagenet: bool
-) -> nn.Module:
-    if name.startswith("timm:"):
-        return _timm(name.removeprefix("timm:"), classes, imagenet, size)
-    choose("backbone", name, [*SMALL, *TORCHVISION, "timm:NAME"])
-    if name in TORCHVISION:
-        return _torchvision(name, classes, imagenet, size)
-    if imagenet:
-        raise UserError(f"there are no ImageNet weights for {name}: leave out --weights imagenet")
-    return SMALL[name](channels, classes, size)
 
 
 def layout_of(name: str, device: torch.device) -> torch.memory_format:
@@ -174,11 +170,6 @@ def layout_of(name: str, device: torch.device) -> torch.memory_format:
     """
     last = name not in SMALL or (name == "lenet" and device.type == "cpu")
     return torch.channels_last if last else torch.contiguous_format
-
-
-def channels_of(name: str, channels: int) -> int:
-    """What the network takes: small ones what the data has, the others always three."""
-    return channels if name in SMALL else 3
 
 
 def tap_layer(model: nn.Module, layer: str) -> str | None:

@@ -7,15 +7,13 @@ Letters: N pictures of a split, B of a batch, C channels, H x W pixels.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rl_attn.errors import UserError
 from rl_attn.supervised.data import DataSet, Split
 from rl_attn.supervised.data.fit import Crop
 from rl_attn.supervised.data.resize import resize_split
@@ -60,23 +58,17 @@ class View:
     mean: Tensor  # (C,) of pictures in [0, 1]
     std: Tensor  # (C,)
 
+    def __post_init__(self) -> None:
+        # (C, 1, 1), or (1, 1, 1) where all channels have the same, so that grey stays one channel
+        self.scale, self.shift = (
+            (values[:1] if (values == values[0]).all() else values)[:, None, None]
+            for values in (1 / (255 * self.std), -self.mean / self.std)
+        )
+
     def pictures(self, images: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> float32, normalised. Grey ones are expanded, not copied."""
-        x = torch.addcmul(self._shift, images.float(), self._scale)
+        x = torch.addcmul(self.shift, images.float(), self.scale)
         return x.expand(-1, self.channels, -1, -1) if x.shape[1] != self.channels else x
-
-    @cached_property
-    def _scale(self) -> Tensor:
-        return _shared(1 / (255 * self.std))
-
-    @cached_property
-    def _shift(self) -> Tensor:
-        return _shared(-self.mean / self.std)
-
-
-def _shared(values: Tensor) -> Tensor:
-    """(C, 1, 1), or (1, 1, 1) where all channels have the same, so that grey stays one channel."""
-    return (values[:1] if (values == values[0]).all() else values)[:, None, None]
 
 
 class Batches:
@@ -117,8 +109,7 @@ class Batches:
         crops: (B, 2) in [0, 1), see `cropped`. flips: (B,) bool, which are mirrored.
         """
         index = index.to(self.split.images.device)
-        masks = self._masks(index) if self.targets is None else None
-        known = self._known(index) if self.targets is None else None
+        masks, known = self._annotations(index) if self.targets is None else (None, None)
         images = self.split.images[index]
         if self.view.crop is not None:
             whole = images
@@ -137,18 +128,14 @@ class Batches:
         labels = self.split.labels[index]
         return Batch(self.view.pictures(images), labels, masks, target, index, known)
 
-    def _known(self, index: Tensor) -> Tensor | None:
-        """bool (B, H, W); a model that makes masks knows all."""
-        if self.make_masks is not None or self.split.known is None:
-            return None
-        return self.split.known[index]
-
-    def _masks(self, index: Tensor) -> Tensor | None:
-        """uint8 (B, H, W): those of the split, or made now."""
-        if self.make_masks is not None:
-            made = self.make_masks(self.split.images[index], self.split.labels[index])
-            return (made * 255).round().byte()
-        return None if self.split.masks is None else self.split.masks[index]
+    def _annotations(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """uint8 masks (B, H, W) of the split, or made now, and bool: what is known of them."""
+        split = self.split
+        if self.make_masks is not None:  # by a model, which knows all
+            made = self.make_masks(split.images[index], split.labels[index])
+            return (made * 255).round().byte(), None
+        masks = None if split.masks is None else split.masks[index]
+        return masks, None if split.known is None else split.known[index]
 
     def in_order(self, size: int, copies: int = 1) -> Iterator[Batch]:
         """All pictures as they stand; each batch `copies` times in a row, for as many networks."""
@@ -189,8 +176,6 @@ def stored_side(size: int, crop: Crop) -> int:
 
     CAMAL resizes to 256 and crops 224: a crop of `size` is cut from pictures of 8/7 of it.
     """
-    if size < 0:
-        raise UserError(f"--size must be positive, or 0 for the data's own, got {size}")
     return size if crop == "none" else round(size * 256 / 224)
 
 
@@ -201,11 +186,8 @@ def resized(dataset: DataSet, size: int, crop: Crop) -> tuple[DataSet, tuple[int
         return dataset, None
     side = size or min(dataset.size)
     window = None if crop == "none" else (side, side)
-    return _at(dataset, stored_side(side, crop)), window
-
-
-def _at(dataset: DataSet, side: int) -> DataSet:
-    if dataset.size == (side, side):
-        return dataset
-    splits = {name: resize_split(split, side) for name, split in dataset.splits.items()}
-    return DataSet(**{**vars(dataset), "splits": splits})
+    stored = stored_side(side, crop)
+    if dataset.size == (stored, stored):
+        return dataset, window
+    splits = {name: resize_split(split, stored) for name, split in dataset.splits.items()}
+    return replace(dataset, splits=splits), window

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from rl_attn.attention import MAPS, Cells, find_cells
+from rl_attn.attention import MAPS
 from rl_attn.errors import UserError
 from rl_attn.supervised.network import Network, Output
 
@@ -30,7 +30,7 @@ class Stacked(nn.Module):
             raise ValueError(f"networks with buffers cannot be stacked, here {list(buffers)}")
         self.stacked = nn.ParameterDict({_key(k): nn.Parameter(v) for k, v in parameters.items()})
         self.names = {_key(name): name for name in parameters}
-        self.copies = len(models)
+        self.copies, self.layer = len(models), getattr(models[0], "layer", None)
         self._halves = (_Half(models[0], "features"), _Half(models[0], "head"))  # not registered
 
     def features(self, x: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class Ensemble(Network):
                 f"lenet, color-cnn or decoy-cnn, not {type(first).__name__} at {layer!r}"
             )
         super().__init__(Stacked(models), layer, precision, attention)
-        self.copies, self.first = len(models), first
+        self.copies, self.one = len(models), first
         self.linear = getattr(first, "classifier", None)
 
     def __call__(self, pictures: Tensor) -> Output:
@@ -107,9 +107,6 @@ class Ensemble(Network):
             rows.repeat_interleave(len(pictures) // self.copies),
             self.cells(pictures),
         )
-
-    def find_cells(self, pictures: Tensor) -> Cells:
-        return find_cells(self.first.features, pictures)  # the others' are alike
 
 
 def _key(name: str) -> str:

@@ -51,11 +51,16 @@ def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Attention]:
 
 def evaluate(network: Network, batches: Batches, size: int = 256) -> list[dict[str, float]]:
     """Means over the split, of each of the network's copies."""
+    parts, copies = [], network.copies
     with at_rest(network):
-        parts = [measured(network, b) for b in batches.in_order(size, network.copies)]
-    by_copy = [{name: per_copy(v, network.copies) for name, v in part.items()} for part in parts]
-    columns = {name: torch.cat([part[name] for part in by_copy], 1) for name in parts[0]}
-    each = [{name: v[copy] for name, v in columns.items()} for copy in range(network.copies)]
+        for batch in batches.in_order(size, copies):
+            logits, attention = attention_of(network, batch)
+            values = {"predicted": logits.argmax(1)}  # each picture's, (S * B,)
+            if batch.masks is not None:
+                values |= measure(attention, batch.masks, batch.known)
+            parts.append({name: v.view(copies, -1) for name, v in values.items()})
+    columns = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}  # (S, N)
+    each = [{name: v[copy] for name, v in columns.items()} for copy in range(copies)]
     return [means(values, batches.split) for values in each]
 
 
@@ -65,13 +70,8 @@ def accuracies(network: Network, batches: Batches, size: int = 512) -> list[floa
     with at_rest(network), torch.no_grad():
         for batch in batches.in_order(size, network.copies):
             predicted = network.plain(batch.pictures).logits.argmax(1)
-            right += per_copy(predicted == batch.labels, network.copies).sum(1)
+            right += (predicted == batch.labels).view(network.copies, -1).sum(1)
     return (right / len(batches)).tolist()
-
-
-def per_copy(values: Tensor, copies: int) -> Tensor:
-    """(S * B,) of S networks -> (S, B)."""
-    return values.view(copies, -1)
 
 
 def means(columns: dict[str, Tensor], split: Split) -> dict[str, float]:
@@ -100,12 +100,3 @@ def scores(predicted: Tensor, split: Split) -> dict[str, float]:
         zero_division=0,
     )
     return result | dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
-
-
-def measured(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Each picture's values, (B,)."""
-    logits, attention = attention_of(network, batch)
-    found = {"predicted": logits.argmax(1)}
-    if batch.masks is None:
-        return found
-    return found | measure(attention, batch.masks, batch.known)

@@ -20,7 +20,7 @@ from torch import Tensor
 from rl_attn.attention import deletion, insertion
 from rl_attn.attention.curves import Curve
 from rl_attn.supervised.batches import Batch, Batches
-from rl_attn.supervised.evaluation import at_rest, attention_of, per_copy
+from rl_attn.supervised.evaluation import at_rest, attention_of
 from rl_attn.supervised.network import Network
 
 
@@ -90,8 +90,8 @@ def confidence_falls(network: Network, batches: Batches, size: int = 256) -> lis
                 network.plain(x).logits.softmax(1).gather(1, batch.labels[:, None])[:, 0]
                 for x in (batch.pictures, occluded)
             )
-            some = per_copy(marked.flatten(1).any(1), network.copies)[0]
-            falls.append(per_copy(whole - rest, network.copies)[:, some])
+            some = marked.flatten(1).any(1).view(network.copies, -1)[0]
+            falls.append((whole - rest).view(network.copies, -1)[:, some])
     return torch.cat(falls, 1).mean(1).tolist()
 
 

@@ -16,7 +16,7 @@ from rl_attn.errors import TrainingError
 from rl_attn.run.checkpoint import check_moments
 from rl_attn.run.optimizers import eager
 from rl_attn.supervised.batches import Draws
-from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate, per_copy
+from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TrainSettings, seeds_of
@@ -52,6 +52,10 @@ class Trainer:
         self.args, self.method, self.network, self.extra = args, method, network, extra
         self.data, self.train, self.validation = data, data.train, data.validation
         self.epoch, self.step, self.restarted = 0, 0, 0  # step: of this epoch
+        full, rest = divmod(len(self.train), args.batch_size)
+        #: Of an epoch; a last batch of a single picture is left out, BatchNorm cannot take it.
+        self.steps = full + (rest > 1) or 1
+        self.end = args.epochs * self.steps
         self.sums: dict[str, Tensor] = {}
         self.seen = 0
         self.best: dict[str, Any] = {}
@@ -60,34 +64,26 @@ class Trainer:
     # ------------------------------------------------------------------ train
 
     @property
-    def steps(self) -> int:
-        """Of an epoch; a last batch of a single picture is left out, BatchNorm cannot take it."""
-        full, rest = divmod(len(self.train), self.args.batch_size)
-        return full + (rest > 1) or 1
-
-    @property
     def global_step(self) -> int:
         return self.epoch * self.steps + self.step
-
-    @property
-    def end(self) -> int:
-        return self.args.epochs * self.steps
-
-    def parameters(self) -> list[nn.Parameter]:
-        return [*self.network.model.parameters(), *self.extra.parameters()]
 
     def new_optimizer(self) -> torch.optim.Optimizer:
         args = self.args
         kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
         options = {"lr": args.learning_rate, "weight_decay": args.weight_decay, "fused": True}
+        parameters = [*self.network.model.parameters(), *self.extra.parameters()]
         if args.optimizer == "sgd":
             options["momentum"] = args.momentum
-        return eager(kinds[args.optimizer])(self.parameters(), **options)
+        return eager(kinds[args.optimizer])(parameters, **options)
 
     def run_epoch(self, stop: Any = False) -> bool:
         """The rest of this epoch; False if it was asked to stop before its end."""
         if self.step == 0:
-            self.begin_epoch()
+            self.sums, self.seen = {}, 0
+            if self.method.restarts(self.epoch):
+                self.optimizer, self.restarted = self.new_optimizer(), self.epoch
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate()
         draws = [Draws.of(len(self.train), seed, self.epoch) for seed in seeds_of(self.args)]
         self.network.model.train()
         self.extra.train()
@@ -103,13 +99,6 @@ class Trainer:
             if stop and self.step < self.steps:
                 return False
         return True
-
-    def begin_epoch(self) -> None:
-        self.sums, self.seen = {}, 0
-        if self.method.restarts(self.epoch):
-            self.optimizer, self.restarted = self.new_optimizer(), self.epoch
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
 
     def learning_rate(self) -> float:
         """Of this epoch, counted from where the schedule began last."""
@@ -140,13 +129,13 @@ class Trainer:
         if ahead is not None:
             losses, logs = losses + ahead[0], {**ahead[1], **logs}
         for name, values in {"losses/total": losses, **logs}.items():
-            total = per_copy(values.detach(), self.network.copies).sum(1)
+            total = values.detach().view(self.network.copies, -1).sum(1)
             self.sums[name] = self.sums[name] + total if name in self.sums else total
         self.seen += len(index) // self.network.copies
 
     def step_on(self, losses: Tensor) -> None:
         """Add the gradient of the losses' mean to what there is, and take a step."""
-        per_copy(losses, self.network.copies).mean(1).sum().backward()
+        losses.view(self.network.copies, -1).mean(1).sum().backward()
         self.optimizer.step()
 
     def look_for_nan(self) -> None:
@@ -216,7 +205,7 @@ class Trainer:
                 with torch.enable_grad():
                     _, logs = self.method.loss(self.network, batch, self.epoch)
                 for name, values in logs.items():
-                    total = per_copy(values.detach(), copies).sum(1)
+                    total = values.detach().view(copies, -1).sum(1)
                     sums[name] = sums[name] + total if name in sums else total
         number = len(self.validation)
         return [{k: v[copy].item() / number for k, v in sums.items()} for copy in range(copies)]

@@ -80,6 +80,7 @@ class Network:
         #: Whether model(x) = model.head(model.features(x)) with the tap between the two.
         self.halved = layer is not None and layer == getattr(model, "layer", None)
         self.halved &= hasattr(model, "features") and hasattr(model, "head")
+        self.one = model  # of several that are one model, whose cells lie alike, the first
         self._cells: dict[tuple[int, int], Cells] = {}  # by the size of the pictures
 
     def __call__(self, pictures: Tensor) -> Output:
@@ -121,13 +122,9 @@ class Network:
         """Where the cells of the maps of such pictures lie."""
         size = tuple(pictures.shape[2:])
         if size not in self._cells:
-            self._cells[size] = self.find_cells(pictures)
+            maps_of = self.one.features if self.halved else lambda x: self.tapped(x)[0]
+            self._cells[size] = find_cells(maps_of, pictures, model=self.one)
         return self._cells[size]
-
-    def find_cells(self, pictures: Tensor) -> Cells:
-        if self.halved:
-            return find_cells(self.model.features, pictures)
-        return find_cells(lambda x: self.tapped(x)[0], pictures, model=self.model)
 
     def halves(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Maps and logits without a tap, whose hooks are felt in a forward as short as LeNet's."""

@@ -50,11 +50,6 @@ def epochs(trainer: Trainer, sample: Sample, log: RunLog, stop: StopRequest) -> 
         yield step, logged
 
 
-def checkpoint(trainer: Trainer, before: Tensor, path: Path) -> None:
-    state = {**trainer.state_dict(), "before": before, "global_step": trainer.global_step}
-    save_checkpoint(path, state, trainer.global_step, trainer.args.keep_checkpoints, best=False)
-
-
 def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict[str, Any]:
     """Take the best network, write evaluation.json and the pictures."""
     network, best, args = trainer.network, trainer.best, trainer.args
@@ -69,8 +64,12 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
                 found |= {prefix + key: value for key, value in (values | own).items()}
     for found, values in zip(runs_, further(trainer, path), strict=True):
         found |= values
+    columns = {name: [run[name] for run in runs_] for name in runs_[0]}
     result = {
-        "summary": {name: summary([run[name] for run in runs_]) for name in runs_[0]},
+        "summary": {
+            name: {"mean": fmean(values), "low": min(values), "high": max(values)}
+            for name, values in columns.items()
+        },
         "runs": [{"seed": s, **run} for s, run in zip(seeds_of(args), runs_, strict=True)],
         "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
         "selected": {"by": args.select, "on": args.select_on},
@@ -107,11 +106,6 @@ def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
         falls = confidence_falls(network, trainer.data.splits[TEST])
         found = [{**values, "confidence_fall": v} for values, v in zip(found, falls, strict=True)]
     return found
-
-
-def summary(values: list[float]) -> dict[str, float]:
-    """Mean, and the range of the seeds."""
-    return {"mean": fmean(values), "low": min(values), "high": max(values)}
 
 
 def describe(values: dict[str, float]) -> str:
@@ -165,6 +159,12 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
         f"in {network.precision}; tensorboard --logdir {path}",
         flush=True,
     )
+
+    def save() -> None:
+        step = trainer.global_step
+        state = {**trainer.state_dict(), "before": before, "global_step": step}
+        save_checkpoint(path, state, step, args.keep_checkpoints, best=False)
+
     log = RunLog(path, trainer.global_step if resumed else None)
     with stop_requests() as stop:
         if state is None:
@@ -173,7 +173,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
             epochs(trainer, sample, log, stop),
             stop,
             Progress(trainer.global_step, trainer.end, describe),
-            lambda: checkpoint(trainer, before, path),
+            save,
             interval=args.checkpoint_interval,
             clock=lambda _: time.monotonic(),
             again=f"continue with --resume {path}",

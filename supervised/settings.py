@@ -7,17 +7,15 @@ whose paper then gives the defaults (`Method.recipes`).
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.map_names import MAPS
-from rl_attn.run.cli import config_of, read_options
-from rl_attn.run.configs import find_config
+from rl_attn.run.plugins import config_values, listed, words_of
 from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
 from rl_attn.run.teacher import TeacherSettings
-from rl_attn.run.yaml import load_yaml
 from rl_attn.supervised.data.fit import Crop, Fit
 from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.methods import Method, method_class
@@ -180,14 +178,18 @@ class TrainSettings:
 
 def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     """The command line for the method, data set and backbone that `argv` or its --config names."""
-    flat = {**_from_config(argv), **_from_flags(argv)}
-    method = method_class(flat.get("method", TrainSettings.method))
-    data = flat.get("data", TrainSettings.data)
+    config = config_values(argv)
+    method, data, backbone = (
+        (words_of(argv, f"--{name}") or listed(config.get(name, getattr(TrainSettings, name))))[-1]
+        for name in CHOSEN
+    )
     LOADERS.check(data)
-    return with_method(method, data, flat.get("backbone", ""))
+    return with_method(method_class(method), data, backbone)
 
 
-def with_method(method: type[Method], data: str, backbone: str = "") -> type[TrainSettings]:
+def with_method(
+    method: type[Method], data: str, backbone: str = TrainSettings.backbone
+) -> type[TrainSettings]:
     """TrainSettings and the method's fields in one dataclass, with the paper's values as defaults.
 
     It inherits from both, since the help of a flag is read from the source of its class.
@@ -252,23 +254,3 @@ def validate(args: TrainSettings) -> None:
 
 def seeds_of(args: TrainSettings) -> list[int]:
     return list(range(args.seed, args.seed + args.ensemble))
-
-
-def options(args: TrainSettings) -> dict[str, str]:
-    """--data-options as a mapping."""
-    return read_options(args.data_options, "--data-options")
-
-
-def _from_flags(argv: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for i, word in enumerate(argv):
-        flag, equals, value = word.partition("=")
-        if flag.removeprefix("--") in CHOSEN and flag.startswith("--"):
-            found[flag[2:]] = value if equals else argv[i + 1] if i + 1 < len(argv) else ""
-    return found
-
-
-def _from_config(argv: Sequence[str]) -> dict[str, Any]:
-    config = config_of(argv)
-    values = {} if config is None else load_yaml(find_config(config))
-    return {key: str(values[key]) for key in CHOSEN if key in values}

@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from sklearn.model_selection import train_test_split
@@ -24,7 +24,7 @@ from rl_attn.supervised.data import (
     load,
     options_of,
 )
-from rl_attn.supervised.data.annotations import MaskKind, MaskOptions
+from rl_attn.supervised.data.annotations import MaskOptions, MaskWords
 from rl_attn.supervised.data.found import found
 from rl_attn.supervised.data.replaced import SOFT, with_masks
 from rl_attn.supervised.data.resize import resize_masks
@@ -32,7 +32,7 @@ from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.settings import TEACHER, TrainSettings, options, seeds_of
+from rl_attn.supervised.settings import TEACHER, TrainSettings, seeds_of
 
 #: The data set whose pictures are made at the side asked for, and so resized once at most.
 RENDERED = "monsters"
@@ -76,18 +76,15 @@ def read_data(args: TrainSettings) -> Read:
 def mask_options(args: TrainSettings) -> MaskOptions:
     """How the files of --masks are meant."""
     given = read_options(args.mask_options, "--mask-options")
-    choices = [name for name in options_of("masked-folder") if name.startswith("mask_")]
     for name in given:
-        choose("option of --mask-options", name, choices)
-    if "mask_kind" in given:
-        choose("mask_kind", given["mask_kind"], get_args(MaskKind))
+        choose("option of --mask-options", name, list(MaskWords.__annotations__))
     return MaskOptions.of(**given) if given else SOFT
 
 
 def placed(args: TrainSettings) -> dict[str, str]:
     """--data-options; of a set that reads image files also --size and --fit, so that each image is
     resized once, from its file. UserError: two sizes, or a crop of no size."""
-    given, known = options(args), options_of(args.data)
+    given, known = read_options(args.data_options, "--data-options"), options_of(args.data)
     if "fit" not in known:
         twice = args.data != RENDERED and given.get("size", str(args.size)) != str(args.size)
         if args.size and twice:
@@ -177,7 +174,7 @@ def training_masks(args: TrainSettings, method: Method, name: str, split: Split)
 def make_view(
     args: TrainSettings, dataset: DataSet, crop: tuple[int, int] | None, device: torch.device
 ) -> View:
-    channels = backbones.channels_of(args.backbone, dataset.channels)
+    channels = dataset.channels if args.backbone in backbones.SMALL else 3  # of large ones
     mean, std = dataset.mean, dataset.std
     if args.weights == "imagenet":
         mean, std = IMAGENET_MEAN, IMAGENET_STD

@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from rl_attn.pictures import captioned, enlarged, grid, heat, side_by_side
+from rl_attn.run.files import replacing
 from rl_attn.supervised.batches import Batches
 from rl_attn.supervised.evaluation import at_rest, attention_of
 from rl_attn.supervised.network import Network
@@ -70,6 +71,5 @@ class Sample:
 def save(picture: np.ndarray, file: Path) -> None:
     """A PNG; the folder is made where it is missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}")
-    Image.fromarray(picture).save(scratch, "PNG")
-    scratch.replace(file)
+    with replacing(file) as scratch:
+        Image.fromarray(picture).save(scratch, "PNG")

@@ -45,9 +45,7 @@ class Steered:
     """The models of a run's folder."""
 
     def __init__(self, run: Path, device: torch.device):
-        if not (run / "config.yaml").is_file():
-            raise UserError(f"{run} is not a run: it has no config.yaml")
-        args = load_args(run, args_type(["--config", str(run / "config.yaml")]))
+        args = load_args(run, args_type)
         if args.method != Vapl.name:
             raise UserError(f"{run} trained {args.method}: only a run of vapl takes prompts")
         checkpoint = latest_checkpoint(run)

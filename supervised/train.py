@@ -33,12 +33,9 @@ def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
     path = Path(parse(TrainSettings, argv, "rl-attn train").resume)
-    config = path / "config.yaml"
-    if not config.is_file():
-        raise UserError(f"{path} is not a run: it has no config.yaml")
     from rl_attn.run.folder import load_args  # torch
 
-    args = load_args(path, args_type(["--config", str(config)]))
+    args = load_args(path, args_type)
     validate(args)
     return args, path, True
 

@@ -62,7 +62,13 @@ class Output(NamedTuple):
         return None if self.recall is None else Memory(self.recall.before[rows].detach())
 
     def detach(self) -> "Output":
-        return Output(*(None if t is None else t.detach() for t in self))
+        return Output(
+            self.policy.detach(),
+            self.value.detach(),
+            self.features.detach(),
+            None if self.shift is None else self.shift.detach(),
+            None if self.recall is None else self.recall.detach(),
+        )
 
 
 class Network(nn.Module):
@@ -96,7 +102,8 @@ class Network(nn.Module):
         self.head = head_of(space)
         self.tap = tap if tap in self.TAPS else self.TAPS[-1]  # which maps the trunk gives
         self.named_layer = None if tap in ("", *self.TAPS) else tap  # whose maps take their place
-        self.width_scale, self.recurrent = width_scale, recurrent
+        self.width_scale = width_scale
+        self.recurrent: Recurrent = recurrent
         self.core: Core | None = None
 
     # ------------------------------------------------------------------ for networks

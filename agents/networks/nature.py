@@ -7,7 +7,7 @@ or an earlier one's, whose maps are finer.
 Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x w cells.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import torch
@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from rl_attn.agents.layers import PixelConv2d, orthogonal, over_cells, to_float
 from rl_attn.agents.networks import NETWORKS, Network, Trunk
-
-Tap = Literal["conv1", "conv2", "conv3"]
 
 #: Kernel and stride of each convolution.
 _SHAPES = {"conv1": (8, 4), "conv2": (4, 2), "conv3": (3, 1)}
@@ -87,7 +85,7 @@ class ActorCritic(Network):
         return features, F.relu(self.convolutions[cut:](features))
 
 
-def feature_grid(frame_size: tuple[int, int], tap: Tap = "conv3") -> tuple[int, int]:
+def feature_grid(frame_size: tuple[int, int], tap: str = "conv3") -> tuple[int, int]:
     """(h, w) of the feature maps for frames of (H, W) pixels: 11 x 16 for 120 x 160 at conv3."""
     layers = list(_SHAPES.values())[: list(_SHAPES).index(tap) + 1]
 
@@ -102,7 +100,7 @@ def feature_grid(frame_size: tuple[int, int], tap: Tap = "conv3") -> tuple[int, 
     return h, w
 
 
-def cell_centres(tap: Tap = "conv3") -> tuple[float, float]:
+def cell_centres(tap: str = "conv3") -> tuple[float, float]:
     """(first, step): the pixels that cell i sees lie round pixel first + i * step, on both axes.
 
     (17.5, 8) at conv3: nothing is padded, so the first cell's 36 pixels begin at the border.

@@ -42,14 +42,14 @@ from rl_attn.envs.doom.lane_group import Group, close, threads_of
 from rl_attn.envs.doom.looks import Look, Looks, look_of_variation
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.wad_of_looks import Wardrobe
-from rl_attn.envs.protocol import Step
+from rl_attn.envs.protocol import Step, VectorEnv
 from rl_attn.envs.seeds import RandomSeeds, lane_seeds
 
 #: Steps of each lane after which a target that has never been in view is told of.
 UNSEEN_AFTER = 1000
 
 
-class Lanes:
+class Lanes(VectorEnv):
     """`num_lanes` games of one scenario, stepped together. See the head of this file."""
 
     def __init__(
@@ -147,11 +147,6 @@ class Lanes:
         """(num_lanes, V) float32: the scenario's game variables, as of the current frames."""
         return np.stack([lane.game.variables for lane in self._lanes])
 
-    def group_slice(self, group: int) -> slice:
-        """Which of the lanes make up that group."""
-        size = self.num_lanes // self.num_groups
-        return slice(group * size, (group + 1) * size)
-
     def reset(
         self,
         frames: np.ndarray,
@@ -211,13 +206,6 @@ class Lanes:
         self._count_steps(len(lanes.lanes))
         return _gather(lanes.outcomes)
 
-    def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
-        """`send` and `wait` in one, for lanes that form a single group."""
-        if self.num_groups != 1:
-            raise RuntimeError(f"with {self.num_groups} groups use send() and wait()")
-        self.send(actions, frames, masks)
-        return self.wait()
-
     def state_dict(self) -> dict[str, Any]:
         """All that continues the lanes exactly, in ints, floats, strings, lists and dicts."""
         for group in range(self.num_groups):
@@ -245,12 +233,6 @@ class Lanes:
     def close(self) -> None:
         """End all games and threads. May be called again, and in any state of the games."""
         self._finalizer()
-
-    def __enter__(self) -> Lanes:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def _play_all(self, play: Callable[[int, Lane], None]) -> None:
         """Do something with every lane, by its index among all, and wait for it."""

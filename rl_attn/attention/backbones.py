@@ -17,7 +17,7 @@ OUTPUT = "output."
 
 
 def _last(path: str) -> Callable[[nn.Module], str]:
-    return lambda model: f"{path}.{len(model.get_submodule(path)) - 1}"
+    return lambda model: f"{path}.{len(model.get_submodule(path)._modules) - 1}"
 
 
 def _transformer(path: str, norm: str) -> Callable[[nn.Module], str]:

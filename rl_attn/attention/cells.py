@@ -11,6 +11,7 @@ Letters: B samples, h x w cells, H x W pixels.
 """
 
 from functools import lru_cache
+from typing import cast, overload
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +27,21 @@ Cells = Line | tuple[Line, Line]
 PIXELS: Cells = (0.0, 1.0)
 
 
+@overload
+def lines(cells: None) -> tuple[None, None]: ...
+@overload
+def lines(cells: Cells) -> tuple[Line, Line]: ...
 def lines(cells: Cells | None) -> tuple[Line, Line] | tuple[None, None]:
     """The rows' line and the columns'."""
-    if cells is None or isinstance(cells[0], tuple):
-        return cells or (None, None)
-    return cells, cells
+    if cells is None:
+        return None, None
+    both = cells if isinstance(cells[0], tuple) else (cells, cells)
+    return cast("tuple[Line, Line]", both)
+
+
+def size_of(pictures: Tensor) -> tuple[int, int]:
+    """(H, W) of pictures, masks or maps (..., H, W)."""
+    return pictures.shape[-2], pictures.shape[-1]
 
 
 def evenly(size: tuple[int, int], grid: tuple[int, int]) -> Cells:

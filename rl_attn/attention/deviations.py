@@ -8,7 +8,7 @@ Severity is counted in pixels from 0, the mask itself. The paper does not say ho
 the object's size decides, so that every step changes the overlap of objects of any size.
 """
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import scipy  # its ndimage loads at first use
@@ -63,7 +63,7 @@ def reach(mask: Tensor, kind: Kind, direction: tuple[int, int] = DIRECTIONS[0]) 
     if kind == "shift":
         return _shift_reach(on, direction)
     if kind in ("erode", "dilate"):  # an erosion by r takes the pixels within r of the outside
-        depth = scipy.ndimage.distance_transform_cdt(on, "chessboard")[on]
+        depth = np.asarray(scipy.ndimage.distance_transform_cdt(on, "chessboard"))[on]
         return int(np.quantile(depth, _UNCOVERED, method="inverted_cdf"))
     raise ValueError(f"unknown kind {kind!r}: choose from {', '.join(KINDS)}")
 
@@ -73,7 +73,7 @@ def _shift_reach(on: np.ndarray, direction: tuple[int, int]) -> int:
 
     Where moved objects come to lie on their neighbours, so many may never be: then where most are.
     """
-    labels, _ = scipy.ndimage.label(on)
+    labels, _ = cast("tuple[np.ndarray, int]", scipy.ndimage.label(on))
     largest = np.bincount(labels.flat)[1:].argmax()
     along = scipy.ndimage.find_objects(labels)[largest][0 if direction[0] else 1]
     mask = torch.from_numpy(on)

@@ -21,7 +21,7 @@ Letters: B samples, C channels, H x W pixels, K feature maps of h x w cells.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -65,84 +65,70 @@ class Seen:
     per_sample: bool = False  # layers behind `features` mix samples, see `gradient_of`
     logits_of: LogitsOf | None = None  # and their logits (N, classes), where `logits` is there
 
+    def need(self, field: str) -> Any:
+        """What a map cannot be made without."""
+        if (value := getattr(self, field)) is None:
+            raise ValueError(f"this map is made of {field}, and `Seen` was given none")
+        return value
+
 
 def explain(name: str, seen: Seen, **options: Any) -> Attention:
     """The map of that name; a UserError with a suggestion for an unknown one."""
     return MAPS[name](seen, **options)
 
 
-def _of_features(name: str, make: Callable[..., Tensor], takes: tuple[str, ...]) -> None:
-    @MAPS.register(name)
-    def attend(seen: Seen, **options: Any) -> Attention:
-        taken = {key: value for key, value in options.items() if key in takes}
-        maps = make(seen.score, seen.features, per_sample=seen.per_sample, **taken)
-        return Attention(maps, seen.cells)
-
-
 @MAPS.register("grad-cam")
 def _grad_cam(seen: Seen, **options: Any) -> Attention:
     options = {"shift": seen.shift, "per_sample": seen.per_sample, **options}
-    return Attention(grad_cam(seen.score, seen.features, **options), seen.cells)
+    return Attention(grad_cam(seen.score, seen.need("features"), **options), seen.need("cells"))
 
 
 @MAPS.register("diff-grad-cam")
 def _diff_grad_cam(seen: Seen, **options: Any) -> Attention:
-    score = seen.score if seen.logits is None else contrast(seen.logits, seen.labels)
-    options = {"shift": seen.shift, "per_sample": seen.per_sample, **options}
-    return Attention(grad_cam(score, seen.features, **options), seen.cells)
+    if seen.logits is None:
+        return _grad_cam(seen, **options)
+    return _grad_cam(replace(seen, score=contrast(seen.logits, seen.need("labels"))), **options)
 
 
-_of_features("grad-cam-plus-plus", grad_cam_plus_plus, ("normalization", "second_order"))
-_of_features("layer-cam", layer_cam, ("normalization", "second_order"))
-_of_features("hires-cam", hires_cam, ("normalization", "second_order", "relu"))
+def _of_features(
+    make: Callable[..., Tensor], takes: tuple[str, ...], seen: Seen, **options: Any
+) -> Attention:
+    taken = {key: value for key, value in options.items() if key in takes}
+    maps = make(seen.score, seen.need("features"), per_sample=seen.per_sample, **taken)
+    return Attention(maps, seen.need("cells"))
 
 
-def _of_input(name: str) -> Callable:
-    """A function (score_of, images (B, C, H, W), second_order) -> signed attributions of pixels."""
-
-    def enter(attribute: Callable[..., Tensor]) -> Callable:
-        @MAPS.register(name, kind="pixels")
-        def attend(
-            seen: Seen, normalization: str = "max", second_order: bool = True, **_: Any
-        ) -> Attention:
-            images = seen.images.detach()
-            images = images if images.is_floating_point() else images.float()
-            signed = attribute(seen.score_of, images, second_order)
-            return Attention(as_map(signed, normalization=normalization), PIXELS)
-
-        return attribute
-
-    return enter
+for _name, _make, *_takes in (
+    ("grad-cam-plus-plus", grad_cam_plus_plus, "normalization", "second_order"),
+    ("layer-cam", layer_cam, "normalization", "second_order"),
+    ("hires-cam", hires_cam, "normalization", "second_order", "relu"),
+):
+    MAPS.register(_name)(partial(_of_features, _make, tuple(_takes)))
 
 
-def _scored(score_of: ScoreOf, images: Tensor) -> tuple[Tensor, Tensor]:
-    """The score, and the leaf that it is of."""
+def _of_pixels(
+    attribute: Callable[..., Tensor],
+    seen: Seen,
+    normalization: Normalization = "max",
+    second_order: bool = True,
+    **_: Any,
+) -> Attention:
+    """attribute: (score_of, images (B, C, H, W), second_order) -> signed attributions of pixels."""
+    images = seen.need("images").detach()
+    images = images if images.is_floating_point() else images.float()
+    signed = attribute(seen.need("score_of"), images, second_order=second_order)
+    return Attention(as_map(signed, normalization=normalization), PIXELS)
+
+
+def _by_score(
+    gradient: Callable[..., Tensor], score_of: ScoreOf, images: Tensor, second_order: bool
+) -> Tensor:
     leaf, rows = images.clone().requires_grad_(), torch.arange(len(images), device=images.device)
     with torch.enable_grad(), differentiable_attention():
-        return score_of(leaf, rows), leaf
+        score = score_of(leaf, rows)
+    return gradient(score, leaf, second_order=second_order)
 
 
-@_of_input("input-gradient")
-def _gradient(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    return input_gradient(*_scored(score_of, images), second_order=second_order)
-
-
-@_of_input("input-x-gradient")
-def _times_gradient(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    return input_x_gradient(*_scored(score_of, images), second_order=second_order)
-
-
-@_of_input("guided-backpropagation")
-def _guided(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    return guided_backpropagation(score_of, images, second_order=second_order)
-
-
-@_of_input("integrated-gradients")
-def _integrated(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    return integrated_gradients(score_of, images, steps=STEPS, second_order=second_order)
-
-
-@_of_input("expected-gradients")
 def _expected(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
     """References are the batch's own images; drawn alike in every call."""
     drawn = torch.Generator().manual_seed(0)
@@ -151,7 +137,6 @@ def _expected(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
     )
 
 
-@_of_input("smooth-grad")
 def _smooth(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
     """Noise of 15 % of the batch's range, the same in every call."""
     deviation = 0.15 * (images.max() - images.min()).item()
@@ -166,34 +151,40 @@ def _smooth(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
     )
 
 
+for _name, _attribute in {
+    "input-gradient": partial(_by_score, input_gradient),
+    "input-x-gradient": partial(_by_score, input_x_gradient),
+    "guided-backpropagation": guided_backpropagation,
+    "integrated-gradients": partial(integrated_gradients, steps=STEPS),
+    "expected-gradients": _expected,
+    "smooth-grad": _smooth,
+}.items():
+    MAPS.register(_name, kind="pixels")(partial(_of_pixels, _attribute))
+
+
 @MAPS.register("le-grad", kind="blocks")
 def _le_grad(
     seen: Seen, normalization: Normalization = "max", second_order: bool = True, **_: Any
 ) -> Attention:
-    images, rows = seen.images, torch.arange(len(seen.images), device=seen.images.device)
+    images, features = seen.need("images"), seen.need("features")
+    rows = torch.arange(len(images), device=images.device)
     with torch.enable_grad(), record_attention() as attentions:
-        score = seen.score_of(images, rows)
+        score = seen.need("score_of")(images, rows)
     if not attentions:
         raise UserError(
             "--attention le-grad is made of the attention of a transformer's blocks, and this "
             "network computes none: choose another map, or another network"
         )
     options = {"normalization": normalization, "second_order": second_order}
-    grid = (seen.features.shape[2], seen.features.shape[3])
-    return Attention(le_grad(score, attentions, grid=grid, **options), seen.cells)
+    maps = le_grad(score, attentions, grid=tuple(features.shape[2:]), **options)
+    return Attention(maps, seen.need("cells"))
 
 
-def _by_probes(name: str) -> Callable:
-    """A function (seen, images (B, C, H, W), normalization) -> (B, H, W)."""
-
-    def enter(probe: Callable[..., Tensor]) -> Callable:
-        @MAPS.register(name, kind="probes")
-        def attend(seen: Seen, normalization: Normalization = "max", **_: Any) -> Attention:
-            return Attention(probe(seen, seen.images.float(), normalization), PIXELS)
-
-        return probe
-
-    return enter
+def _of_probes(
+    probe: Callable[..., Tensor], seen: Seen, normalization: Normalization = "max", **_: Any
+) -> Attention:
+    """probe: (seen, images (B, C, H, W), normalization) -> (B, H, W)."""
+    return Attention(probe(seen, seen.need("images").float(), normalization), PIXELS)
 
 
 def _logits_of(seen: Seen, name: str) -> LogitsOf:
@@ -205,7 +196,6 @@ def _logits_of(seen: Seen, name: str) -> LogitsOf:
     return seen.logits_of
 
 
-@_by_probes("greydanus")
 def _greydanus(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
     """Of the logits where there are some, else of the score."""
     if seen.logits_of is not None:
@@ -213,7 +203,7 @@ def _greydanus(seen: Seen, images: Tensor, normalization: Normalization) -> Tens
 
     def score(row: int, frames: Tensor) -> Tensor:
         rows = torch.full((len(frames),), row, device=frames.device)
-        return seen.score_of(frames, rows)[:, None]
+        return seen.need("score_of")(frames, rows)[:, None]
 
     maps = [
         greydanus(partial(score, row), images[row : row + 1], normalization=normalization)
@@ -222,14 +212,17 @@ def _greydanus(seen: Seen, images: Tensor, normalization: Normalization) -> Tens
     return torch.cat(maps)
 
 
-@_by_probes("sarfa")
 def _sarfa(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
-    return sarfa(_logits_of(seen, "sarfa"), images, seen.labels, normalization=normalization)
+    logits_of = _logits_of(seen, "sarfa")
+    return sarfa(logits_of, images, seen.need("labels"), normalization=normalization)
 
 
-@_by_probes("rise")
 def _rise(seen: Seen, images: Tensor, normalization: Normalization) -> Tensor:
     """Of the label's probability; the same random masks in every call."""
-    probability = probability_of(_logits_of(seen, "rise"), seen.labels)
+    probability = probability_of(_logits_of(seen, "rise"), seen.need("labels"))
     drawn = torch.Generator().manual_seed(0)
     return rise(probability, images, generator=drawn, normalization=normalization)
+
+
+for _name, _probe in {"greydanus": _greydanus, "sarfa": _sarfa, "rise": _rise}.items():
+    MAPS.register(_name, kind="probes")(partial(_of_probes, _probe))

@@ -42,8 +42,7 @@ def find_cells(
         model: what it runs, where it is no method of a module: put into evaluation mode meanwhile,
             so that neither statistics nor the random state move.
     """
-    if model is None:
-        model = getattr(maps_of, "__self__", maps_of)
+    owner: Any = getattr(maps_of, "__self__", maps_of) if model is None else model
     leaves, tree = pytree.tree_flatten(inputs)
     chosen = next((i for i, leaf in enumerate(leaves) if is_picture(leaf)), None)
     if chosen is None:
@@ -53,7 +52,7 @@ def find_cells(
     kind = first[chosen] if first[chosen].is_floating_point() else first[chosen].float()
     first[chosen] = picture = noise.to(kind).requires_grad_()
     float32 = torch.autocast(picture.device.type, enabled=False)
-    with _at_rest(model), torch.inference_mode(False), torch.enable_grad(), float32:
+    with _at_rest(owner), torch.inference_mode(False), torch.enable_grad(), float32:
         maps = maps_of(*pytree.tree_unflatten(first, tree))
         size, grid = tuple(picture.shape[2:]), tuple(maps.shape[2:])
         return _read(maps, picture, size, grid) or _probe(maps, picture, size, grid)
@@ -108,10 +107,11 @@ def _places(maps: Tensor, picture: Tensor) -> tuple[Line, Line] | None:
         move = _move(node)
         if move is None:
             return None
-        lines = tuple(
+        rows, columns = (
             (first * factor + offset, step * factor)
             for (first, step), (offset, factor) in zip(seen[node], move, strict=True)
         )
+        lines = rows, columns
         followers = [n for n, _ in node.next_functions if n is not None]
         if "Convolution" in node.name():  # not along the way to its weights
             followers = [n for n, _ in node.next_functions[:1] if n is not None]

@@ -6,7 +6,7 @@ the gradient by the layer's output, whatever its layout: channels first (B, K, h
 (B, h, w, K), or tokens (B, N, K) with class or register tokens in front of the patches.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ def as_maps(
     if layout == "channels_last":
         maps = output.permute(0, 3, 1, 2)  # (B, K, h, w)
         return maps, maps.permute(0, 2, 3, 1)
+    if grid is None:
+        raise ValueError("tokens need the grid (h, w) of their patches")
     maps = output[:, prefix:].transpose(1, 2).unflatten(2, grid)  # (B, K, h, w)
     patches = maps.flatten(2).transpose(1, 2)  # (B, h*w, K)
     return maps, torch.cat([output[:, :prefix], patches], 1) if prefix else patches
@@ -39,8 +41,9 @@ def prefix_of(around: list[nn.Module]) -> int:
     how many, others have a class token or none."""
     names = ("class_token", "cls_token", "class_embedding")
     for module in around:
-        if hasattr(module, "num_prefix_tokens"):
-            return int(module.num_prefix_tokens)
+        tokens: Any = getattr(module, "num_prefix_tokens", None)
+        if tokens is not None:
+            return int(tokens)
         if any(getattr(module, name, None) is not None for name in names):
             return 1
     return 0

@@ -33,8 +33,9 @@ class guided_relus(TorchFunctionMode):
         self.guiding = False
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
         if function not in RELUS:
-            return function(*args, **(kwargs or {}))
+            return function(*args, **kwargs)
         self.count += 1
         return _GuidedReLU.apply(args[0] if args else kwargs["input"], self)
 

@@ -11,6 +11,7 @@ A patch matters where more attention to it would raise the score (Bousselham et 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -112,7 +113,7 @@ def _gradients(score, attentions: Sequence[Tensor], second_order: bool) -> list[
     ):
         shapes = [tuple(s.shape) for s in scores]
         raise ValueError(f"{len(attentions)} layers need one score (B,) or one each, got {shapes}")
-    options = {
+    options: dict[str, Any] = {
         "create_graph": second_order,
         "retain_graph": True,
         "allow_unused": True,

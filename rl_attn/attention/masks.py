@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rl_attn.attention.cells import Cells, interpolation, lines, nearest_cell
 
+Pool = Literal["area", "max", "nearest"]
 Resize = Literal["area", "max", "bilinear", "nearest"]
 
 
@@ -136,7 +137,7 @@ def pool_mask(
     mask: Tensor,
     grid: tuple[int, int],
     cells: Cells | None,
-    mode: Literal["area", "max", "nearest"] = "area",
+    mode: Pool = "area",
 ) -> Tensor:
     """Masks or labels (B, H, W) at the cells of a map, (B, h, w) float.
 

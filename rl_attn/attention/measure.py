@@ -13,6 +13,7 @@ Letters: B samples, H x W pixels.
 import torch
 from torch import Tensor
 
+from rl_attn.attention.cells import size_of
 from rl_attn.attention.losses.camal import alpha_beta
 from rl_attn.attention.masks import in_unit, mask_weights
 from rl_attn.attention.metrics import energy_inside, iou, iou_ceiling, of_attention, pointing_game
@@ -35,7 +36,7 @@ def measure(attention: Attention, mask: Tensor, known: Tensor | None = None) -> 
     tensor([1.])
     """
     mask = in_unit(mask)
-    size = tuple(mask.shape[1:])
+    size = size_of(mask)
     full = attention.upsample(size)  # (B, H, W)
     weights = mask_weights(mask, size, known=known)
     alpha, beta = alpha_beta(full, weights)

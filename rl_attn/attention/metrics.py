@@ -10,7 +10,7 @@ and outside, alpha and beta, are `alpha_beta` in `losses/camal.py`; insertion an
 import torch
 from torch import Tensor
 
-from rl_attn.attention.cells import Cells
+from rl_attn.attention.cells import Cells, size_of
 from rl_attn.attention.maps import DEAD, normalize, upsample
 from rl_attn.attention.masks import in_unit, pool_mask
 
@@ -83,7 +83,7 @@ class SpatialVariance:
         maps = maps.double()
         mean, number = maps.mean(0), len(maps)
         squares = (maps - mean).square().sum(0)
-        if self.mean is None:
+        if self.mean is None or self.squares is None:
             self.count, self.mean, self.squares = number, mean, squares
             return
         total, shift = self.count + number, mean - self.mean
@@ -121,7 +121,7 @@ def iou_ceiling(
     like any map; the better of area and max pooling counts. Where cells are larger than targets,
     this, and not the training, bounds the IoU. `cells`: where they lie, as in `upsample`.
     """
-    full, size = (in_unit(mask) > 0.5).float(), tuple(mask.shape[1:])
+    full, size = (in_unit(mask) > 0.5).float(), size_of(mask)
     pooled = (pool_mask(full, grid, cells, mode) for mode in ("area", "max"))
     area, largest = (iou(upsample(normalize(p), size, cells), full, threshold) for p in pooled)
     return torch.maximum(area, largest)

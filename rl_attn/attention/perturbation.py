@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rl_attn.attention.cells import size_of
 from rl_attn.attention.maps import Normalization, normalize, upsample
 
 OutputsOf = Callable[[Tensor], Tensor]  # frames (N, C, H, W) -> (N, A)
@@ -154,6 +155,6 @@ def _spots(size: int, stride: int, deviation: float, like: Tensor) -> Tensor:
 
 
 def _finish(scores: Tensor, frames: Tensor, stride: int, normalization: Normalization) -> Tensor:
-    size = tuple(frames.shape[2:])
+    size = size_of(frames)
     grid = tuple(max(1, pixels // stride) for pixels in size)
     return normalize(upsample(scores.view(len(frames), *grid), size), normalization)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from rl_attn.attention.cells import PIXELS, Cells
+from rl_attn.attention.cells import PIXELS, Cells, size_of
 from rl_attn.attention.maps import upsample
 from rl_attn.attention.masks import MaskWeights, mask_weights
 
@@ -34,13 +34,13 @@ class Attention:
     @property
     def grid(self) -> tuple[int, int]:
         """(h, w)."""
-        return self.map.shape[1], self.map.shape[2]
+        return size_of(self.map)
 
     def upsample(self, size: tuple[int, int]) -> Tensor:
         """Bilinearly to the picture's (H, W): (B, H, W)."""
-        if self.cells == PIXELS and self.grid == tuple(size):
+        if self.cells == PIXELS and self.grid == size:
             return self.map
-        return upsample(self.map, tuple(size), self.cells)
+        return upsample(self.map, size, self.cells)
 
     def weights(self, mask: Tensor) -> MaskWeights:
         """`mask_weights` of masks (B, H, W) at these cells."""
@@ -66,4 +66,4 @@ def weights_of(attention: Attention | Tensor, mask: Tensor) -> MaskWeights:
     """`mask_weights` at the cells of an `Attention`; a bare map covers the mask evenly."""
     if isinstance(attention, Attention):
         return attention.weights(mask)
-    return mask_weights(mask.to(attention.device), tuple(attention.shape[1:]))
+    return mask_weights(mask.to(attention.device), size_of(attention))

@@ -1,6 +1,6 @@
 """One forward through a tap, and what gradients say about it; `check_tap` asks the questions."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,11 @@ class Probe(NamedTuple):
         score = self.score.sum() if score is None else score
         if not score.requires_grad:
             return torch.zeros_like(self.features)
-        options = {"allow_unused": True, "materialize_grads": True, "create_graph": twice}
+        options: dict[str, Any] = {
+            "allow_unused": True,
+            "materialize_grads": True,
+            "create_graph": twice,
+        }
         return torch.autograd.grad(score, self.features, retain_graph=True, **options)[0]
 
     def evidence(self, twice: bool) -> Tensor:
@@ -34,7 +38,11 @@ class Probe(NamedTuple):
         if not evidence.requires_grad or not parameters:
             return [False] * len(parameters)
         loss = evidence.square().sum()
-        options = {"allow_unused": True, "materialize_grads": True, "retain_graph": True}
+        options: dict[str, Any] = {
+            "allow_unused": True,
+            "materialize_grads": True,
+            "retain_graph": True,
+        }
         found = torch.autograd.grad(loss, parameters, **options)
         return [bool(gradient.any()) for gradient in found]
 
@@ -80,7 +88,7 @@ def ran_above(model: nn.Module, batch: Tensor, layer: str, kind: str) -> list[st
     return list(dict.fromkeys(ran[ran.index(layer) + 1 :] if layer in ran else ran))
 
 
-def _usual_score(output: object) -> Tensor:
+def _usual_score(output: Any) -> Tensor:
     if hasattr(output, "value"):
         return output.value
     logits = output if isinstance(output, Tensor) else getattr(output, "logits", None)
@@ -89,9 +97,10 @@ def _usual_score(output: object) -> Tensor:
     return logits.amax(1)
 
 
-def _variables(node: object, stop: Tensor | None = None) -> set[Tensor]:
+def _variables(node: Any, stop: Tensor | None = None) -> set[Tensor]:
     """Leaves of the graph behind `node`, not looking beyond `stop`."""
-    waiting, seen, leaves = [node], {stop.grad_fn} if stop is not None else set(), set()
+    waiting, leaves = [node], set()
+    seen: set[Any] = set() if stop is None else {stop.grad_fn}
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:

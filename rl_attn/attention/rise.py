@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rl_attn.attention.cells import size_of
 from rl_attn.attention.inputs import ScoreOf
 from rl_attn.attention.maps import Normalization, normalize
 from rl_attn.attention.random_masks import RandomMasks
@@ -73,7 +74,7 @@ def rise(
     Returns:
         (B, H, W), in [0, 1] with "minmax" (as RISE shows it) or "max"; "none" gives Eq. 1.
     """
-    size = tuple(pictures.shape[2:])
+    size = size_of(pictures)
     drawn = RandomMasks(masks, size, cells, keep, balanced=balanced, generator=generator)
     scores = score_masks(
         score_of, pictures, drawn, prompt, chunk=chunk, tolerance=tolerance, weigh=weigh

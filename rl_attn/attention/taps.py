@@ -276,13 +276,16 @@ class Features:
 
 
 def _first_sample(argument: object) -> object:
-    batched = isinstance(argument, Tensor) and argument.ndim
-    return argument[:1].detach() if batched else argument
+    if isinstance(argument, Tensor) and argument.ndim:
+        return argument[:1].detach()
+    return argument
 
 
 def _last_part(model: nn.Module, layer: nn.Module) -> nn.Module:
     """Of a Sequential its last part, which returns the same: checkpointing may call parts alone."""
-    if type(layer).forward is not nn.Sequential.forward or not len(layer):
+    if not isinstance(layer, nn.Sequential) or not len(layer):
+        return layer
+    if type(layer).forward is not nn.Sequential.forward:
         return layer
     part = layer[-1]
     places = [module for _, module in model.named_modules(remove_duplicate=False) if module is part]

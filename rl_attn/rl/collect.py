@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
-from rl_attn.agents import RolloutStorage
+from rl_attn.agents import Network, RolloutStorage
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.rl.distributed import Ranks
 from rl_attn.rl.methods import Method
@@ -35,7 +34,7 @@ class Collector:
         self.method, self.random, self.ranks = method, random, ranks
 
     @torch.no_grad()
-    def collect(self, agent: nn.Module) -> Ended:
+    def collect(self, agent: Network) -> Ended:
         """Play num_steps in the environments of this rank."""
         ended: Ended = []
         groups = range(self.envs.num_groups)
@@ -48,7 +47,7 @@ class Collector:
             ended += self.receive(self.settings.num_steps - 1, group)
         return ended
 
-    def act(self, agent: nn.Module, step: int, group: int) -> None:
+    def act(self, agent: Network, step: int, group: int) -> None:
         """Sample that group's actions and send them off."""
         lanes, storage = self.envs.group_slice(group), self.storage
         stacks, masks = storage.observation(step, lanes), storage.observed_masks(step, lanes)

@@ -26,7 +26,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -34,6 +34,9 @@ from torch import Tensor
 
 from rl_attn.errors import UserError
 from rl_attn.rl.entries import Entry, Log, entry
+
+if TYPE_CHECKING:
+    from rl_attn.rl.trainer import State
 
 T = TypeVar("T")
 
@@ -225,11 +228,13 @@ def check_lanes(num_envs: int, ranks: Ranks) -> None:
         raise UserError(f"--num-envs {num_envs} does not divide into {ranks.size} ranks")
 
 
-def split_lanes(state: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
+def split_lanes(state: "State", ranks: Ranks) -> "State":
     """Of a checkpoint, what this rank continues: all of it, but its own lanes only."""
     lanes = state["lanes"] | {"lanes": ranks.share_of(state["lanes"]["lanes"])}
     own = len(lanes["lanes"])
     part = slice(ranks.rank * own, (ranks.rank + 1) * own)
-    frames, age = state["frames"][:, part], state["age"][part]
-    masks = {"masks": state["masks"][:, part]} if "masks" in state else {}
-    return state | {"lanes": lanes, "frames": frames, "age": age} | masks
+    mine = state.copy()
+    mine["lanes"], mine["frames"], mine["age"] = lanes, state["frames"][:, part], state["age"][part]
+    if "masks" in state:
+        mine["masks"] = state["masks"][:, part]
+    return mine

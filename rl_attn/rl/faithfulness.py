@@ -22,6 +22,7 @@ from torch import Tensor
 
 from rl_attn.agents import Memory, Network
 from rl_attn.attention import deletion, insertion
+from rl_attn.attention.cells import size_of
 from rl_attn.attention.curves import pixel_ranks
 from rl_attn.rl.play import Moment
 from rl_attn.rl.watch import attention_maps
@@ -73,7 +74,7 @@ def frame_curves(
         removal KL that rises faster, and an insertion KL that falls faster, than random order has.
     """
     maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
-    attended = maps.upsample(tuple(stacks.shape[2:]))
+    attended = maps.upsample(size_of(stacks))
     random = torch.rand(attended.shape, generator=torch.Generator().manual_seed(seed))
     true = output.policy
 

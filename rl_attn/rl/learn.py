@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from rl_attn.agents import Memory, RolloutStorage, gae
+from rl_attn.agents import Memory, Network, RolloutStorage, gae
 from rl_attn.errors import TrainingError
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import Ranks
@@ -30,7 +30,7 @@ class Learner:
     def __init__(
         self,
         settings: PPOSettings,
-        agent: nn.Module,
+        agent: Network,
         module: nn.Module | None,
         method: Method,
         random: torch.Generator,
@@ -112,8 +112,8 @@ class Learner:
         loss, logged = ppo_loss(output, batch, self.settings)
         extra, more = self.method.loss(self.agent, output, batch)
         losses = [loss] if extra is None else [loss, extra]
-        if not self.settings.separate_clipping:
-            losses = [sum(losses)]
+        if extra is not None and not self.settings.separate_clipping:
+            losses = [loss + extra]
         norms = self.gradients([share * part for part in losses])
         self.optimizer.step()
         merged = self.ranks.merged({**logged, **more}, share)

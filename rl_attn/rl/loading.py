@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from rl_attn.agents import Network
 from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.methods import Context, Method
@@ -31,7 +31,7 @@ def load(run: Path, checkpoint: str, device: torch.device) -> Player:
 
 
 def showing(
-    settings: AgentSettings, agent: nn.Module, state: State, device: torch.device
+    settings: AgentSettings, agent: Network, state: State, device: torch.device
 ) -> Method | None:
     """The method as it was trained, if it decides what the agent is shown; others are not needed
     (and a teacher's model takes long to load)."""

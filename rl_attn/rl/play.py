@@ -15,6 +15,7 @@ from torch import Tensor
 from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.agents.heads import Policy
 from rl_attn.attention import Attention, measure
+from rl_attn.attention.cells import size_of
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import Environment, find
 from rl_attn.envs.variations import Variation
@@ -103,7 +104,9 @@ def play(
     results = [Played(seed) for seed in seeds]
     current: list[int | None] = [i if i < len(seeds) else None for i in range(lanes.num_lanes)]
     random = [_generator(seeds, index) for index in current]
-    looks = {} if variation is None else {"variations": [variation] * lanes.num_lanes}
+    looks: dict[str, Any] = {}
+    if variation is not None:
+        looks["variations"] = [variation] * lanes.num_lanes
     lanes.reset(*storage.inbox(0), **looks)
     storage.deliver(0)
     finished = 0
@@ -129,8 +132,10 @@ def play(
         storage.record(0, slice(None), step.rewards, dones, step.final_frames, step.final_masks)
         storage.roll()
         for episode in step.episodes:
-            _finish(results[current[episode.lane]], episode)
-            following = current[episode.lane] + lanes.num_lanes
+            index = current[episode.lane]
+            assert index is not None  # idle lanes end no episodes
+            _finish(results[index], episode)
+            following = index + lanes.num_lanes
             current[episode.lane] = following if following < len(seeds) else None
             random[episode.lane] = _generator(seeds, current[episode.lane])
             finished += 1
@@ -154,18 +159,19 @@ def _observe(
 ) -> Moment:
     masks = storage.masks[0]
     frames = storage.frames[storage.stack - 1].cpu().numpy()
-    full = maps.upsample(tuple(masks.shape[1:]))
+    full = maps.upsample(size_of(masks))
     return Moment(stacks, frames, masks, full, output, list(current), list(random), memory)
 
 
 def _measure(moment: Moment, maps: Attention, results: list[Played]) -> None:
     """Add this step's measures to the episodes that are being played."""
     values = measure(maps, moment.masks)
-    columns = [values[name].float() for name in ("present", *MEASURES)]
+    names: list[str] = ["present", *MEASURES]
+    columns = [values[name].float() for name in names]
     table = torch.stack(columns, dim=1).cpu().tolist()
     for lane, index in enumerate(moment.episode):
         if index is not None:
-            frame = dict(zip(("present", *MEASURES), table[lane], strict=True))
+            frame: dict[str, float] = dict(zip(names, table[lane], strict=True))
             results[index].frames.append(frame)
 
 

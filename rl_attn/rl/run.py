@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -169,7 +168,7 @@ def label_of(args: AgentSettings) -> str:
     return f"{args.method}{weight:g}"
 
 
-def last_state(path: Path, device: torch.device) -> dict[str, Any] | None:
+def last_state(path: Path, device: torch.device) -> State | None:
     """The newest checkpoint of a run; None if it was interrupted before the first."""
     latest = latest_checkpoint(path)
     return load_checkpoint(latest, State, device) if latest else None
@@ -212,7 +211,7 @@ def run(
     path: Path,
     device: torch.device,
     precision: str,
-    state: dict[str, Any] | None,
+    state: State | None,
     resumed: bool,
     ranks: Ranks = ALONE,
 ) -> int:
@@ -224,7 +223,7 @@ def run(
         if state is None:
             trainer.start()
         else:
-            with fitting(latest_checkpoint(path)):
+            with fitting(latest_checkpoint(path) or path):
                 trainer.load_state_dict(state)
         print(f"{args.env} on {device} in {precision}; tensorboard --logdir {path}", flush=True)
         if not replays:

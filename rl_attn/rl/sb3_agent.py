@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium
 import numpy as np
@@ -40,7 +40,7 @@ def load_sb3(file: Path, device: torch.device) -> SB3Agent:
     except ImportError as error:
         raise UserError(f"{file}: {error}") from None
     try:
-        data, _, _ = load_from_zip_file(file, device=device)
+        data = load_from_zip_file(file, device=device)[0] or {}
         kind = CamalPPO if "camal" in data else PPO if "clip_range" in data else A2C
         model = kind.load(file, device=device)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
@@ -79,7 +79,7 @@ class SB3Agent(Network):
         shape = (space if key is None else space[key]).shape  # (S*C, H, W)
         super().__init__(shape[0], tuple(shape[1:]), model.action_space)
         self.policy, self.frame_key, self.space = model.policy, key, space
-        self.target = getattr(model, "attention_target", "value")
+        self.target: Literal["value", "action"] = getattr(model, "attention_target", "value")
         self.layer = getattr(model, "layer", None) or tapped_layer(self.extractor)
         self.head = SB3Head(**vars(head_of(model.action_space)))
 
@@ -129,8 +129,8 @@ def _frame_key(model: Any) -> str | None:
     space = model.observation_space
     if isinstance(space, gymnasium.spaces.Dict):
         key = getattr(model, "frame_key", "frame")
-        if key in space.spaces and len(space[key].shape) == 3:
+        if key in space.spaces and len(space[key].shape or ()) == 3:
             return key
-    elif len(space.shape) == 3:
+    elif len(space.shape or ()) == 3:
         return None
     raise UserError(f"the model sees {space}, in which there is no frame (H, W, C)")

@@ -31,14 +31,12 @@ class LanesVecEnv(VecEnv):
         self.render_mode = "rgb_array"  # the frames are there anyway: VecVideoRecorder takes them
         self._lanes = Lanes(scenario, num_envs, **settings)
         self._started = time.time()
-        super().__init__(
-            num_envs,
-            gymnasium.spaces.Dict(
-                frame=gymnasium.spaces.Box(0, 255, self._lanes.frame_shape, np.uint8),
-                mask=gymnasium.spaces.Box(0, 1, self._lanes.mask_shape, np.uint8),
-            ),
-            self._lanes.action_space,
-        )
+        self._spaces: dict[str, Any] = {
+            "frame": gymnasium.spaces.Box(0, 255, self._lanes.frame_shape, np.uint8),
+            "mask": gymnasium.spaces.Box(0, 1, self._lanes.mask_shape, np.uint8),
+        }
+        observations = gymnasium.spaces.Dict(self._spaces)
+        super().__init__(num_envs, observations, self._lanes.action_space)
         self.metadata["render_fps"] = TICS_PER_SECOND / settings.get("frame_skip", 4)
         self._observation = self._new_observation()
 
@@ -103,7 +101,7 @@ class LanesVecEnv(VecEnv):
     def _new_observation(self) -> Observation:
         return {
             key: np.zeros((self.num_envs, *space.shape), np.uint8)
-            for key, space in self.observation_space.spaces.items()
+            for key, space in self._spaces.items()
         }
 
     def _last_observation(self, step: Step, lane: int) -> Observation:

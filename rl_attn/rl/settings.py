@@ -223,9 +223,7 @@ def load_settings(run: Path) -> AgentSettings:
     """Those that a run was started with; UserError if it is none, or if they cannot work."""
     from rl_attn.run.folder import load_args
 
-    file = run / "config.yaml"
-    kind = args_type(["--config", str(file)]) if file.is_file() else AgentSettings
-    settings = load_args(run, kind)
+    settings = load_args(run, args_type)
     validate(settings)
     return settings
 

@@ -9,9 +9,9 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rl_attn.agents import NETWORKS, RolloutStorage
+from rl_attn.agents import NETWORKS, Network, RolloutStorage
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.registry import find
 from rl_attn.errors import UserError
@@ -134,9 +134,7 @@ class Trainer:
         storage, first, ranks = self.storage, self.args.frame_stack, self.ranks
         lanes = self.envs.state_dict()
         lanes["lanes"] = ranks.chain(lanes["lanes"])
-        memory = {"memory": storage.memory[0].clone()} if storage.memory_size else {}
-        return {
-            **memory,
+        state: State = {
             "agent": self.agent.state_dict(),
             "optimizer": self.learner.optimizer.state_dict(),
             "method": self.method.state_dict(),
@@ -150,6 +148,9 @@ class Trainer:
             "returns": list(self.returns),
             "best_return": float(self.best_return),
         }
+        if storage.memory_size:
+            state["memory"] = storage.memory[0].clone()
+        return state
 
     def load_state_dict(self, state: State) -> None:
         """Continue from `state_dict`: each game is replayed to where it was.
@@ -173,8 +174,10 @@ class Trainer:
             masks = storage.all_masks[: self.args.frame_stack]
             masks.copy_(state["masks"].view_as(masks))
         storage.age[0] = state["age"].cpu().numpy()
-        if storage.memory_size:
+        if "memory" in state:
             storage.memory[0] = state["memory"].view_as(storage.memory[0])
+        elif storage.memory_size:
+            raise UserError("the checkpoint is of a network without a memory")
         try:
             self.envs.load_state_dict(state["lanes"], *storage.inbox(0))
         except UserError:
@@ -192,7 +195,7 @@ def try_map(args: AgentSettings) -> None:
     attention_maps(agent, frames, args.attention_target, attention=args.attention)
 
 
-def make_agent(args: AgentSettings) -> nn.Module:
+def make_agent(args: AgentSettings) -> Network:
     """The network for this environment's frames and actions; starts no game."""
     environment = find(args)
     height, width, channels = environment.frame_shape
@@ -202,7 +205,7 @@ def make_agent(args: AgentSettings) -> nn.Module:
     return kind(in_channels, (height, width), actions, args.tap, **args.network_options)
 
 
-def load_agent(agent: nn.Module, state: dict[str, Tensor]) -> None:
+def load_agent(agent: Network, state: dict[str, Tensor]) -> None:
     """Weights of a checkpoint; a UserError if they are another network's."""
     try:
         agent.load_state_dict(state)

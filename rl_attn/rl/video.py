@@ -6,6 +6,7 @@ from typing import Self
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 from rl_attn.pictures import captioned, enlarged, grid, heat, side_by_side
 from rl_attn.rl.play import Moment
@@ -18,7 +19,7 @@ class _MP4:
         """`fps`: frames shown a second; an environment's own `fps` is real time."""
         self.path, self.fps = path, fps
         self._scratch = path.with_name(f".{path.name}")
-        self._file: av.container.OutputContainer | None = None
+        self._file: OutputContainer | None = None
 
     def _write(self, picture: np.ndarray) -> None:
         height, width = (side // 2 * 2 for side in picture.shape[:2])  # H.264 wants even sides

@@ -10,6 +10,7 @@ from torch import Tensor
 from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.agents.heads import Categorical
 from rl_attn.attention import Attention, Seen, explain, iou
+from rl_attn.attention.cells import size_of
 from rl_attn.pictures import grid, side_by_side
 from rl_attn.rl.methods import Phase
 
@@ -118,7 +119,7 @@ def attention_sample(
     actions, memory = storage.actions[steps, lanes], storage.recall(steps, lanes)
     maps, _ = attention_maps(agent, stacks, target, actions, attention, memory)
     masks = storage.masks[steps, lanes]
-    full = maps.upsample(tuple(masks.shape[1:]))
+    full = maps.upsample(size_of(masks))
     visible = (masks > 0).flatten(1).any(dim=1)
     overlap = iou(full[visible], masks[visible]).mean().item() if visible.any() else np.nan
     frames = storage.frames[steps + storage.stack - 1, lanes]

@@ -16,10 +16,10 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from rl_attn.errors import TrainingError, UserError
 from rl_attn.run.files import replacing
+
+T = TypeVar("T")
 
 #: Changes when checkpoints of older code can no longer be continued.
 FORMAT = 2
@@ -56,7 +58,7 @@ def _number(file: Path) -> int | None:
 # ---------------------------------------------------------------------- write
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, best: bool) -> Path:
+def save_checkpoint(path: Path, state: Mapping[str, Any], step: int, keep: int, best: bool) -> Path:
     """Write a checkpoint atomically, refresh best.pt if asked, and drop all but the last `keep`.
 
     Raises TrainingError, and leaves all as it was, if a tensor is not finite.
@@ -71,7 +73,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], step: int, keep: int, bes
     return target
 
 
-def save_state(file: Path, state: dict[str, Any]) -> None:
+def save_state(file: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and plain values atomically, as `load_state` reads them."""
     broken = _not_finite(state)
     if broken:
@@ -96,8 +98,8 @@ def _not_finite(state: Any) -> str | None:
         name, part = waiting.pop()
         if isinstance(part, Tensor) and part.is_floating_point() and not part.isfinite().all():
             return name
-        if isinstance(part, dict | list | tuple):
-            inner = part.items() if isinstance(part, dict) else enumerate(part)
+        if isinstance(part, Mapping | list | tuple):
+            inner = part.items() if isinstance(part, Mapping) else enumerate(part)
             waiting += reversed([(f"{name}/{key}".lstrip("/"), value) for key, value in inner])
     return None
 
@@ -105,20 +107,20 @@ def _not_finite(state: Any) -> str | None:
 # ---------------------------------------------------------------------- read
 
 
-def load_checkpoint(file: Path, schema: Any, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load_checkpoint(file: Path, schema: type[T], device: torch.device | str = "cpu") -> T:
     """A checkpoint that `save_checkpoint` wrote; see `load_state`.
 
     Args:
         schema: a TypedDict with at least `global_step`.
     """
-    state = load_state(file, schema, device)
+    state: Any = load_state(file, schema, device)
     number = _number(file)
     if state["global_step"] < 0 or number not in (None, state["global_step"]):
         raise _refusal(file, f"is damaged: it says step {state['global_step']}")
     return state
 
 
-def load_state(file: Path, schema: Any, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load_state(file: Path, schema: type[T], device: torch.device | str = "cpu") -> T:
     """Read what `save_state` wrote; only tensors and plain values are unpickled, never code.
 
     UserError if the file is damaged, if what lies in it is not what `schema` (a TypedDict)
@@ -143,7 +145,7 @@ def load_state(file: Path, schema: Any, device: torch.device | str = "cpu") -> d
     broken = _not_finite(state)
     if broken:
         raise _refusal(file, f"is broken: {broken} is not finite")
-    return state
+    return cast("T", state)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,10 +82,12 @@ def create(path: Path, args: Any) -> Path:
     return path
 
 
-def load_args(path: Path, args_type: type[T]) -> T:
-    """The configuration that the run was started with."""
-    if not (path / "config.yaml").is_file():
-        raise UserError(f"{path} is not a run: it has no config.yaml")
+def load_args(path: Path, type_of: Callable[[list[str]], type[T]]) -> T:
+    """The configuration that the run was started with, of the type that `type_of` finds for such
+    words of a command line."""
     file = path / "config.yaml"
-    args = parse(args_type, ["--config", str(file)], str(path))
+    if not file.is_file():
+        raise UserError(f"{path} is not a run: it has no config.yaml")
+    words = ["--config", str(file)]
+    args = parse(type_of(words), words, str(path))
     return dataclasses.replace(args, config=load_yaml(file).get("config"))

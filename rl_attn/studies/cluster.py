@@ -6,10 +6,12 @@ resumes from its checkpoint. This needs the study's folder on storage that all n
 package installed on all of them.
 """
 
+import logging
 import os
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from rl_attn.errors import UserError
 from rl_attn.studies.cell import Outcome, Share, run_job
@@ -82,7 +84,7 @@ class RayExecutor:
         self.ray.shutdown()
 
 
-def _connect(address: str):
+def _connect(address: str) -> Any:
     """The module ray, connected to a cluster."""
     # Ray would wrap every worker's start in `uv run` where the study was started by it.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
@@ -92,7 +94,7 @@ def _connect(address: str):
         raise UserError("--ray needs Ray: pip install 'rl-attn[cluster]'") from None
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:  # ConnectionError is an OSError
         reason = " ".join(str(error).split())[:200]
         raise UserError(

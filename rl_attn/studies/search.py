@@ -58,6 +58,7 @@ class SearchSource(Source):
 
     def __init__(self, study: Study, out: Path, record: Record, first: Iterable[Job]):
         super().__init__(first)
+        assert study.search is not None
         self.study, self.out, self.record, self.search = study, out, record, study.search
         self.optuna = _optuna()
         self.trials: dict[str, Trial] = {}  # by the name of the run whose turn it is

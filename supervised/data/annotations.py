@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict, Unpack, get_args
 
 import numpy as np
 from PIL import Image, ImageColor
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, choose
 from rl_attn.supervised.data.images import (
     Problem,
     is_wide,
@@ -62,6 +62,17 @@ class Annotation(NamedTuple):
     known: np.ndarray | None = None  # bool (H, W); None: everywhere
 
 
+class MaskWords(TypedDict, total=False):
+    """The options of a data set of mask files."""
+
+    mask_kind: MaskKind
+    mask_label: str
+    mask_unknown: str
+    mask_colour: str
+    mask_background: str
+    mask_range: str
+
+
 @dataclass(frozen=True)
 class MaskOptions:
     """How the mask files of a set are meant."""
@@ -74,42 +85,28 @@ class MaskOptions:
     limits: tuple[float, float] | None = None
 
     @classmethod
-    def of(
-        cls,
-        mask_kind: MaskKind = "ask",
-        mask_label: str = "",
-        mask_unknown: str = "",
-        mask_colour: str = "",
-        mask_background: str = "",
-        mask_range: str = "",
-    ) -> MaskOptions:
+    def of(cls, **words: Unpack[MaskWords]) -> MaskOptions:
         """From a data set's options. UserError: a value that is none, or of another kind."""
-        given = {
-            "mask_label": mask_label,
-            "mask_unknown": mask_unknown,
-            "mask_colour": mask_colour,
-            "mask_background": mask_background,
-            "mask_range": mask_range,
-        }
-        given = {name: value for name, value in given.items() if value}
-        implied = [kind for name, kind in _IMPLIED.items() if name in given]
-        kind = implied[0] if mask_kind == "ask" and implied else mask_kind
+        kind = choose("mask_kind", words.get("mask_kind", "ask"), get_args(MaskKind))
+        given = {name: str(word) for name, word in words.items() if word and name != "mask_kind"}
+        implied = [implied for name, implied in _IMPLIED.items() if name in given]
+        kind = implied[0] if kind == "ask" and implied else kind
         for name in given:
             if kind not in _TAKEN[name]:
                 raise UserError(
                     f"{name} belongs to mask_kind={' or '.join(_TAKEN[name])}, which is {kind}"
                 )
-        if kind == "label" and not mask_label:
+        if kind == "label" and "mask_label" not in given:
             raise UserError("mask_kind=label needs the index that matters: mask_label=N")
-        if mask_colour and mask_background:
+        if "mask_colour" in given and "mask_background" in given:
             raise UserError("mask_colour and mask_background say the same twice: give one")
         return cls(
             kind,
-            _numbers("mask_label", mask_label),
-            _numbers("mask_unknown", mask_unknown),
-            _colour("mask_colour", mask_colour),
-            _colour("mask_background", mask_background),
-            limits_of("mask_range", mask_range),
+            _numbers("mask_label", given.get("mask_label", "")),
+            _numbers("mask_unknown", given.get("mask_unknown", "")),
+            _colour("mask_colour", given.get("mask_colour", "")),
+            _colour("mask_background", given.get("mask_background", "")),
+            limits_of("mask_range", given.get("mask_range", "")),
         )
 
 

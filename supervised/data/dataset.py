@@ -121,10 +121,6 @@ class DataSet:
         """(H, W) of every picture."""
         return tuple(self.splits["train"].images.shape[2:])
 
-    @property
-    def has_masks(self) -> bool:
-        return self.splits["train"].masks is not None
-
     def to(self, device: torch.device | str) -> DataSet:
         return replace(self, splits={k: split.to(device) for k, split in self.splits.items()})
 

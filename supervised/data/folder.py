@@ -14,15 +14,24 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Unpack
 
 import torch
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.data.annotations import MaskKind, MaskOptions, MaskReader
+from rl_attn.supervised.data.annotations import MaskOptions, MaskReader, MaskWords
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.deal import dealt
 from rl_attn.supervised.data.fit import Fit
-from rl_attn.supervised.data.images import Alpha, ImageOptions, Problem, is_picture, named, report
+from rl_attn.supervised.data.images import (
+    Alpha,
+    ImageOptions,
+    Problem,
+    is_picture,
+    limits_of,
+    named,
+    report,
+)
 from rl_attn.supervised.data.pictures import Picture, read_pictures
 from rl_attn.supervised.data.registry import LOADERS
 
@@ -34,29 +43,21 @@ def masked_folder(
     size: int = 0,
     fit: Fit = "letterbox",
     allow_missing: bool = False,
-    mask_kind: MaskKind = "ask",
-    mask_label: str = "",
-    mask_unknown: str = "",
-    mask_colour: str = "",
-    mask_background: str = "",
-    mask_range: str = "",
     image_range: str = "",
     alpha: Alpha = "ask",
     seed: int = 0,
+    **mask_options: Unpack[MaskWords],
 ) -> DataSet:
     """Load the folder; its splits (70, 15, 15 %, stratified) depend on `seed`."""
     if root is None:
         raise UserError("masked-folder needs the folder with your pictures: name it as data root")
-    masks = MaskReader(
-        MaskOptions.of(
-            mask_kind, mask_label, mask_unknown, mask_colour, mask_background, mask_range
-        )
-    )
+    options = ImageOptions(limits_of("image_range", image_range), alpha)
+    masks = MaskReader(MaskOptions.of(**mask_options))
     try:
         pictures, classes, notes = _scanned(root, allow_missing)
     except OSError as error:
         raise UserError(f"{named(root)} cannot be read ({error.strerror})") from None
-    pixels = read_pictures(pictures, size, fit, masks, ImageOptions.of(image_range, alpha))
+    pixels = read_pictures(pictures, size, fit, masks, options)
     labels = torch.tensor([picture.label for picture in pictures])
     everything = Split(pixels.images, labels, pixels.masks, known=pixels.known)
     return DataSet(
@@ -89,20 +90,20 @@ def _scanned(root: Path, allow_missing: bool) -> tuple[list[Picture], list[str],
     pictures, problems, unread, spare = [], [], Counter(), 0
     for label, name in enumerate(classes):
         files = sorted((images / name).iterdir())
-        masks, left = _masks(root, images, name)
+        place, ending = (root / "masks" / name, "") if images != root else (root / name, "_mask")
+        masks, left = _masks(place, ending)
         unread.update(left)
         unread.update(p.suffix or p.name for p in files if not is_picture(p))
         taken: dict[str, Path] = {}
         for path in filter(_is_image, files):
             found = masks.pop(path.stem, [])
-            place = _mask_place(root, images, name, path.stem)
             if path.stem in taken:
                 problems.append(Problem(f"and {taken[path.stem].name} are one name", path))
             if len(found) > 1:
                 others = ", ".join(named(p.name) for p in found[1:])
                 problems.append(Problem(f"and {others} are masks of one image", found[0]))
             if not found and not allow_missing:
-                found = [place]
+                found = [place / f"{path.stem}{ending}.png"]
             taken[path.stem] = path
             pictures.append(Picture(path, tuple(found), label))
         spare += sum(map(len, masks.values()))
@@ -132,23 +133,13 @@ def _is_image(path: Path) -> bool:
     return is_picture(path) and not path.stem.endswith("_mask")
 
 
-def _masks(root: Path, images: Path, name: str) -> tuple[dict[str, list[Path]], list[str]]:
+def _masks(place: Path, ending: str) -> tuple[dict[str, list[Path]], list[str]]:
     """The mask files of a class by their image's name; endings in the masks' own folder that are
     not read."""
-    beside = images == root
-    place = images / name if beside else root / "masks" / name
     files = sorted(place.iterdir()) if place.is_dir() else []
     found: dict[str, list[Path]] = {}
     for path in filter(is_picture, files):
-        if not beside or path.stem.endswith("_mask"):
-            stem = path.stem.removesuffix("_mask") if beside else path.stem
-            found.setdefault(stem, []).append(path)
-    unread = [] if beside else [p.suffix or p.name for p in files if not is_picture(p)]
+        if path.stem.endswith(ending):
+            found.setdefault(path.stem.removesuffix(ending), []).append(path)
+    unread = [] if ending else [p.suffix or p.name for p in files if not is_picture(p)]
     return found, unread
-
-
-def _mask_place(root: Path, images: Path, name: str, stem: str) -> Path:
-    """Where the mask of an image should be."""
-    if images == root:
-        return images / name / f"{stem}_mask.png"
-    return root / "masks" / name / f"{stem}.png"

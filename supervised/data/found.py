@@ -21,17 +21,12 @@ def found(dataset: DataSet) -> str:
         f"{dataset.name}: {int(counts.sum()):,} images of {width}x{height} in "
         f"{len(dataset.classes)} classes ({fewest:,} to {most:,} each)",
         *dataset.notes,
-        *_levels(dataset),
-        _masks(dataset),
     ]
-    return "; ".join(parts)
-
-
-def _levels(dataset: DataSet) -> list[str]:
-    """What images that use little of the range of levels show: perhaps a wrong range."""
     images = dataset.splits["train"].images
     least, most = int(images.amin()), int(images.amax())
-    return [f"images hold levels {least} to {most} of 255 only"] if most - least < 64 else []
+    if most - least < 64:  # perhaps a wrong range
+        parts.append(f"images hold levels {least} to {most} of 255 only")
+    return "; ".join([*parts, _masks(dataset)])
 
 
 def _masks(dataset: DataSet) -> str:
@@ -39,22 +34,12 @@ def _masks(dataset: DataSet) -> str:
     splits = [split for split in dataset.splits.values() if split.masks is not None]
     if not splits:
         return "no masks"
-    empty, full, faint, unknown = (
-        torch.cat([column(split).cpu() for split in splits]).float().mean().item()
-        for column in (_empty, _full, _faint, lambda split: ~split.annotated)
+    least, most = (
+        torch.cat([of(split.masks.flatten(1), 1).cpu() for split in splits])
+        for of in (torch.amin, torch.amax)
     )
+    annotated = torch.cat([split.annotated.cpu() for split in splits])
+    columns = ((most == 0) & annotated, least > 127, (most > 0) & (most <= 127), ~annotated)
+    empty, full, faint, unknown = (column.float().mean().item() for column in columns)
     said = f"masks: {empty:.1%} empty, {full:.1%} full, {faint:.1%} never above one half"
     return said + (f", {unknown:.1%} of the images not annotated" if unknown else "")
-
-
-def _empty(split) -> torch.Tensor:
-    return (split.masks.flatten(1).amax(1) == 0) & split.annotated
-
-
-def _full(split) -> torch.Tensor:
-    return split.masks.flatten(1).amin(1) > 127
-
-
-def _faint(split) -> torch.Tensor:
-    most = split.masks.flatten(1).amax(1)
-    return (most > 0) & (most <= 127)

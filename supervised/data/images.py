@@ -156,10 +156,6 @@ class ImageOptions:
     limits: tuple[float, float] | None = None  # levels of 16-bit and float images: black and white
     alpha: Alpha = "ask"  # what shows through; "drop" takes the colour that lies below
 
-    @classmethod
-    def of(cls, image_range: str, alpha: Alpha) -> ImageOptions:
-        return cls(limits_of("image_range", image_range), alpha)
-
 
 def as_rgb(image: Image.Image, options: ImageOptions) -> Image.Image:
     """An opened image as 8-bit RGB, or a Problem that names the option that it needs."""

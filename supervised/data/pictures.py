@@ -64,7 +64,10 @@ def read_pictures(
     if size < 0:
         raise UserError(f"size is {size}: it must be positive, or 0 for the images' own")
     reader, options = masks or MaskReader(), images or ImageOptions()
-    problems, sizes, stored = [], {}, _Stored(len(pictures), (size, size))
+    problems: list[Problem] = []
+    sizes: dict[tuple[int, int], Path] = {}  # and the first image of each
+    pixels, marks = _arrays(len(pictures), (size, size))
+    known = None
     for i, picture in enumerate(pictures):
         try:
             image, annotation = _read(picture, reader, options)
@@ -76,7 +79,12 @@ def read_pictures(
             continue  # the rest is read to name what else is wrong
         if size:
             image, annotation = fitted(image, size, fit), fitted_annotation(annotation, size, fit)
-        stored.put(i, np.asarray(image), annotation)
+        if image.size != marks.shape[:0:-1]:  # the first of images that keep their own size
+            pixels, marks = _arrays(len(pictures), (image.height, image.width))
+        pixels[i], marks[i] = np.asarray(image), annotation.values
+        if annotation.known is not None:
+            known = np.ones(marks.shape, bool) if known is None else known
+            known[i] = annotation.known
     report([*problems, *reader.problems()])
     if not size and _refused(sizes):
         (least, first), (most, last) = min(sizes.items()), max(sizes.items())
@@ -84,7 +92,17 @@ def read_pictures(
             f"images are {least[0]}x{least[1]} ({named(first.name)}) to {most[0]}x{most[1]} "
             f"({named(last.name)}): choose the side to train at by --size, --data-options size=224"
         )
-    return stored.pixels()._replace(notes=_notes(sizes, size, fit))
+    return Pixels(
+        torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(marks),
+        None if known is None else torch.from_numpy(known),
+        _notes(sizes, size, fit),
+    )
+
+
+def _arrays(number: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Room for images and masks of one size."""
+    return np.empty((number, *shape, 3), np.uint8), np.empty((number, *shape), np.uint8)
 
 
 def _notes(sizes: dict[tuple[int, int], Path], size: int, fit: Fit) -> tuple[str, ...]:
@@ -104,62 +122,27 @@ def _refused(sizes: dict[tuple[int, int], Path]) -> bool:
     return len(sizes) > 1 or max(next(iter(sizes))) > LARGEST
 
 
-class _Stored:
-    """Images and masks of one size, in arrays that are made with the first of them."""
-
-    def __init__(self, number: int, shape: tuple[int, int]):
-        self.number, self.known = number, None
-        self._make(shape if all(shape) else (1, 1))
-        self.empty = True
-
-    def _make(self, shape: tuple[int, int]) -> None:
-        self.images = np.empty((self.number, *shape, 3), np.uint8)
-        self.masks = np.empty((self.number, *shape), np.uint8)
-
-    def put(self, i: int, image: np.ndarray, annotation: Annotation) -> None:
-        if self.empty and image.shape[:2] != self.masks.shape[1:]:
-            self._make(image.shape[:2])
-        self.empty = False
-        self.images[i], self.masks[i] = image, annotation.values
-        if annotation.known is not None:
-            if self.known is None:
-                self.known = np.ones(self.masks.shape, bool)
-            self.known[i] = annotation.known
-
-    def pixels(self) -> Pixels:
-        images = torch.from_numpy(self.images).permute(0, 3, 1, 2).contiguous()
-        known = None if self.known is None else torch.from_numpy(self.known)
-        return Pixels(images, torch.from_numpy(self.masks), known)
-
-
 def _read(
     picture: Picture, reader: MaskReader, options: ImageOptions
 ) -> tuple[Image.Image, Annotation]:
-    opened = open_picture(picture.image)
-    image = _said_of(picture.image, as_rgb, opened, options)
-    union: Annotation | None = None
-    for path in picture.masks:
-        mask = open_picture(path)
-        if mask.size != image.size:
-            raise Problem(
-                f"is {mask.width}x{mask.height}, its picture {picture.image.name} "
-                f"{image.width}x{image.height}, as viewers show it",
-                path,
-            )
-        annotation = _said_of(path, reader, mask)
-        union = annotation if union is None else _united(union, annotation)
+    path, union = picture.image, None
+    try:
+        image = as_rgb(open_picture(path), options)
+        for path in picture.masks:
+            mask = open_picture(path)
+            if mask.size != image.size:
+                raise Problem(
+                    f"is {mask.width}x{mask.height}, its picture {picture.image.name} "
+                    f"{image.width}x{image.height}, as viewers show it"
+                )
+            annotation = reader(mask)
+            union = annotation if union is None else _united(union, annotation)
+    except Problem as problem:
+        raise Problem(problem.reason, path) from None
     if union is None:
         shape = (image.height, image.width)
         union = Annotation(np.zeros(shape, np.uint8), np.zeros(shape, bool))
     return image, union
-
-
-def _said_of(path: Path, function, *arguments):
-    """The function's answer; its Problem gets the file's name."""
-    try:
-        return function(*arguments)
-    except Problem as problem:
-        raise Problem(problem.reason, path) from None
 
 
 def _united(a: Annotation, b: Annotation) -> Annotation:

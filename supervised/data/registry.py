@@ -75,8 +75,13 @@ def options_of(name: str) -> Mapping[str, Any]:
     loader = LOADERS[name]
     function = loader.func if isinstance(loader, partial) else loader
     hints = get_type_hints(function)
-    parameters = inspect.signature(loader).parameters.values()
-    return {p.name: hints[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY}
+    found = {}
+    for parameter in inspect.signature(loader).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            found[parameter.name] = hints[parameter.name]
+        if parameter.kind is parameter.VAR_KEYWORD:  # Unpack[a TypedDict]
+            found |= get_type_hints(get_args(hints[parameter.name])[0])
+    return found
 
 
 def _converted(name: str, key: str, value: Any, kind: Any) -> Any:

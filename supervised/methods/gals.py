@@ -58,8 +58,6 @@ class Gals(InputGradientMethod):
     where: Where = "gradient-outside"
     """what is compared with the maps, and how"""
     unit: Unit = "imagenet"
-    """of the images that gradients are taken by: pixel values up to 255 (byte) or up to 1 (unit),
-    ImageNet's normalisation, or the network's input as it is"""
 
     def prepare(self, network: Network, train: Batches) -> None:
         super().prepare(network, train)

@@ -13,7 +13,9 @@ wrong by orders of magnitude on another. Here the gradient is brought to a unit 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import tyro
 
 from rl_attn.supervised.methods.base import Method
 
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
     from rl_attn.supervised.network import Network
 
 
-Unit = Literal["byte", "unit", "imagenet", "input"]
+Unit = Annotated[
+    Literal["byte", "unit", "imagenet", "input"],
+    tyro.conf.arg(
+        help="of the images that gradients are taken by: pixel values up to 255 (byte) or up to 1 "
+        "(unit), ImageNet's normalisation, or the network's input as it is"
+    ),
+]
 
 
 @dataclass
@@ -34,8 +42,6 @@ class InputGradientMethod(Method):
     needs_features: ClassVar[bool] = False
 
     unit: Unit = "byte"
-    """of the images that gradients are taken by: pixel values up to 255 (byte) or up to 1 (unit),
-    ImageNet's normalisation, or the network's input as it is"""
 
     def prepare(self, network: Network, train: Batches) -> None:
         self.scale = scale_of(train.view.std, self.unit)

@@ -45,8 +45,6 @@ class RrrColour(InputGradientMethod):
     weight: float = 1.0
     """of the squared gradients"""
     unit: Unit = "unit"
-    """of the images that gradients are taken by: pixel values up to 255 (byte) or up to 1 (unit),
-    ImageNet's normalisation, or the network's input as it is"""
 
     def prepare(self, network: Network, train: Batches) -> None:
         if train.split.images.shape[1] == 1:

@@ -1,6 +1,7 @@
 """A tiny trained run that several tests look at."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,30 @@ TINY = [
 def tiny() -> list[str]:
     """Flags that make a run small: an update is 32 steps."""
     return TINY
+
+
+class Interruption(BaseException):
+    """Stands for whatever ends a process without asking."""
+
+
+@pytest.fixture
+def break_off(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """break_off(argv, Trainer, "update", 3): training ends unasked once that method has been
+    called three times."""
+
+    def train(argv: list[str], owner: type, name: str, calls: int) -> None:
+        original, left = getattr(owner, name), iter(range(calls))
+
+        def interrupt(self, *rest):
+            if next(left, None) is None:
+                raise Interruption
+            return original(self, *rest)
+
+        with monkeypatch.context() as patched, pytest.raises(Interruption):
+            patched.setattr(owner, name, interrupt)
+            ppo.main(argv)
+
+    return train
 
 
 @pytest.fixture(scope="session")

@@ -20,15 +20,11 @@ FLAGS = ["--import", *FILES, "--env", "Spotlight-v0", "--network", "tiny"]
 FLAGS += ["--method", "shifts", "--pixels", "3"]
 
 
-class Interruption(BaseException):
-    """Stands for whatever ends a process without asking."""
-
-
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(latest_checkpoint(run), State)["agent"]
 
 
-def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeypatch):
+def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeypatch, break_off):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     flags = [*tiny, *FLAGS, "--total-timesteps", "128"]
     assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
@@ -37,19 +33,7 @@ def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeyp
         assert all(float(row["losses/agreement"]) > 0 for row in csv.DictReader(file))
     assert yaml.safe_load((whole / "config.yaml").read_text())["imports"] == FILES
 
-    original, calls = Collector.act, 16 * 2 + 5
-
-    def interrupt(self, *rest):
-        nonlocal calls
-        calls -= 1
-        if calls < 0:
-            raise Interruption
-        return original(self, *rest)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Collector, "act", interrupt)
-        with pytest.raises(Interruption):
-            ppo.main([*flags, "--run-dir", str(broken)])
+    break_off([*flags, "--run-dir", str(broken)], Collector, "act", 16 * 2 + 5)
     assert load_checkpoint(latest_checkpoint(broken), State)["global_step"] == 64
     monkeypatch.chdir(tmp_path)
     assert ppo.main(["--resume", str(broken)]) == 0

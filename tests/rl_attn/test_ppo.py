@@ -49,10 +49,6 @@ def games_of(pid: int) -> list[psutil.Process]:
     return [child for child in children if child.name() == "vizdoom"]
 
 
-class Interruption(BaseException):
-    """Stands for whatever ends a process without asking."""
-
-
 # ---------------------------------------------------------------------- what a run leaves
 
 
@@ -146,26 +142,15 @@ def test_evaluation_during_training_is_logged_and_does_not_touch_training(tiny, 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("where", [(Collector, "act"), (Trainer, "update")])
-def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, monkeypatch, where, precision):
+def test_resumed_ends_bit_for_bit_as_uninterrupted(tiny, tmp_path, break_off, where, precision):
     """Broken off in a rollout or before an update, between two checkpoints."""
     args = [*tiny, "--precision", precision, "--num-steps", "8", "--total-timesteps", "80"]
     args += ["--checkpoint-interval", "32"]  # every second update
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert ppo.main([*args, "--run-dir", str(whole)]) == 0
 
-    original, calls = getattr(*where), {"act": 8 * 3 + 5, "update": 3}[where[1]]
-
-    def interrupt(self, *rest):
-        nonlocal calls
-        calls -= 1
-        if calls < 0:
-            raise Interruption
-        return original(self, *rest)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(*where, interrupt)
-        with pytest.raises(Interruption):
-            ppo.main([*args, "--run-dir", str(broken)])
+    calls = {"act": 8 * 3 + 5, "update": 3}[where[1]]
+    break_off([*args, "--run-dir", str(broken)], *where, calls)
     assert load_checkpoint(latest_checkpoint(broken), State)["global_step"] == 32
     assert ppo.main(["--resume", str(broken)]) == 0
     assert_same_weights(whole, broken)
@@ -257,12 +242,10 @@ def test_resuming_a_finished_run_says_so_and_starts_nothing(tiny_run, monkeypatc
     assert "is finished: 128 steps" in capsys.readouterr().out
 
 
-def test_a_run_cut_before_its_first_checkpoint_starts_again(tiny, tmp_path, monkeypatch):
+def test_a_run_cut_before_its_first_checkpoint_starts_again(tiny, tmp_path, break_off):
     run = tmp_path / "run"
-    with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "update", lambda self: (_ for _ in ()).throw(Interruption))
-        with pytest.raises(Interruption):
-            ppo.main([*tiny, "--total-timesteps", "32", "--run-dir", str(run)])
+    argv = [*tiny, "--total-timesteps", "32", "--run-dir", str(run)]
+    break_off(argv, Trainer, "update", 0)
     assert ppo.main(["--resume", str(run)]) == 0
     assert [row["global_step"] for row in metrics(run)] == [32]
 
@@ -328,18 +311,9 @@ def test_resume_refuses_other_flags(tiny_run):
 
 
 @pytest.fixture
-def unfinished(tiny, tmp_path, monkeypatch) -> Path:
-    run, original = tmp_path / "unfinished", Trainer.rollout
-
-    def interrupt(self):
-        if self.global_step == 32:
-            raise Interruption
-        return original(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "rollout", interrupt)
-        with pytest.raises(Interruption):
-            ppo.main([*tiny, "--total-timesteps", "64", "--run-dir", str(run)])
+def unfinished(tiny, tmp_path, monkeypatch, break_off) -> Path:
+    run = tmp_path / "unfinished"
+    break_off([*tiny, "--total-timesteps", "64", "--run-dir", str(run)], Trainer, "rollout", 1)
     monkeypatch.setattr(Game, "start", no_game)
     return run
 

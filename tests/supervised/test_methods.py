@@ -113,7 +113,7 @@ def test_learning_to_look_has_two_phases(toy):
     first = trainer.optimizer
     for epoch in range(4):
         trainer.epoch, trainer.step = epoch, 0
-        trainer.begin_epoch()
+        trainer.run_epoch(stop=True)
         assert (trainer.optimizer is first) == (epoch < 2)
     assert trainer.restarted == 2
 

@@ -6,7 +6,7 @@ import yaml
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
 from rl_attn.supervised.methods import METHODS
-from rl_attn.supervised.settings import TrainSettings, args_type, method_of, options, validate
+from rl_attn.supervised.settings import TrainSettings, args_type, method_of, validate
 
 
 def parsed(*argv: str) -> TrainSettings:
@@ -60,12 +60,3 @@ def test_every_method_is_its_flags(method):
 def test_a_method_of_another_flag_is_refused():
     with pytest.raises(UserError, match="attention-epochs"):
         parsed("--method", "camal", "--attention-epochs", "3")
-
-
-def test_data_options_are_pairs():
-    assert options(parsed("--data-options", "variant=cdep", "test-shade=25y")) == {
-        "variant": "cdep",
-        "test_shade": "25y",
-    }
-    with pytest.raises(UserError, match="key=value"):
-        options(parsed("--data-options", "cdep"))

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse
+from rl_attn.run.cli import parse, read_options
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Command
 from rl_attn.supervised.comparison.table import read_table
 from rl_attn.supervised.data import LOADERS, options_of
-from rl_attn.supervised.settings import args_type, method_of, options, validate
+from rl_attn.supervised.settings import args_type, method_of, validate
 
 TABLES = sorted((Path(__file__).parents[2] / "configs" / "tables").glob("*.yaml"))
 
@@ -53,7 +53,7 @@ def test_cells_are_command_lines(file):
         args = parse(args_type(argv), argv, "python -m supervised.train")
         validate(args)
         assert method_of(args).name == flags["method"]
-        assert set(options(args)) <= set(options_of(args.data))
+        assert set(read_options(args.data_options, "--data-options")) <= set(options_of(args.data))
 
 
 def test_studies_know_the_flags_of_the_method_that_a_cell_names():

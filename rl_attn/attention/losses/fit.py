@@ -2,17 +2,16 @@
 
 from torch import Tensor, where
 
+from rl_attn.attention.cells import size_of
 from rl_attn.attention.maps import DEAD
-from rl_attn.attention.masks import Resize, in_unit, pool_mask, resize_mask
+from rl_attn.attention.masks import Pool, in_unit, pool_mask
 from rl_attn.attention.placed import Attention, map_of
 
 #: What is added to every cell of a distribution before its logarithm is taken.
 FLOOR = 1e-8
 
 
-def fit(
-    mask: Tensor, attention: Attention | Tensor, mode: Resize = "area", least: int = 0
-) -> Tensor:
+def fit(mask: Tensor, attention: Attention | Tensor, mode: Pool = "area", least: int = 0) -> Tensor:
     """The mask (B, h, w) at the cells, the device and the precision of the attention.
 
     Args:
@@ -27,9 +26,8 @@ def fit(
             f"expected attention (B, h, w) or (B, C, h, w) and a mask (B, H, W) of the same B, "
             f"got {tuple(attention.shape)} and {tuple(mask.shape)}"
         )
-    mask, grid = in_unit(mask.to(attention.device), least), tuple(attention.shape[-2:])
-    mask = resize_mask(mask, grid, mode) if cells is None else pool_mask(mask, grid, cells, mode)
-    return mask.to(attention.dtype)
+    mask = in_unit(mask.to(attention.device), least)
+    return pool_mask(mask, size_of(attention), cells, mode).to(attention.dtype)
 
 
 def outside(mask: Tensor, attribution: Attention | Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def rbr_influence(loss: Tensor, parameters: Iterable[Tensor], inputs: Tensor) ->
     gradients = torch.autograd.grad(
         loss.sum(), tuple(parameters), create_graph=True, allow_unused=True
     )
-    total = sum(gradient.sum() for gradient in gradients if gradient is not None)
+    total = sum((g.sum() for g in gradients if g is not None), start=loss.new_zeros(()))
     return torch.autograd.grad(total, inputs, create_graph=True)[0]
 
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -56,12 +56,13 @@ class Context:
     autocast: Callable[[], AbstractContextManager] = nullcontext
 
 
-@dataclass
-class Method:
-    """Defaults of every hook: PPO alone."""
+class _InRun:
+    context: Context  # set before `prepare`; no field, since it is no flag
 
-    #: Set before `prepare`.
-    context: ClassVar[Context]
+
+@dataclass
+class Method(_InRun):
+    """Defaults of every hook: PPO alone."""
 
     @property
     def attends(self) -> bool:

@@ -23,9 +23,9 @@ from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run.settings import NotNegative
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from rl_attn.agents import Output, RolloutStorage
+    from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.attention import MaskWeights
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
@@ -102,10 +102,11 @@ class Camal(Method):
         import torch
 
         from rl_attn.attention import MAPS, PIXELS, MaskWeights, mask_weights, pool_mask
+        from rl_attn.attention.cells import size_of
 
         grid, cells = self.context.agent.grid, self.context.agent.cells
         if MAPS.of_pixels(self.context.settings.attention):
-            grid, cells = tuple(masks.shape[2:]), PIXELS
+            grid, cells = size_of(masks), PIXELS
         elif self.placement == "stretched":
             cells = None
         parts = []
@@ -120,11 +121,10 @@ class Camal(Method):
         """What the mean of beta - alpha is multiplied by in this update."""
         return self.camal
 
-    def loss(self, agent: nn.Module, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
+    def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor | None, Log]:
         if not self.attends:
             return None, {}
         from rl_attn.attention import explain
-        from rl_attn.rl.attention_loss import camal_terms
         from rl_attn.rl.watch import seen_by
 
         settings = self.context.settings
@@ -137,3 +137,37 @@ class Camal(Method):
         )
         loss, logged = camal_terms(attention.map, batch.targets, self.empty_mask, self.objective)
         return self.coefficient() * loss, logged
+
+
+def camal_terms(
+    attention: Tensor,
+    weights: MaskWeights,
+    empty_mask: Literal["skip", "suppress"],
+    objective: Literal["camal", "suppress", "entropy"] = "camal",
+) -> tuple[Tensor, Log]:
+    """mean(beta - alpha) (Hundal et al. 2026, Eq. 2), a scalar, and its parts for the log.
+
+    Args:
+        attention: (B, h, w).
+        weights: the samples' masks at that grid.
+        empty_mask: "skip" or "suppress", see `camal_loss`.
+        objective: "camal", or in its place "suppress", the mean of beta, or "entropy", of the map.
+    """
+    import torch
+
+    from rl_attn.attention import alpha_beta, camal_loss, entropy
+    from rl_attn.rl.entries import over
+
+    alpha, beta = alpha_beta(attention, weights)
+    if objective == "entropy":
+        loss = entropy(attention).mean()
+    else:
+        inside = torch.zeros_like(alpha) if objective == "suppress" else alpha
+        loss = camal_loss(inside, beta, weights.present, empty_mask).mean()
+    return loss, {
+        "attention/camal": loss,
+        "attention/alpha": over(alpha.clamp_min(0), weights.present),  # dead: nothing attended
+        "attention/beta": over(beta.clamp_min(0), weights.present),
+        "attention/empty_masks": 1 - weights.present.float().mean(),
+        "attention/dead_maps": (attention.detach().amax(dim=(1, 2)) <= 0).float().mean(),
+    }

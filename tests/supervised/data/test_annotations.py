@@ -143,7 +143,7 @@ def test_indices_of_fewer_bits_are_not_those_of_the_file(tmp_path):
 def test_unknown_pixels_do_not_dim_what_they_are_resized_with():
     """Halved: white with unknown is white, known where at least half is; all unknown stays so."""
     trimap = np.array([[255, 255, 255, 128, 128, 128, 0, 0]] * 8, np.uint8)
-    annotation = MaskReader(MaskOptions.of("trimap"))(Image.fromarray(trimap))
+    annotation = MaskReader(MaskOptions("trimap"))(Image.fromarray(trimap))
     small = fitted_annotation(annotation, 4, "stretch")
     assert small.values[0, 0] == 255 and small.values[0, 1] > 240 and small.known[0, 1]
     assert not small.known[0, 2] and small.values[0, 2] == 0

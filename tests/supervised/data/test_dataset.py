@@ -64,4 +64,4 @@ def test_check_names_classes_with_one_picture_and_empty_splits():
 
 def test_size_and_channels():
     data = dataset(train=split([0, 1], size=6))
-    assert data.size == (6, 6) and data.channels == 1 and data.has_masks
+    assert data.size == (6, 6) and data.channels == 1

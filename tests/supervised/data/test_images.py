@@ -30,9 +30,9 @@ STORED = {
 
 
 def rgb(path: Path, **options) -> np.ndarray:
-    return np.asarray(
-        as_rgb(open_picture(path), ImageOptions.of(**{"image_range": "", "alpha": "ask"} | options))
-    )
+    limits = limits_of("image_range", options.get("image_range", ""))
+    taken = ImageOptions(limits, options.get("alpha", "ask"))
+    return np.asarray(as_rgb(open_picture(path), taken))
 
 
 @pytest.mark.parametrize("orientation", STORED)

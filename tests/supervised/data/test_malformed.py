@@ -101,7 +101,7 @@ TEXT = st.text(max_size=12) | st.from_regex(r"-?\d{0,3}(,-?\d{0,3}){0,3}", fullm
 )
 def test_options_are_taken_or_refused(kind, options):
     try:
-        taken = MaskOptions.of(kind, **options)
+        taken = MaskOptions.of(mask_kind=kind, **options)
     except UserError as error:
         assert "mask_" in str(error)
         return

@@ -76,27 +76,11 @@ def rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-class Interruption(BaseException):
-    pass
-
-
-def test_hooks_are_trained_kept_and_resumed_bit_for_bit(gate, tiny, tmp_path, monkeypatch):
+def test_hooks_are_trained_kept_and_resumed_bit_for_bit(gate, tiny, tmp_path, break_off):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     flags = [*tiny, "--method", "gate", "--weight", "2", "--total-timesteps", "96"]
     assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
-    original, calls = Learner.learn, 2
-
-    def interrupt(self, *rest):
-        nonlocal calls
-        calls -= 1
-        if calls < 0:
-            raise Interruption
-        return original(self, *rest)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Learner, "learn", interrupt)
-        with pytest.raises(Interruption):
-            ppo.main([*flags, "--run-dir", str(broken)])
+    break_off([*flags, "--run-dir", str(broken)], Learner, "learn", 2)
     assert ppo.main(["--resume", str(broken)]) == 0
     (first, _, one), other = states(whole), states(broken)[-1]
     assert one["method"] == other["method"] == {"updates": 3}

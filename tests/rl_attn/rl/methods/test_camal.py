@@ -7,12 +7,11 @@ import torch
 
 from rl_attn.agents import ActorCritic, RolloutStorage
 from rl_attn.attention import grad_cam, mask_weights, pool_mask, upsample
-from rl_attn.rl.attention_loss import camal_terms
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.entries import entry
 from rl_attn.rl.methods import Context
-from rl_attn.rl.methods.camal import Camal
+from rl_attn.rl.methods.camal import Camal, camal_terms
 from rl_attn.rl.settings import AgentSettings
 
 
