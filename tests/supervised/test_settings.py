@@ -5,6 +5,7 @@ import yaml
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
+from rl_attn.supervised.data import LOADERS
 from rl_attn.supervised.methods import METHODS
 from rl_attn.supervised.settings import TrainSettings, args_type, method_of, validate
 
@@ -50,8 +51,8 @@ def test_every_method_is_its_flags(method):
     kind = METHODS[method]
     own = {field.name for field in dataclasses.fields(kind)}
     assert not own & {field.name for field in dataclasses.fields(TrainSettings)}
-    for data in {"digits", *filter(None, kind.recipes)}:
-        args = parsed("--method", method, "--data", data)
+    for name in {"digits", *filter(None, kind.recipes)}:  # a data set, or a backbone
+        args = parsed("--method", method, "--data" if name in LOADERS else "--backbone", name)
         validate(args)
         assert method_of(args) == kind(**{name: getattr(args, name) for name in own})
         yaml.safe_dump(dataclasses.asdict(args))
