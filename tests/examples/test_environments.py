@@ -1,23 +1,18 @@
-"""The examples of environments: masks by pixels, resumed lanes, and one study of them all."""
+"""The examples of environments: masks by pixels, resumed lanes, training and evaluation."""
 
 import json
 import os
-from concurrent.futures import Future
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
-import yaml
 
-from rl_attn import report, study
+from rl_attn import evaluate, ppo, study
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import Environment, EnvSettings, find
 from rl_attn.run.plugins import import_all
-from rl_attn.studies import cell
-from rl_attn.studies.local import LocalExecutor
-from rl_attn.studies.plan import Command, Job
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -113,48 +108,26 @@ def test_procgen_looks_otherwise_and_is_the_same_game():
     assert (frames != others).any(-1).mean() > 0.5
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_they_train_and_are_evaluated_with_every_option(name, tmp_path):
+    entry = gymnasium.spec(found(name).name).entry_point
+    short = f"tests/Short-{name}-v0"
+    gymnasium.register(short, entry_point=entry, max_episode_steps=40)  # enemies come late
+    flags = ["--env", short]
+    flags += ["--num-envs", "1", "--num-steps", "16", "--num-minibatches", "1", "--device", "cpu"]
+    flags += ["--update-epochs", "1", "--total-timesteps", "16", "--frame-size", "40x40"]
+    run = tmp_path / "run"
+    assert ppo.main([*flags, "--no-env-processes", "--run-dir", str(run)]) == 0
+    options = ["--faithfulness", "--faithfulness-frames", "2", "--closed-loop", "--device", "cpu"]
+    assert evaluate.main([str(run), "--episodes", "1", *options]) == 0
+    results = json.loads((run / "evaluation.json").read_text())
+    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert "faithfulness" in results and (run / "evaluation.mp4").stat().st_size > 0
+
+
 @pytest.mark.skipif(not {"minigrid", "procgen"} <= PACKAGES, reason="needs MiniGrid and Procgen")
-def test_all_families_are_one_study_with_one_report(tmp_path, monkeypatch):
-    """examples/study.yaml with short episodes, its commands run in this process."""
+def test_the_study_of_all_families_is_whole(monkeypatch, capsys):
     monkeypatch.chdir(EXAMPLES.parent)
-    monkeypatch.setattr(cell, "_run", run_here)
-    monkeypatch.setattr(LocalExecutor, "submit", submit_here)
-    values = yaml.safe_load((EXAMPLES / "study.yaml").read_text())
-    values["arguments"] |= {"total_timesteps": 16, "num_envs": 1, "num_minibatches": 1}
-    values["arguments"] |= {"update_epochs": 1, "env_processes": False, "frame_size": "40x40"}
-    files = ("own_environment", "minigrid_doorkey", "procgen_starpilot")  # dm_control draws slowly
-    values["arguments"]["import"] = [f"examples/{name}.py" for name in files]
-    values["arguments"]["import"].append(str(tmp_path / "short.py"))
-    (tmp_path / "short.py").write_text(SHORT.format([FAMILIES[name][0] for name in files]))
-    families = {name: {"env": f"tests/Short{FAMILIES[name][0]}-v0"} for name in files}
-    families["Doom"] = {"env": "Basic", "rgb": True, "frame_skip": 12}  # 25 steps
-    values["grid"]["environment"] = families
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
-    assert study.main([str(tmp_path / "study.yaml"), "--out", str(tmp_path / "study")]) == 0
-    for run in (tmp_path / "study" / "cells").iterdir():
-        if run.is_dir():
-            results = json.loads((run / "evaluation.json").read_text())
-            assert set(results["closed_loop"]) == {"attended", "random", "outside_mask"}
-            assert "faithfulness" in results and (run / "evaluation.mp4").stat().st_size > 0
-    assert report.main([str(tmp_path / "study")]) == 0
-    text = (tmp_path / "study" / "report.md").read_text()
-    assert all(family in text for family in families)
-
-
-SHORT = """
-import gymnasium  # StarPilot's enemies come late
-for name in {}:
-    entry = gymnasium.spec(f"examples/{{name}}-v0").entry_point
-    steps = 40 if name == "StarPilot" else 8
-    gymnasium.register(f"tests/Short{{name}}-v0", entry_point=entry, max_episode_steps=steps)
-"""
-
-
-def run_here(job: Job, command: Command, *_: object) -> int:
-    return import_module(command.module).main(list(command.arguments))
-
-
-def submit_here(executor: LocalExecutor, job: Job) -> Future[cell.Outcome]:
-    future: Future[cell.Outcome] = Future()
-    future.set_result(executor._run(job))
-    return future
+    assert study.main(["examples/study.yaml", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert all(label in printed for label in ("Doom", "Own", "MiniGrid", "Procgen"))
