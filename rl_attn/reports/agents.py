@@ -100,6 +100,12 @@ def _player(study: Study, run: Path) -> Player | None:
         return None
 
 
+def _sees_alike(one: Player, other: Player) -> bool:
+    """Whether both take the same frames: of what is compared, environments differ in them."""
+    shapes = [(p.agent.in_channels, tuple(p.agent.frame_size)) for p in (one, other)]
+    return shapes[0] == shapes[1]
+
+
 def _rows(
     study: Study, task: str, players: dict[str, Player], frames: int
 ) -> list[tuple[str, list[Captioned]]]:
@@ -113,6 +119,9 @@ def _rows(
     stacks, masks = seen.spread(frames)
     maps = {}
     for method, player in players.items():
+        if not _sees_alike(player, first):
+            study.problems.append(f"no attention of {method}: its frames are of another shape")
+            continue
         settings = player.settings
         attention, _ = attention_maps(
             player.agent,
