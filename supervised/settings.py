@@ -194,7 +194,7 @@ def with_method(
 
     It inherits from both, since the help of a flag is read from the source of its class.
     """
-    parts = [method.recipes.get(name, {}) for name in ("", data, backbone)]
+    parts = [method.recipes.get(name, {}) for name in dict.fromkeys(("", data, backbone))]
     recipe = {name: value for part in parts for name, value in part.items()}
     defaults = {"method": method.name, "data": data, **recipe}
     kinds = {

@@ -15,7 +15,6 @@ import scipy  # its ndimage loads at first use
 import torch
 from torch import Tensor
 
-from rl_attn.attention.masks import in_unit
 from rl_attn.attention.morphology import dilate, erode
 
 Kind = Literal["shift", "erode", "dilate"]
@@ -48,8 +47,10 @@ def deviations(
 def deviated(
     mask: Tensor, kind: Kind, share: float, direction: tuple[int, int] = DIRECTIONS[0]
 ) -> Tensor:
-    """A mask (H, W), soft or uint8, with `share` (0 to 1) of its strongest deviation."""
-    severity = round(share * reach(in_unit(mask), kind, direction))
+    """A mask (H, W), in [0, 1] or uint8 up to 255, with `share` (0 to 1) of its strongest
+    deviation; soft edges stay."""
+    soft = mask if mask.is_floating_point() else mask.float() / 255
+    severity = round(share * reach(soft, kind, direction))
     if kind == "shift":
         return _shifted(mask, severity * direction[0], severity * direction[1])
     return _deviated(mask.float(), kind, severity, direction).to(mask.dtype)

@@ -107,7 +107,9 @@ def test_doses_of_noise_by_hand():
         eroded = noisy_control(mask.byte() * 255, rng(), "erode", dose)
         assert (shifted * mask).sum(dim=(1, 2)).tolist() == [moved, moved]
         assert (eroded == 255).sum(dim=(1, 2)).tolist() == [left, left]
-    assert torch.equal(noisy_control(mask[:, 5:6], rng(), "shift", 0.0), mask[:, 5:6])
+    soft = torch.randint(256, (2, 11, 11), generator=rng(1)).byte()
+    for noise in ("shift", "erode"):
+        assert torch.equal(noisy_control(soft, rng(), noise, 0.0), soft)
 
 
 def test_a_share_of_wrong_masks():
