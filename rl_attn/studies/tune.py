@@ -29,8 +29,10 @@ class Tried(NamedTuple):
 def trials(study: Study) -> Study:
     """The study of the trials; its grid has a label for each value."""
     tune, grid = tuning_of(study), study.grid
-    dropped = ("tune", "report", "folds", "seeds", "references", "pace")
+    dropped = ("tune", "report", "folds", "seeds", "references")
     kept = {key: value for key, value in study.values.items() if key not in dropped}
+    if isinstance(kept.get("pace"), dict):  # by labels that trials do not have
+        del kept["pace"]
     options = {
         _trial(name, value): {**grid[tune.key][name], flag: value}
         for name, (flag, values) in tune.values.items()
