@@ -130,7 +130,7 @@ def _rows(
             attention=settings.attention,
             memory=player.agent.blank(len(stacks)),
         )
-        maps[method] = attention.upsample(tuple(masks.shape[1:]))
+        maps[method] = attention.upsample((masks.shape[1], masks.shape[2]))
     channels = first.environment.frame_shape[2]
     rows = []
     for i, mask in enumerate(masks):
