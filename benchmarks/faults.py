@@ -20,9 +20,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,9 @@ class Lab:
         self.temporary.mkdir()
         self.started: list[subprocess.Popen] = []
         self.undisturbed = folder / "undisturbed"
+        self.instances: set[str] = set()  # ViZDoom's names of all games: other programs play too
+        self.closed = threading.Event()
+        threading.Thread(target=self.note_games, daemon=True).start()
 
     def start(self, run: Path, **how: object) -> subprocess.Popen:
         """Train in `run`, or go on there."""
@@ -88,8 +92,22 @@ class Lab:
         self.started.append(process)
         return process
 
+    def note_games(self) -> None:
+        """Keep what the games' folders say of them, as long as there are any."""
+        while not self.closed.wait(0.1):
+            for record in self.temporary.glob("rl_attn-games-*/*/process"):
+                with suppress(OSError, ValueError):  # it may go, or be half-written
+                    _, instance = record.read_text().split()
+                    self.instances.add(instance)
+
+    def in_memory(self) -> list[str]:
+        """What the games have left in shared memory."""
+        files = (file.name for file in SHARED_MEMORY.glob("*ViZDoom*"))
+        return [name for name in files if name.endswith(tuple(self.instances))]
+
     def close(self) -> None:
         """End what a fault or a signal to this program has left running."""
+        self.closed.set()
         for process in self.started:
             process.kill()
             process.wait()
@@ -102,7 +120,7 @@ class Lab:
 
     def at_a_random_moment(self, process: subprocess.Popen, run: Path) -> None:
         """Some time after the first checkpoint."""
-        wait_for(lambda: latest_checkpoint(run) or process.poll() is not None)
+        wait_for_a_checkpoint(run, process)
         time.sleep(self.chance.uniform(0, 2))
 
     def ends_like_the_undisturbed(self, run: Path) -> None:
@@ -115,11 +133,11 @@ class Lab:
         if different:
             raise AssertionError(f"{different[0]} differs from that of the undisturbed run")
 
-    def nothing_is_left(self, run: Path, before: set[str]) -> None:
+    def nothing_is_left(self, run: Path) -> None:
         hidden = [str(f) for f in run.rglob(".*") if f.suffix != ".lock"]  # a study keeps those
         games = lambda: any(self.temporary.glob("rl_attn-games-*"))  # noqa: E731
         wait_for(lambda: not games(), 30, "the games' folder to go")
-        wait_for(lambda: not orphans(before), 30, "the games' shared memory to go")
+        wait_for(lambda: not self.in_memory(), 30, "the games' shared memory to go")
         if hidden:
             raise AssertionError(f"left behind: {hidden}")
 
@@ -128,27 +146,18 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(latest_checkpoint(run), State)["agent"]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 600, what: str = "it") -> None:
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"waited in vain for {what}")
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
         time.sleep(0.002)
 
 
-def shared_memory() -> set[str]:
-    return {file.name for file in SHARED_MEMORY.glob("*ViZDoom*")}
-
-
-def orphans(before: set[str]) -> set[str]:
-    """Shared memory made since then that no living process uses: other programs may play too."""
-    new, used = shared_memory() - before, set()
-    for process in psutil.process_iter() if new else ():
-        try:
-            used |= {Path(part.path).name for part in process.memory_maps()}
-        except psutil.Error:
-            continue
-    return new - used
+def wait_for_a_checkpoint(run: Path, process: subprocess.Popen) -> None:
+    """Until the run's first one, or its end."""
+    there = lambda: latest_checkpoint(run) or process.poll() is not None  # noqa: E731
+    wait_for(there, 600, "the first checkpoint")
 
 
 def games_of(process: subprocess.Popen) -> list[psutil.Process]:
@@ -202,7 +211,7 @@ def in_a_checkpoint(lab: Lab, run: Path) -> None:
 
 def killed_in_a_write(process: subprocess.Popen, folder: Path) -> bool:
     """Kill it while it writes a checkpoint after its first; False if it has ended before."""
-    wait_for(lambda: latest_checkpoint(folder.parent) or process.poll() is not None)
+    wait_for_a_checkpoint(folder.parent, process)
     while process.poll() is None:  # a write takes milliseconds: no time to sleep
         if any(name.startswith(".step_") for name in os.listdir(folder)):
             process.kill()
@@ -271,10 +280,10 @@ def main() -> int:
         for name in args.only or FAULTS:
             held, started = 0, time.monotonic()
             for time_ in range(args.times):
-                run, before = lab.folder / "run", shared_memory()
+                run = lab.folder / "run"
                 try:
                     FAULTS[name](lab, run)
-                    lab.nothing_is_left(run, before)
+                    lab.nothing_is_left(run)
                     held += 1
                 except AssertionError as error:
                     print(f"{name}, time {time_ + 1}: {error}", file=sys.stderr)

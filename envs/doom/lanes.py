@@ -44,6 +44,7 @@ from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.wad_of_looks import Wardrobe
 from rl_attn.envs.protocol import Step, VectorEnv
 from rl_attn.envs.seeds import RandomSeeds, lane_seeds
+from rl_attn.errors import UserError
 
 #: Steps of each lane after which a target that has never been in view is told of.
 UNSEEN_AFTER = 1000
@@ -253,6 +254,9 @@ class Lanes(VectorEnv):
             raise ValueError("these lanes play given episode_seeds: they cannot be reseeded")
         if len(seeds) != self.num_lanes:
             raise ValueError(f"{len(seeds)} seeds for {self.num_lanes} lanes")
+        for seed in seeds:
+            if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
+                raise UserError(f"seed {seed!r} is no whole number from 0 on, and not None")
         for lane, seed, resets in zip(self._lanes, seeds, chosen, strict=True):
             if resets and seed is not None:
                 lane.seeds = RandomSeeds(np.random.SeedSequence(int(seed)))

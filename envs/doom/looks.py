@@ -145,6 +145,8 @@ def look_of_variation(variation: Any, rng: np.random.Generator) -> Look:
     """
     if isinstance(variation, Look):
         return variation
+    if not isinstance(variation, Iterable):
+        raise UserError(f"a variation is axes, or their numbers by axis, got {variation!r}")
     if not isinstance(variation, dict):
         listed = [variation] if isinstance(variation, str) else list(variation)
         return sample(listed, "train", rng)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.grad_cam import GradCamMethod
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Camal(GradCamMethod):
         **{name: {"learning_rate": 1e-4} for name in ("vit_b_16", "swin_v2_t", "maxvit_t")},
     }
 
-    weight: float = 1.0
+    weight: NotNegative[float] = 1.0
     """lambda of the CAMAL loss"""
     empty_mask: Literal["skip", "suppress"] = "skip"
     """pictures whose mask is empty: no CAMAL loss, or suppress all attention"""

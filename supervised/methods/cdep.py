@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, cross_entropy
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Cdep(Method):
         "decoy-mnist": {"backbone": "decoy-cnn", "epochs": 5, "weight": 10.0, "region": "corners"},
     }
 
-    weight: float = 1.0
+    weight: NotNegative[float] = 1.0
     """of the decomposition's penalty"""
     region: Literal["mask", "pixels", "corners"] = "mask"
     """which pixels are wrong: those off the mask, random single ones, or the corners"""

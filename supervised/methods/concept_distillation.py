@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class ConceptDistillation(Method):
         "decoy-mnist": {"backbone": "decoy-cnn", "local": "corners"},
     }
 
-    weight: float = 20.0
+    weight: NotNegative[float] = 20.0
     """of the concept loss"""
     concepts: What = "context"
     """what of a class is not to count: its pictures' context, or their objects' colour"""
@@ -98,7 +99,7 @@ class ConceptDistillation(Method):
     """of the mapping from teacher to student"""
     local: Literal["mask", "pixels", "corners"] = "mask"
     """where gradients are suppressed: off the mask, at eight random pixels, or in the corners"""
-    local_weight: float = 0.3
+    local_weight: NotNegative[float] = 0.3
     """of these gradients, squared"""
 
     def check(self, settings: Any) -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import batch_size, cross_entropy
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 
@@ -53,7 +54,7 @@ class Gals(InputGradientMethod):
         }
     }
 
-    weight: float = 10_000.0
+    weight: NotNegative[float] = 10_000.0
     """of the mean absolute gradient of the batch's mean loss (or of the difference of the maps)"""
     where: Where = "gradient-outside"
     """what is compared with the maps, and how"""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, cross_entropy
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class GradCamMethod(Method):
     #: Whether cells are compared with the mask as if they were stretched over it.
     stretched: ClassVar[bool] = False
 
-    weight: float = 1.0
+    weight: NotNegative[float] = 1.0
     """of the attention loss"""
     second_order: bool = True
     """let the loss reach the layers above the feature maps"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.grad_cam import HalfGradientMethod
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Hint(HalfGradientMethod):
     name: ClassVar[str] = "hint"
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
-    weight: float = 100.0
+    weight: NotNegative[float] = 100.0
     """of the attention loss"""
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:

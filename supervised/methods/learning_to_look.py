@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, cross_entropy
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ RECIPE: dict[str, Any] = {
 class TwoPhases(Method):
     """Attention alone, then cross-entropy + lambda * attention."""
 
-    weight: float = 8.0
+    weight: NotNegative[float] = 8.0
     """lambda at the beginning of phase 2"""
     attention_epochs: int = 13
     """E_attn: epochs of phase 1"""

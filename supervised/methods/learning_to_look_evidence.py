@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.learning_to_look import RECIPE, Selection, TwoPhases
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class LearningToLookEvidence(TwoPhases):
     separable: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": {**RECIPE, "learning_rate": 2e-4}}
 
-    weight: float = 20.0
+    weight: NotNegative[float] = 20.0
     """lambda at the beginning of phase 2"""
     attention_epochs: int = 11
     """E_attn: epochs of phase 1"""

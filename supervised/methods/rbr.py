@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
 from rl_attn.supervised.methods.hint import XIL_RECIPE
 
@@ -36,7 +37,7 @@ class Rbr(Method):
     needs_features: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
-    weight: float = 1e5
+    weight: NotNegative[float] = 1e5
     """of the squared products, summed over the batch, with the influence of the batch's mean"""
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import cross_entropy
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod
 
@@ -44,7 +45,7 @@ class Rrr(InputGradientMethod):
         }
     }
 
-    weight: float = 1000.0
+    weight: NotNegative[float] = 1000.0
     """of the squared gradients"""
     score: Literal["log-probabilities", "cross-entropy"] = "log-probabilities"
     """whose gradient is penalised: the sum of all classes' log-probabilities, or the loss"""

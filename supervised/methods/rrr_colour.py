@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import cross_entropy
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 
@@ -42,7 +43,7 @@ class RrrColour(InputGradientMethod):
         },
     }
 
-    weight: float = 1.0
+    weight: NotNegative[float] = 1.0
     """of the squared gradients"""
     unit: Unit = "unit"
 

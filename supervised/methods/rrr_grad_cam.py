@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
 from rl_attn.supervised.methods.hint import XIL_RECIPE
 
@@ -28,7 +29,7 @@ class RrrGradCam(Method):
     name: ClassVar[str] = "rrr-grad-cam"
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
-    weight: float = 1.0
+    weight: NotNegative[float] = 1.0
     """of the squared map, summed over the batch"""
     second_order: bool = False
     """let the loss reach the layers above the feature maps; the released code does not"""

@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
+from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import Method, cross_entropy
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ class Vapl(Method):
         **{data: {"prompts": "given"} for data in ("gender", "scene")},
     }
 
-    lambda_parameters: float = 0.1
+    lambda_parameters: NotNegative[float] = 0.1
     """lambda_1, of the distance between the models' convolutions (VAPL-2: 0)"""
-    lambda_activations: float = 1.0
+    lambda_activations: NotNegative[float] = 1.0
     """lambda_2, of the distance between their feature maps (VAPL-3: 0)"""
-    lambda_aggregation: float = 10.0
+    lambda_aggregation: NotNegative[float] = 10.0
     """lambda_3, of (g(1) - 1)^2"""
     refine: bool = True
     """fill in undecided pixels; without, only what is indispensable is seen (VAPL-1)"""

@@ -229,6 +229,8 @@ def test_a_loss_that_is_no_number_stops_the_run(flags, capsys):
         (["--select-on", "vali"], "validation"),
         (["--select-every", "5"], "take --select accuracy"),
         (["--select-every", "-1"], "--select-every must be 0 or more"),
+        (["--method", "rrr", "--weight", "-1"], "--weight must be 0 or more"),
+        (["--method", "vapl", "--lambda-activations", "-1"], "--lambda-activations must be 0 or"),
         (["--backbone", "rrr-mlp"], "needs feature maps"),
         (["--size", "8"], "does not take pictures"),
         (["--fold", "9", "--folds", "4"], "choose from 0 to 3"),

@@ -236,6 +236,7 @@ def test_a_reset_chooses_the_look_and_the_seed_the_game():
         (["lihgt"], "did you mean light"),
         ({"light": 99}, "light has no value 99: choose from 0 to 7"),
         ({"lihgt": 1}, "did you mean light"),
+        (5, "a variation is axes, or their numbers by axis, got 5"),
     ],
 )
 def test_a_variation_that_there_is_not_is_refused(variation, words):

@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import FilterObservation, RecordEpisodeStatistics
 
 from rl_attn.envs.doom.vector import DoomVectorEnv
+from rl_attn.errors import UserError
 
 
 @pytest.fixture
@@ -118,6 +119,12 @@ def test_seeds_may_be_none(make):
     first, _ = make("Basic", 1).reset(seed=3)
     observation, _ = make("Basic", 2).reset(seed=[None, 3])
     np.testing.assert_array_equal(observation["frame"][1], first["frame"][0])
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "x"])
+def test_a_seed_that_is_none_is_refused_by_its_value(make, seed):
+    with pytest.raises(UserError, match=f"seed {seed!r} is no whole number"):
+        make("Basic", 2).reset(seed=[seed, 2])
 
 
 def test_max_episode_steps_of_make_vec(make):
