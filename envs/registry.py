@@ -49,6 +49,8 @@ class Environment:
     start: Callable[..., VectorEnv]
     #: What may look another way in the same game; None: nothing. Takes a moment to find out.
     variations: Callable[[], Variations | None] = lambda: None
+    #: check_room(num_lanes): UserError where the machine has no room for as many.
+    check_room: Callable[[int], None] = lambda num_lanes: None
 
 
 def find(settings: EnvSettings) -> Environment:

@@ -11,6 +11,7 @@ from rl_attn.envs.doom.env import TICS_PER_SECOND
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.looks import AXES, TARGET_AXES, Looks, numbers_of, sample
+from rl_attn.envs.doom.processes import check_shared_memory
 from rl_attn.envs.doom.scenarios import CATEGORIES, CATEGORY_PREFIX, Scenario, resolve
 from rl_attn.envs.doom.wad_of_looks import Wardrobe
 from rl_attn.envs.registry import Environment, EnvSettings
@@ -51,6 +52,7 @@ def doom_environment(settings: EnvSettings) -> Environment:
         objects=_objects(scenario),
         start=partial(Lanes, scenario, looks=looks, **shape),
         variations=partial(_variations, scenario),
+        check_room=partial(check_shared_memory, frame_shape=game.screen_shape),
     )
 
 

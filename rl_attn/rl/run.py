@@ -184,6 +184,7 @@ def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int
     """Everything before the games: settings, device, run folder, checkpoint."""
     args, path = ranks.once(lambda: prepare(parsed, argv))
     check_lanes(args.num_envs, ranks)
+    ranks.once(lambda: find(args).check_room(args.num_envs))
     if ranks.size > 1 and args.recurrent != "none":
         raise UserError(f"--recurrent {args.recurrent} works in one process, not in {ranks.size}")
     device = pick_device(own_device(args.device, ranks))

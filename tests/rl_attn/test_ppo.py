@@ -290,6 +290,16 @@ def test_bad_input_ends_with_one_clear_line_before_any_game(flags, tiny, tmp_pat
     assert not any(tmp_path.iterdir()), "something was written"
 
 
+def test_too_little_shared_memory_is_said_before_there_is_a_folder(tiny, tmp_path, monkeypatch):
+    little = os.statvfs_result((4096, 4096, 16, 16, 16, 9, 9, 9, 0, 255))
+    real = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda path: little if "shm" in str(path) else real(path))
+    monkeypatch.setattr(Game, "start", no_game)
+    with pytest.raises(UserError, match=r"2 game\(s\) need .*/dev/shm has 0.1 MiB free: make"):
+        ppo.main([*tiny, "--run-dir", str(tmp_path / "run")])
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_user_error_is_one_line_and_status_2():
     command = [sys.executable, "-m", "rl_attn.ppo", "--env", "Nowhere"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
