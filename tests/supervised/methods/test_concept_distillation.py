@@ -112,6 +112,7 @@ def test_resumed_run_ends_as_one_that_was_not_interrupted(trainer_of):
             trainer.run_epoch()
             trainer.finish_epoch()
     assert resumed.method.state.iteration == straight.method.state.iteration == 9
-    pairs = zip(straight.parameters(), resumed.parameters(), strict=True)
+    models = (straight.network.model, resumed.network.model)
+    pairs = zip(*(model.parameters() for model in models), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert torch.equal(straight.method.state.directions, resumed.method.state.directions)

@@ -195,7 +195,7 @@ def test_descent_brings_attention_into_the_mask(name):
     ("loss", "word"),
     [
         (lambda: suppress_only(MAP, MASK, "l3"), "choose l1 or l2"),
-        (lambda: kl_alignment(MAP, MASK, "coded"), "choose released or printed"),
+        (lambda: kl_alignment(MAP, MASK, "coded"), "choose released, printed or reverse"),
         (lambda: haics(MAP, MASK, "coded"), "choose intended or released"),
         (lambda: gals_attention(MAP, MASK, "inside"), "choose match or outside"),
     ],
