@@ -3,6 +3,7 @@
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from rl_attn import ppo
 from rl_attn.errors import UserError
 from rl_attn.run.track import check_tracking, tracked
 
@@ -31,6 +32,15 @@ def test_a_run_is_mirrored_and_a_resumed_one_goes_on_in_it(tmp_path, offline):
     mirrored = list((tmp_path / "runs" / "wandb").glob(f"offline-run-*-{kept}"))
     assert mirrored and all(list(folder.glob("run-*.wandb")) for folder in mirrored)
     assert not (run / "wandb").exists()  # W&B would copy its own copies of the events
+
+
+@pytest.mark.slow
+def test_track_of_ppo_mirrors_a_new_run(tiny, tmp_path, offline):
+    run = tmp_path / "runs" / "run"
+    assert ppo.main([*tiny, "--total-timesteps", "32", "--track", "--run-dir", str(run)]) == 0
+    kept = (run / "wandb.txt").read_text()
+    (mirrored,) = (tmp_path / "runs" / "wandb").glob(f"offline-run-*-{kept}")
+    assert list(mirrored.glob("run-*.wandb")) and (run / "metrics.csv").exists()
 
 
 def test_without_a_login_it_fails_in_one_line_before_anything_is_made(monkeypatch, tmp_path):
