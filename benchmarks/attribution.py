@@ -41,12 +41,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
-from contest import Entry, Result, compete
+from contest import Entry, Result, chosen, compete
 from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
 
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
 
 CONTENDERS = (
@@ -104,8 +104,7 @@ def validate(args: AttributionSettings) -> None:
         raise UserError(f"--threads must be 0 or more, got {args.threads}")
     if args.pixels < 64 or args.pixels % 32:
         raise UserError(f"--pixels must be a multiple of 32 from 64 on, got {args.pixels}")
-    for name in args.only:
-        choose("contender", name, [entry.name for entry in CONTENDERS])
+    chosen(CONTENDERS, args.only)
     if not args.backbones:
         raise UserError(f"--backbones needs at least one of {', '.join(BACKBONES)}")
     missing = [name for name in ("captum", "pytorch_grad_cam") if find_spec(name) is None]
@@ -143,8 +142,7 @@ def measure(case: dict[str, Any], args: AttributionSettings) -> list[dict[str, A
     """One row a contender, as it is written to the JSON file."""
     from attribution_steps import Case  # loads torch and the libraries
 
-    entries = [e for e in CONTENDERS if not args.only or e.name in (CONTENDERS[0].name, *args.only)]
-    results = compete(entries, Case(**case), args.steps, args.rounds)
+    results = compete(chosen(CONTENDERS, args.only), Case(**case), args.steps, args.rounds)
     return [numbers(result, results[0], args.steps) for result in results]
 
 

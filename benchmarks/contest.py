@@ -35,6 +35,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rl_attn.errors import choose
+
 #: Seconds that a contender may take to close in peace.
 PATIENCE = 20.0
 
@@ -74,6 +76,14 @@ class Result:
         It says nothing where a contender works in processes of its own.
         """
         return median(self.cpu_times)
+
+
+def chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
+    """The baseline and those of these names; all of them where no name is given."""
+    for name in only:
+        choose("contender", name, [entry.name for entry in entries])
+    wanted = (entries[0].name, *only) if only else [entry.name for entry in entries]
+    return [entry for entry in entries if entry.name in wanted]
 
 
 def compete(entries: Sequence[Entry], settings: Any, count: int, rounds: int) -> list[Result]:

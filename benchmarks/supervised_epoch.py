@@ -47,7 +47,7 @@ from statistics import median
 
 import torch
 from classifiers import Ours
-from contest import Entry, compete
+from contest import Entry, chosen, compete
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
@@ -82,6 +82,8 @@ class EpochSettings(Classifiers):
     """of a chunk"""
     rounds: int = 7
     """chunks of each contender"""
+    only: tuple[str, ...] = ()
+    """contenders to measure beside the first, by name (default: all)"""
 
 
 def show_profile(args: EpochSettings) -> None:
@@ -98,7 +100,7 @@ def show_profile(args: EpochSettings) -> None:
 
 def measure(args: EpochSettings) -> Table:
     """Seconds an epoch, and the time relative to the first entry."""
-    entries = SEEDS if args.seeds else SINGLE
+    entries = chosen(SEEDS if args.seeds else SINGLE, args.only)
     table = Table(
         "", "s / epoch", "smallest", "largest", "time", title=f"torch {torch.__version__}"
     )

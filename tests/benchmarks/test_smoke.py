@@ -9,10 +9,10 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 #: The least work that each takes, and what its table or its lines then say.
 QUICK = {
-    ("supervised_epoch.py", "--steps=2", "--rounds=1", "--batch-size=8", "--threads=1"): (
-        "straightforward loop",
-        "supervised.train, a run on each core",
-    ),
+    (
+        *("supervised_epoch.py", "--steps=2", "--rounds=1", "--batch-size=8", "--threads=1"),
+        *("--only", "supervised.train, a run on each core"),
+    ): ("straightforward loop", "supervised.train, a run on each core"),
     ("supervised_epoch.py", "--seeds", "--steps=1", "--rounds=1", "--batch-size=8"): (
         "five runs in turn",
         "one batched model",
