@@ -9,7 +9,6 @@ Letters: B samples, K feature maps of h x w cells.
 
 from typing import Any
 
-import gymnasium
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,18 +50,11 @@ class Impala(Network):
     #: How the hidden layer reads the last maps.
     read = staticmethod(over_cells)
 
-    def __init__(
-        self,
-        in_channels: int,
-        frame_size: tuple[int, int],
-        actions: gymnasium.Space | int,
-        tap: str = "",
-        **options: Any,
-    ):
-        super().__init__(in_channels, frame_size, actions, tap, **options)
+    def __init__(self, *shape: Any, **options: Any):
+        super().__init__(*shape, **options)
         first, second, third = (self.wide(channels) for channels in CHANNELS)
         self.sequences = nn.Sequential(
-            sequence(PixelConv2d, in_channels, first),
+            sequence(PixelConv2d, self.in_channels, first),
             sequence(nn.Conv2d, first, second),
             sequence(nn.Conv2d, second, third),
         )

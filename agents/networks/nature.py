@@ -9,7 +9,6 @@ Letters: B samples, S stacked frames, C channels a frame, K feature maps of h x 
 
 from typing import Any
 
-import gymnasium
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,35 +26,21 @@ class ActorCritic(Network):
 
     TAPS = tuple(_SHAPES)
 
-    def __init__(
-        self,
-        in_channels: int,
-        frame_size: tuple[int, int],
-        actions: gymnasium.Space | int,
-        tap: str = "",
-        **options: Any,
-    ):
-        """
-        Args:
-            in_channels: S*C, stacked frames times channels a frame.
-            frame_size: (H, W) in pixels; at least 36 x 36.
-            actions: the action space, or the number of discrete actions.
-            tap: whose feature maps the forward gives: 32 of conv1, 64 of conv2 or of conv3 (the
-                default), or another layer's.
-            options: of every network.
-        """
-        super().__init__(in_channels, frame_size, actions, tap, **options)
+    def __init__(self, *shape: Any, **options: Any):
+        """Arguments as of every network: frames of at least 36 x 36; 32 maps of conv1, 64 of conv2
+        or of conv3 (the standard tap)."""
+        super().__init__(*shape, **options)
         few, many = self.wide(32), self.wide(64)
         self.convolutions = nn.Sequential(
-            orthogonal(PixelConv2d(in_channels, few, 8, stride=4)),
+            orthogonal(PixelConv2d(self.in_channels, few, 8, stride=4)),
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(few, many, 4, stride=2)),
             nn.ReLU(inplace=True),
             orthogonal(nn.Conv2d(many, many, 3, stride=1)),
         )
-        h, w = feature_grid(frame_size)
+        h, w = feature_grid(self.frame_size)
         if self.named_layer is None:
-            self.grid = feature_grid(frame_size, self.tap)
+            self.grid = feature_grid(self.frame_size, self.tap)
             self.cells = cell_centres(self.tap)
         self.hidden = orthogonal(nn.Linear(many * h * w, 512))
         self.add_heads(512)
