@@ -14,41 +14,30 @@ the same frames and masks is tried before a run begins, and checked again when i
 from __future__ import annotations
 
 import multiprocessing
-import os
 import select
 import signal
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
-from rl_attn.envs.gym_lane import Ended, GymLane, leave_signals_to_the_parent
-from rl_attn.envs.observations import Reader, reader_of
+from rl_attn.envs import gym_trial
+from rl_attn.envs.gym_lane import Ended, GymLane
+from rl_attn.envs.gym_trial import Trial, in_a_process, make, trial
 from rl_attn.envs.protocol import Step, VectorEnv
 from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
 from rl_attn.envs.scaling import parse_size
 from rl_attn.envs.seeds import lane_seeds
-from rl_attn.envs.variations import Variation, Variations, variations_of
+from rl_attn.envs.variations import Variation
 from rl_attn.errors import EnvironmentFailed, UserError
-
-#: Seconds that one step of an environment, or one reset, may take.
-HANG_TIMEOUT = 120.0
 
 #: Steps of each lane after which a mask that has never been set is told of.
 UNSEEN_AFTER = 1000
-
-#: Steps of random play in which a mask must have been set once; and how many are played twice.
-_MASK_STEPS, _REPLAYED = 1000, 40
 
 #: Settings that an environment of gymnasium's has no use for.
 _OF_DOOM = (
@@ -58,15 +47,15 @@ _OF_DOOM = (
 
 
 def gym_environment(settings: EnvSettings) -> Environment:
-    """The environment that gymnasium makes of `settings.env`, after a look at how it plays."""
+    """The environment that gymnasium makes of `settings.env`, after a trial play."""
     default = EnvSettings()
     for field in _OF_DOOM:
         if getattr(settings, field) != getattr(default, field):
             flag = field.replace("_", "-")
             raise UserError(f"--{flag} is for Doom: leave it out, or wrap {settings.env} yourself")
     size = parse_size(settings.frame_size)
-    look = _look_from_afar if settings.env_processes else _look
-    seen = look(settings.env, settings.frame_key, settings.mask_key, size)
+    play = in_a_process if settings.env_processes else trial
+    seen = play(settings.env, settings.frame_key, settings.mask_key, size)
     return Environment(
         name=settings.env,
         frame_shape=seen.reader.frame_shape,
@@ -81,129 +70,12 @@ def gym_environment(settings: EnvSettings) -> Environment:
     )
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was seen of an environment by playing it."""
-
-    reader: Reader
-    action_space: gymnasium.Space
-    fps: Fraction
-    replays: bool
-    variations: Variations | None
-
-
-@lru_cache
-def _look_from_afar(name: str, *how: Any) -> Look:
-    """`_look` in a process of its own: what it leaves behind, such as a renderer's threads or its
-    hold on a GPU, would break the environments' processes, which are copies of this one."""
-    fork = multiprocessing.get_context("fork")
-    try:
-        with ProcessPoolExecutor(1, fork, _may_hang) as pool:
-            return pool.submit(_look, name, *how).result()
-    except BrokenProcessPool:
-        raise UserError(
-            f"{name} ends its process when it is played, or a step takes longer than "
-            f"{HANG_TIMEOUT:g} s: mend it, or try it with --no-env-processes"
-        ) from None
-
-
-_hangs = False  # whether this process may be ended by a step that takes too long
-
-
-def _may_hang() -> None:
-    global _hangs
-    leave_signals_to_the_parent()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    _hangs = True
-
-
-def _begin_call() -> None:
-    """A call of an environment, or the end of all: the next one must begin in time."""
-    if _hangs:
-        signal.setitimer(signal.ITIMER_REAL, HANG_TIMEOUT)
-
-
-@lru_cache
-def _look(name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None) -> Look:
-    _begin_call()
-    env = make(name)
-    reader = reader_of(env, name, frame_key, mask_key, size)
-    try:
-        replays = _replays(env, name, reader)
-        _see_a_mask(env, reader)
-        variations = variations_of(env)
-        env.close()
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{name} fails when it is played: {type(error).__name__}: {reason}"
-        ) from error
-    fps = Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000)
-    return Look(reader, env.action_space, fps, replays, variations)
-
-
-def make(name: str) -> gymnasium.Env:
-    """`gymnasium.make`, of modules in this folder too; a UserError if it cannot be."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        return gymnasium.make(name, disable_env_checker=True)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--env {name} cannot be made: {type(error).__name__}: {reason}") from None
-
-
-def _replays(env: gymnasium.Env, name: str, reader: Reader) -> bool:
-    """Whether the same seed and actions give the same again, in a new environment."""
-    fresh = make(name)
-    try:
-        _play(env, reader, seed=1, steps=_REPLAYED)  # an episode before must leave no trace
-        first, again = (_play(e, reader, seed=2, steps=_REPLAYED) for e in (env, fresh))
-    finally:
-        fresh.close()
-    return len(first) == len(again) and all(
-        a[0] == b[0] and all(map(np.array_equal, a[1:], b[1:]))
-        for a, b in zip(first, again, strict=True)
-    )
-
-
-def _play(env: gymnasium.Env, reader: Reader, seed: int, steps: int) -> list[tuple[Any, ...]]:
-    """(reward, frame, mask) of an episode of random actions, at most so many steps."""
-    env.action_space.seed(seed)
-    _begin_call()
-    observation, _ = env.reset(seed=seed)
-    played = [(0.0, *map(np.copy, reader(observation)))]
-    while len(played) <= steps:
-        _begin_call()
-        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        played.append((float(reward), *map(np.copy, reader(observation))))
-        if terminated or truncated:
-            break
-    return played
-
-
-def _see_a_mask(env: gymnasium.Env, reader: Reader) -> None:
-    """Refuse an environment whose mask is never set."""
-    steps = seed = 0
-    while steps < _MASK_STEPS:
-        played = _play(env, reader, seed, min(50, _MASK_STEPS - steps))
-        if any(mask.any() for _, _, mask in played):
-            return
-        steps, seed = steps + len(played), seed + 1
-    raise UserError(
-        f"{reader.name}: observation[{reader.mask_key!r}] is empty in {steps} steps of random "
-        "play: set it where the targets are, or name another with --mask-key"
-    )
-
-
 class GymLanes(VectorEnv):
     """`protocol.VectorEnv` of a gymnasium environment. See the head of this file."""
 
     def __init__(
         self,
-        look: Look,
+        seen: Trial,
         num_lanes: int,
         *,
         seed: int = 0,
@@ -218,7 +90,7 @@ class GymLanes(VectorEnv):
         """
         if num_lanes < 1 or num_groups < 1 or num_lanes % num_groups:
             raise ValueError(f"{num_lanes} lanes cannot be divided into {num_groups} equal groups")
-        self.reader, self.replays, self.action_space = look.reader, look.replays, look.action_space
+        self.reader, self.replays, self.action_space = seen.reader, seen.replays, seen.action_space
         self.num_lanes, self.num_groups = num_lanes, num_groups
         self.frame_shape, self.mask_shape = self.reader.frame_shape, self.reader.mask_shape
         seeds = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
@@ -329,7 +201,7 @@ class GymLanes(VectorEnv):
         """Until all processes of the group have answered, which gymnasium's own timeouts see to at
         a tenth of a step's cost."""
         for answer in self._answers[group]:
-            if not answer.poll(1000 * HANG_TIMEOUT):
+            if not answer.poll(1000 * gym_trial.HANG_TIMEOUT):
                 raise multiprocessing.TimeoutError
 
     def _tell_of_no_mask(self, masks: np.ndarray) -> None:
@@ -349,7 +221,7 @@ class GymLanes(VectorEnv):
         try:
             yield
         except multiprocessing.TimeoutError:
-            reason = f"a step or a reset took longer than {HANG_TIMEOUT:g} s"
+            reason = f"a step or a reset took longer than {gym_trial.HANG_TIMEOUT:g} s"
         except (EOFError, ConnectionError):
             reason = _how_it_died(envs)
         else:

@@ -204,7 +204,7 @@ class Wrong(Counter):
 def test_a_process_that_dies_hangs_or_errs_ends_in_one_line_and_leaves_nothing(
     action, kind, part, monkeypatch, recwarn
 ):
-    monkeypatch.setattr("rl_attn.envs.gym.HANG_TIMEOUT", 1.0)
+    monkeypatch.setattr("rl_attn.envs.gym_trial.HANG_TIMEOUT", 1.0)
     name = register("Wrong", kind=Wrong, length=100)
     with pytest.raises(kind) as error, start(name, 2, processes=True) as lanes:
         frames, masks = arrays(lanes)
@@ -331,7 +331,7 @@ class Slow(Counter):
 
 
 def test_an_environment_that_hangs_is_refused_before_a_run(monkeypatch):
-    monkeypatch.setattr("rl_attn.envs.gym.HANG_TIMEOUT", 0.5)
+    monkeypatch.setattr("rl_attn.envs.gym_trial.HANG_TIMEOUT", 0.5)
     with pytest.raises(UserError, match=r"tests/Slow-v0 .*takes longer than 0.5 s"):
         gym_environment(EnvSettings(env=register("Slow", kind=Slow)))
 
