@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_attn.errors import choose
-from rl_attn.rl.trainer import State
+from rl_attn.rl.trainer import AgentState
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 from rl_attn.run.yaml import dump_yaml
 
@@ -143,7 +143,7 @@ class Lab:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(latest_checkpoint(run), State)["agent"]
+    return load_checkpoint(latest_checkpoint(run), AgentState, more=True)["agent"]
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:

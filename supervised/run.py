@@ -163,7 +163,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     def save() -> None:
         step = trainer.global_step
         state = {**trainer.state_dict(), "before": before, "global_step": step}
-        save_checkpoint(path, state, step, args.keep_checkpoints, best=False)
+        save_checkpoint(path, state, step, args.keep_checkpoints)
 
     log = RunLog(path, trainer.global_step if resumed else None)
     with stop_requests() as stop:

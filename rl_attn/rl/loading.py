@@ -10,19 +10,19 @@ from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.methods import Context, Method
 from rl_attn.rl.play import Player
 from rl_attn.rl.settings import AgentSettings, load_settings, method_of
-from rl_attn.rl.trainer import State, load_agent, make_agent
-from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint
+from rl_attn.rl.trainer import AgentState, load_agent, make_agent
+from rl_attn.run.checkpoint import best_checkpoint, fitting, latest_checkpoint, load_checkpoint
 
 
 def load(run: Path, checkpoint: str, device: torch.device) -> Player:
     """The agent of a run; UserError if the folder, the checkpoint or the network is not right."""
     settings = load_settings(run)
-    file = {"latest": latest_checkpoint(run), "best": run / "checkpoints" / "best.pt"}.get(
-        checkpoint, Path(checkpoint)
-    )
+    file = Path(checkpoint) if checkpoint not in ("latest", "best") else latest_checkpoint(run)
     if file is None:
         raise UserError(f"{run} has no checkpoint yet")
-    state = load_checkpoint(file, State, device)
+    if checkpoint == "best" and best_checkpoint(run).exists():  # else the last one is the best
+        file = best_checkpoint(run)
+    state = load_checkpoint(file, AgentState, device, more=True)
     agent = make_agent(settings).to(device)
     with fitting(file):
         load_agent(agent, state["agent"])
@@ -31,7 +31,7 @@ def load(run: Path, checkpoint: str, device: torch.device) -> Player:
 
 
 def showing(
-    settings: AgentSettings, agent: Network, state: State, device: torch.device
+    settings: AgentSettings, agent: Network, state: AgentState, device: torch.device
 ) -> Method | None:
     """The method as it was trained, if it decides what the agent is shown; others are not needed
     (and a teacher's model takes long to load)."""

@@ -18,9 +18,17 @@ from rl_attn.errors import UserError
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import AgentSettings, load_settings, validate
-from rl_attn.rl.trainer import State, Trainer
+from rl_attn.rl.trainer import AgentState, State, Trainer
 from rl_attn.rl.watch import attention_sample
-from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
+from rl_attn.run.checkpoint import (
+    best_checkpoint,
+    fitting,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_state,
+    step_of,
+)
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
@@ -124,14 +132,23 @@ def crossed(step: int, batch: int, interval: int) -> bool:
 
 
 def save(trainer: Trainer, log: RunLog | None) -> None:
-    """A checkpoint now; also the best one if the last episodes did better than any before."""
-    recent = mean(trainer.returns)
+    """A checkpoint now, and the agent beside it if the last episodes did better than any before.
+
+    At the end of the run the last agent takes the place of all checkpoints.
+    """
+    keep, recent = trainer.args.keep_checkpoints, mean(trainer.returns)
     best = recent >= trainer.best_return
     if best:
         trainer.best_return = recent
-    state, keep = trainer.state_dict(), trainer.args.keep_checkpoints  # all ranks give theirs
-    if log is not None:
-        save_checkpoint(log.path, state, trainer.global_step, keep, best)
+    finished = keep > 0 and trainer.global_step >= trainer.end
+    state = trainer.agent_state() if finished else trainer.state_dict()  # all ranks give theirs
+    if log is None:
+        return
+    if best and not finished:
+        save_state(best_checkpoint(log.path), trainer.agent_state())
+    save_checkpoint(log.path, state, trainer.global_step, 1 if finished else keep)
+    if best and finished:
+        best_checkpoint(log.path).unlink(missing_ok=True)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -168,12 +185,6 @@ def label_of(args: AgentSettings) -> str:
     return f"{args.method}{weight:g}"
 
 
-def last_state(path: Path, device: torch.device) -> State | None:
-    """The newest checkpoint of a run; None if it was interrupted before the first."""
-    latest = latest_checkpoint(path)
-    return load_checkpoint(latest, State, device) if latest else None
-
-
 def start(parsed: AgentSettings, argv: list[str]) -> int:
     """The run of these settings, over all ranks; returns the exit status."""
     with joined() as ranks:
@@ -189,10 +200,12 @@ def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int
         raise UserError(f"--recurrent {args.recurrent} works in one process, not in {ranks.size}")
     device = pick_device(own_device(args.device, ranks))
     precision = pick_precision(args.precision, device)
-    state = last_state(path, device) if parsed.resume else None
-    if state and state["global_step"] >= args.num_updates * args.batch_size:
-        print(f"{path} is finished: {state['global_step']:,} steps")
+    latest = latest_checkpoint(path) if parsed.resume else None  # None: before the first one
+    if latest is not None and (step_of(latest) or 0) >= args.num_updates * args.batch_size:
+        finished = load_checkpoint(latest, AgentState, more=True)
+        print(f"{path} is finished: {finished['global_step']:,} steps")
         return 0
+    state = load_checkpoint(latest, State, device) if latest is not None else None
     mirrored = args.track and ranks.first
     if mirrored:
         check_tracking()

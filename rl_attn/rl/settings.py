@@ -158,8 +158,9 @@ class RunSettings:
 
     checkpoint_interval: Positive[int] = 20_000
     """steps between checkpoints"""
-    keep_checkpoints: Positive[int] = 3
-    """how many of the last checkpoints stay"""
+    keep_checkpoints: NotNegative[int] = 2
+    """how many of the last checkpoints stay while a run goes on; one that is finished keeps its
+    last agent alone, and its best if that is another one (0: all stay, and can be resumed)"""
     eval_interval: NotNegative[int] = 0
     """steps between evaluations on environments of their own (0: never)"""
     eval_episodes: Positive[int] = 10

@@ -24,20 +24,25 @@ from rl_attn.rl.watch import attention_maps
 from rl_attn.run.checkpoint import check_moments
 
 
-class State(TypedDict):
-    """What a checkpoint of `Trainer` holds."""
+class AgentState(TypedDict):
+    """What an agent needs to play: all that is kept of a finished run and of its best agent."""
 
     agent: dict[str, Tensor]
-    optimizer: dict[str, Any]
     method: dict[str, Any]
     module: dict[str, Tensor]
+    global_step: int
+
+
+class State(AgentState):
+    """What a checkpoint of `Trainer` holds."""
+
+    optimizer: dict[str, Any]
     random: Tensor  # of the generator on the device
     lanes: dict[str, Any]
     frames: Tensor  # (frame_stack, N, H, W, C) uint8
     masks: NotRequired[Tensor]  # (frame_stack, N, H, W) uint8; older versions kept none
     age: Tensor  # (N,)
     memory: NotRequired[Tensor]  # (N, M), of a recurrent network
-    global_step: int
     returns: list[float]
     best_return: float
 
@@ -129,22 +134,28 @@ class Trainer:
 
     # ------------------------------------------------------------------ keep
 
+    def agent_state(self) -> AgentState:
+        """The agent and what its method has learned: a third of `state_dict` and less."""
+        return {
+            "agent": self.agent.state_dict(),
+            "method": self.method.state_dict(),
+            "module": {} if self.module is None else self.module.state_dict(),
+            "global_step": self.global_step,
+        }
+
     def state_dict(self) -> State:
         """Everything that the rest of the run depends on, of all ranks, on every rank."""
         storage, first, ranks = self.storage, self.args.frame_stack, self.ranks
         lanes = self.envs.state_dict()
         lanes["lanes"] = ranks.chain(lanes["lanes"])
         state: State = {
-            "agent": self.agent.state_dict(),
+            **self.agent_state(),
             "optimizer": self.learner.optimizer.state_dict(),
-            "method": self.method.state_dict(),
-            "module": {} if self.module is None else self.module.state_dict(),
             "random": self.random.get_state(),
             "lanes": lanes,
             "frames": ranks.all_lanes(storage.frames[:first]),
             "masks": ranks.all_lanes(storage.all_masks[:first]),
             "age": ranks.all_lanes(torch.from_numpy(storage.age[:1]))[0],
-            "global_step": self.global_step,
             "returns": list(self.returns),
             "best_return": float(self.best_return),
         }

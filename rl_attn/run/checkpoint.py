@@ -7,19 +7,18 @@ look at them). What may lie in it is declared as a `TypedDict`:
         agent: dict[str, Tensor]
         global_step: int
 
-    save_checkpoint(run, state, step=128, keep=3, best=False)
+    save_checkpoint(run, state, step=128, keep=3)
     load_checkpoint(latest_checkpoint(run), State)
 """
 
 import pickle
 import re
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 import torch
 from torch import Tensor
@@ -41,7 +40,7 @@ _UNREADABLE = (
 
 def checkpoints(path: Path) -> list[Path]:
     """Numbered checkpoints of a run, oldest first."""
-    files = ((_number(file), file) for file in (path / "checkpoints").glob("step_*.pt"))
+    files = ((step_of(file), file) for file in (path / "checkpoints").glob("step_*.pt"))
     return [file for _, file in sorted((n, file) for n, file in files if n is not None)]
 
 
@@ -50,7 +49,13 @@ def latest_checkpoint(path: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def _number(file: Path) -> int | None:
+def best_checkpoint(path: Path) -> Path:
+    """Where a run keeps its best agent, if that is not the last one."""
+    return path / "checkpoints" / "best.pt"
+
+
+def step_of(file: Path) -> int | None:
+    """The number in a checkpoint's name; None for another file, such as best.pt."""
     match = re.fullmatch(r"step_(\d+)\.pt", file.name)
     return int(match[1]) if match else None
 
@@ -58,17 +63,14 @@ def _number(file: Path) -> int | None:
 # ---------------------------------------------------------------------- write
 
 
-def save_checkpoint(path: Path, state: Mapping[str, Any], step: int, keep: int, best: bool) -> Path:
-    """Write a checkpoint atomically, refresh best.pt if asked, and drop all but the last `keep`.
+def save_checkpoint(path: Path, state: Mapping[str, Any], step: int, keep: int) -> Path:
+    """Write a checkpoint atomically, and drop all but the last `keep`; 0 drops none.
 
     Raises TrainingError, and leaves all as it was, if a tensor is not finite.
     """
     target = path / "checkpoints" / f"step_{step:09d}.pt"
     save_state(target, state)
-    if best:
-        with replacing(target.with_name("best.pt")) as scratch:
-            shutil.copyfile(target, scratch)
-    for old in checkpoints(path)[:-keep]:
+    for old in checkpoints(path)[:-keep] if keep else []:
         old.unlink()
     return target
 
@@ -107,24 +109,31 @@ def _not_finite(state: Any) -> str | None:
 # ---------------------------------------------------------------------- read
 
 
-def load_checkpoint(file: Path, schema: type[T], device: torch.device | str = "cpu") -> T:
+def load_checkpoint(
+    file: Path, schema: type[T], device: torch.device | str = "cpu", more: bool = False
+) -> T:
     """A checkpoint that `save_checkpoint` wrote; see `load_state`.
 
     Args:
         schema: a TypedDict with at least `global_step`.
     """
-    state: Any = load_state(file, schema, device)
-    number = _number(file)
+    state: Any = load_state(file, schema, device, more)
+    number = step_of(file)
     if state["global_step"] < 0 or number not in (None, state["global_step"]):
         raise _refusal(file, f"is damaged: it says step {state['global_step']}")
     return state
 
 
-def load_state(file: Path, schema: type[T], device: torch.device | str = "cpu") -> T:
+def load_state(
+    file: Path, schema: type[T], device: torch.device | str = "cpu", more: bool = False
+) -> T:
     """Read what `save_state` wrote; only tensors and plain values are unpickled, never code.
 
     UserError if the file is damaged, if what lies in it is not what `schema` (a TypedDict)
     declares, or if a tensor is not finite.
+
+    Args:
+        more: the file may hold more than `schema` declares; the rest is left out.
     """
     if not file.is_file():
         raise UserError(f"checkpoint {file} does not exist")
@@ -138,6 +147,8 @@ def load_state(file: Path, schema: type[T], device: torch.device | str = "cpu") 
         raise _refusal(file, f"is damaged: the checksum of {damaged} is wrong")
     if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
         raise _refusal(file, f"is not one of this version's (format {FORMAT})")
+    if more:
+        state = {name: state[name] for name in get_type_hints(schema) if name in state}
     try:
         check_type(state, schema, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
     except TypeCheckError as error:
@@ -172,8 +183,8 @@ def check_moments(optimizer: torch.optim.Optimizer) -> None:
 
 def _refusal(file: Path, why: str) -> UserError:
     """That a checkpoint cannot be used, and what to do: go on from the one before."""
-    number, run = _number(file), file.parent.parent
-    numbers = ((_number(other), other) for other in checkpoints(run))
+    number, run = step_of(file), file.parent.parent
+    numbers = ((step_of(other), other) for other in checkpoints(run))
     older = [] if number is None else [o for n, o in numbers if n is not None and n < number]
     rest = f" to go on from {older[-1].name}" if older else "; there is none before it"
     return UserError(f"checkpoint {file} {why}: delete it{rest if number is not None else ''}")

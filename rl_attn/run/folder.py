@@ -5,7 +5,8 @@
     metrics.csv               one row an update
     evaluations.csv           one row an evaluation during training
     events.out.tfevents.*     the same for TensorBoard, with pictures
-    checkpoints/step_N.pt     the last few; best.pt is the one with the highest return so far
+    checkpoints/step_N.pt     the last few; of a finished run the agent alone
+    checkpoints/best.pt       the agent with the highest return so far, if it is not the last one
 
 Files are written beside their place and moved there, so a reader never sees half a file and a
 crash never costs what was finished.

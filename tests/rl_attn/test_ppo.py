@@ -22,7 +22,8 @@ from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.rl.collect import Collector
-from rl_attn.rl.trainer import State, Trainer
+from rl_attn.rl.loading import load
+from rl_attn.rl.trainer import AgentState, State, Trainer
 from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def metrics(run: Path, table: str = "metrics") -> list[dict[str, float]]:
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(latest_checkpoint(run), State)["agent"]
+    return load_checkpoint(latest_checkpoint(run), AgentState, more=True)["agent"]
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
@@ -73,11 +74,17 @@ def test_tensorboard_shows_scalars_and_pictures(tiny_run):
     assert picture.width > 3 * 80 and picture.height > 60
 
 
-def test_the_stored_configuration_runs_again_to_the_same_weights(tiny_run, tmp_path):
+def test_the_stored_configuration_runs_again_and_leaves_the_same_agent_alone(tiny_run, tmp_path):
     again = tmp_path / "again"
     config = str(tiny_run / "config.yaml")
-    assert ppo.main(["--config", config, "--run-dir", str(again)]) == 0
+    assert ppo.main(["--config", config, "--keep-checkpoints", "2", "--run-dir", str(again)]) == 0
     assert_same_weights(tiny_run, again)
+    (kept,) = (again / "checkpoints").iterdir()
+    assert kept.stat().st_size < latest_checkpoint(tiny_run).stat().st_size / 3
+    assert load_checkpoint(kept, AgentState)["global_step"] == 128
+    best = load(again, "best", torch.device("cpu")).agent.state_dict()  # the last one is
+    assert all(torch.equal(best[name], weights) for name, weights in final_weights(again).items())
+    assert ppo.main(["--resume", str(again)]) == 0
 
 
 def test_vanilla_never_computes_attention_in_an_update(tiny, tmp_path, monkeypatch):

@@ -16,7 +16,8 @@ RECALL = str(Path(__file__).parents[1] / "outside" / "recall.py")
 FLAGS = [
     *("--import", RECALL, "--env", "Recall-v0", "--num-envs", "2", "--num-steps", "6"),
     *("--num-minibatches", "2", "--update-epochs", "1", "--total-timesteps", "24"),
-    *("--checkpoint-interval", "1", "--device", "cpu", "--precision", "fp32", "--threads", "1"),
+    *("--checkpoint-interval", "1", "--keep-checkpoints", "0", "--device", "cpu"),
+    *("--precision", "fp32", "--threads", "1"),
 ]
 
 

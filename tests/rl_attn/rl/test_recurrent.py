@@ -150,7 +150,7 @@ def test_a_cut_off_episode_is_bootstrapped_with_what_was_remembered(trainer):
 TINY = [
     *("--import", *FILES, "--env", "Recall-v0", "--network", "tiny", "--frame-stack", "1"),
     *("--num-envs", "2", "--num-steps", "6", "--num-minibatches", "2", "--update-epochs", "2"),
-    *("--checkpoint-interval", "1", "--keep-checkpoints", "9", "--device", "cpu"),
+    *("--checkpoint-interval", "1", "--keep-checkpoints", "0", "--device", "cpu"),
     *("--precision", "fp32", "--total-timesteps", "48", "--threads", "1"),
 ]
 

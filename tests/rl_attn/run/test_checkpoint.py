@@ -12,6 +12,7 @@ from torch import Tensor
 from rl_attn.errors import TrainingError, UserError
 from rl_attn.run.checkpoint import (
     FORMAT,
+    best_checkpoint,
     check_moments,
     checkpoints,
     fitting,
@@ -65,23 +66,40 @@ def assert_same(one, other):
 
 
 def test_a_checkpoint_comes_back_as_it_was(run):
-    file = save_checkpoint(run, state(5), step=5, keep=3, best=False)
+    file = save_checkpoint(run, state(5), step=5, keep=3)
     found = load_checkpoint(file, State)
     assert_same(found, state(5))
 
 
-def test_the_last_few_checkpoints_and_the_best_are_kept(run):
+def test_the_last_few_checkpoints_are_kept_and_the_best(run):
+    save_state(best_checkpoint(run), state(3))
     for step in range(1, 6):
-        save_checkpoint(run, state(step), step, keep=2, best=step in (1, 3))
+        save_checkpoint(run, state(step), step, keep=2)
     assert files(run / "checkpoints") == ["best.pt", "step_000000004.pt", "step_000000005.pt"]
-    assert load_checkpoint(run / "checkpoints" / "best.pt", State)["global_step"] == 3
     assert [p.name for p in checkpoints(run)] == ["step_000000004.pt", "step_000000005.pt"]
     assert load_checkpoint(latest_checkpoint(run), State)["global_step"] == 5
 
 
+def test_all_stay_if_none_is_to_go(run):
+    for step in range(1, 6):
+        save_checkpoint(run, state(step), step, keep=0)
+    assert len(checkpoints(run)) == 5
+
+
+def test_part_of_a_checkpoint_is_read_by_a_schema_of_that_part(run):
+    class Part(TypedDict):
+        agent: dict[str, Tensor]
+        global_step: int
+
+    file = save_checkpoint(run, state(5), step=5, keep=3)
+    assert_same(load_checkpoint(file, Part, more=True)["agent"], state(5)["agent"])
+    assert load_checkpoint(file, Part, more=True).keys() == {"agent", "global_step"}
+    assert "random" in refusal(file, Part)
+
+
 def test_checkpoints_are_ordered_by_number_not_by_name(run):
     for step in (999_999_999, 1_000_000_000):
-        save_checkpoint(run, state(step), step, keep=3, best=False)
+        save_checkpoint(run, state(step), step, keep=3)
     assert latest_checkpoint(run).name == "step_1000000000.pt"
 
 
@@ -91,14 +109,14 @@ def test_a_run_without_checkpoints_has_no_latest(run):
 
 def test_saving_the_same_step_again_replaces_it(run):
     for best in (1.0, 2.0):
-        file = save_checkpoint(run, {**state(7), "best_return": best}, step=7, keep=3, best=False)
+        file = save_checkpoint(run, {**state(7), "best_return": best}, step=7, keep=3)
     assert load_checkpoint(file, State)["best_return"] == 2
     assert files(run / "checkpoints") == ["step_000000007.pt"]
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 def test_a_save_that_fails_half_way_leaves_the_old_file_and_no_scratch(run, monkeypatch, error):
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=True)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     before, names = file.read_bytes(), files(run)
 
     def fail(state, out):
@@ -108,9 +126,8 @@ def test_a_save_that_fails_half_way_leaves_the_old_file_and_no_scratch(run, monk
     monkeypatch.setattr(torch, "save", fail)
     for step in (7, 8):
         with pytest.raises(type(error)):
-            save_checkpoint(run, state(8), step, keep=1, best=True)
+            save_checkpoint(run, state(8), step, keep=1)
     assert files(run) == names and file.read_bytes() == before
-    assert (run / "checkpoints" / "best.pt").read_bytes() == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
@@ -118,20 +135,20 @@ def test_a_full_disk_is_an_error_of_the_system_and_leaves_no_scratch(run, monkey
     full = {**state(7), "agent": {"weight": torch.zeros(1_000_000)}}
     monkeypatch.setattr(Path, "open", lambda path, mode: open("/dev/full", mode))  # noqa: SIM115
     with pytest.raises(OSError, match="No space left") as error:
-        save_checkpoint(run, full, step=7, keep=3, best=True)
+        save_checkpoint(run, full, step=7, keep=3)
     assert error.value.errno == errno.ENOSPC
     assert files(run) == []
 
 
 def test_a_state_that_cannot_be_saved_leaves_no_file(run):
     with pytest.raises(Exception, match="pickle"):
-        save_checkpoint(run, {"agent": lambda: None}, step=7, keep=3, best=True)
+        save_checkpoint(run, {"agent": lambda: None}, step=7, keep=3)
     assert files(run) == []
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.3, 0.6, 0.9, -100, -1])
 def test_a_truncated_checkpoint_is_refused_by_name(run, kept):
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=False)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     with pytest.raises(UserError) as error:
@@ -145,7 +162,7 @@ def test_a_truncated_checkpoint_is_refused_by_name(run, kept):
     ids=["unknown memo", "missing mark", "cut number", "nothing"],
 )
 def test_a_checkpoint_with_damaged_content_is_refused_by_name(run, pickled):
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=False)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     with zipfile.ZipFile(file) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(file, "w") as archive:
@@ -207,7 +224,7 @@ def refusal(file, schema=State):
 
 
 def test_any_flipped_bit_is_refused_or_does_not_matter(run):
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=False)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     content, chance, refused = file.read_bytes(), random.Random(0), 0
     for _ in range(300):
         damaged = bytearray(content)
@@ -223,8 +240,8 @@ def test_any_flipped_bit_is_refused_or_does_not_matter(run):
 
 
 def test_a_flipped_bit_of_a_weight_is_named_with_the_checkpoint_before(run):
-    save_checkpoint(run, state(3), step=3, keep=3, best=False)
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=False)
+    save_checkpoint(run, state(3), step=3, keep=3)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     content = bytearray(file.read_bytes())
     content[content.index(state(7)["agent"]["weight"].numpy().tobytes()) + 3] ^= 0x40
     file.write_bytes(content)
@@ -265,20 +282,19 @@ def test_what_is_missing_is_named(run, name):
 
 
 def test_a_stray_file_among_the_checkpoints_is_none(run):
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=False)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     (run / "checkpoints" / "step_abc.pt").write_text("x")
     assert checkpoints(run) == [file]
 
 
 def test_a_state_that_is_not_finite_is_not_saved_and_the_last_one_stays(run):
-    save_checkpoint(run, state(7), step=7, keep=1, best=True)
+    save_checkpoint(run, state(7), step=7, keep=1)
     before = files(run)
     broken = state(8)
     broken["agent"]["bias"][1] = float("inf")
     with pytest.raises(TrainingError, match="agent/bias is not finite"):
-        save_checkpoint(run, broken, step=8, keep=1, best=True)
+        save_checkpoint(run, broken, step=8, keep=1)
     assert files(run) == before
-    assert load_checkpoint(run / "checkpoints" / "best.pt", State)["global_step"] == 7
 
 
 def test_other_states_have_other_schemas(tmp_path):
@@ -293,7 +309,7 @@ def test_other_states_have_other_schemas(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError("size\nmismatch"), KeyError("x"), UserError("no")])
 def test_what_does_not_fit_is_one_line_with_the_file(run, error):
-    file = save_checkpoint(run, state(7), step=7, keep=3, best=False)
+    file = save_checkpoint(run, state(7), step=7, keep=3)
     with pytest.raises(UserError, match=r"step_000000007\.pt does not fit") as found, fitting(file):
         raise error
     assert "\n" not in str(found.value)

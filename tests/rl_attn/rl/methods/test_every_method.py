@@ -23,7 +23,7 @@ SMALL = [
     *("--env", "Spotlight-v0", "--no-env-processes", "--network", "tiny"),
     *("--num-envs", "2", "--num-steps", "8", "--num-minibatches", "2", "--update-epochs", "2"),
     *("--device", "cpu", "--precision", "fp32", "--threads", "1", "--total-timesteps", "32"),
-    *("--checkpoint-interval", "1", "--keep-checkpoints", "9", "--picture-interval", "0"),
+    *("--checkpoint-interval", "1", "--keep-checkpoints", "0", "--picture-interval", "0"),
 ]
 
 #: The flags of every row.

@@ -1,0 +1,54 @@
+"""What a run keeps: the bookkeeping of `save`, without a game."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from rl_attn.rl.run import save
+from rl_attn.rl.trainer import AgentState
+from rl_attn.run.checkpoint import best_checkpoint, load_checkpoint
+
+
+@pytest.fixture
+def run(tmp_path) -> Iterator[SimpleNamespace]:
+    """`at(step, recent return, keep)` saves; `files()` is what is kept then."""
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    trainer = SimpleNamespace(best_return=float("-inf"), end=50)
+    trainer.agent_state = lambda: {
+        **{"agent": {}, "method": {}, "module": {}, "global_step": trainer.global_step}
+    }
+    trainer.state_dict = lambda: {**trainer.agent_state(), "optimizer": {}}
+
+    def at(step: int, recent: float, keep: int = 2) -> None:
+        trainer.global_step, trainer.returns = step, [recent]
+        trainer.args = SimpleNamespace(keep_checkpoints=keep)
+        save(trainer, SimpleNamespace(path=tmp_path))
+
+    names = lambda: sorted(file.stem[-2:] for file in folder.iterdir())  # noqa: E731
+    return SimpleNamespace(at=at, files=names, path=tmp_path)
+
+
+def test_a_finished_run_keeps_its_last_agent_and_a_better_one_before_it(run):
+    for step, recent in ((10, 1.0), (20, 3.0), (30, 2.0), (40, 2.0)):
+        run.at(step, recent)
+    assert run.files() == ["30", "40", "st"]
+    assert load_checkpoint(best_checkpoint(run.path), AgentState)["global_step"] == 20
+    run.at(50, 2.5)
+    assert run.files() == ["50", "st"]
+    last = load_checkpoint(run.path / "checkpoints" / "step_000000050.pt", AgentState)
+    assert "optimizer" not in last
+
+
+def test_a_finished_run_whose_last_agent_is_its_best_keeps_no_other(run):
+    run.at(40, 1.0)
+    run.at(50, 1.0)
+    assert run.files() == ["50"]
+
+
+def test_with_none_to_go_all_stay_and_can_be_resumed(run):
+    run.at(40, 2.0, keep=0)
+    run.at(50, 1.0, keep=0)
+    assert run.files() == ["40", "50", "st"]
+    assert "optimizer" in load_checkpoint(run.path / "checkpoints" / "step_000000050.pt", dict)
