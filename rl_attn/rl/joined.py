@@ -40,6 +40,10 @@ class Joined(Method):
         return any(part.attends for part in self.parts.values())
 
     @property
+    def replays(self) -> bool:
+        return all(part.replays for part in self.parts.values())
+
+    @property
     def shows(self) -> bool:
         return any(part.shows for part in self.parts.values())
 

@@ -9,6 +9,7 @@ Letters: T steps, N environments, B samples of a mini-batch.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,20 @@ from rl_attn.agents import Memory, Network, RolloutStorage, gae
 from rl_attn.errors import TrainingError
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import Ranks
-from rl_attn.rl.entries import Entry, values_of
+from rl_attn.rl.entries import Entry, entry, values_of
 from rl_attn.rl.methods import Method
 from rl_attn.rl.ppo_loss import explained_variance, ppo_loss
+from rl_attn.rl.replay import Replayed, mapped
 from rl_attn.rl.settings import PPOSettings
 from rl_attn.run.optimizers import eager
+
+
+class Differentiated(NamedTuple):
+    """What a mini-batch brings before the optimizer's step."""
+
+    logged: dict[str, Entry]
+    norm: Tensor  # (), of the gradients before they were clipped
+    gradients: list[Tensor | None]  # of the parameters, clipped
 
 
 class Learner:
@@ -36,8 +46,13 @@ class Learner:
         random: torch.Generator,
         ranks: Ranks,
         autocast: Callable[[], AbstractContextManager],
+        graphs: bool = False,
     ):
-        """`module` has the method's own parameters."""
+        """
+        Args:
+            module: has the method's own parameters.
+            graphs: `differentiate` is captured in a CUDA graph, see `replay.py`.
+        """
         self.settings, self.agent, self.method = settings, agent, method
         self.random, self.ranks, self.autocast = random, ranks, autocast
         own = list(module.parameters()) if module is not None else []
@@ -45,6 +60,7 @@ class Learner:
         self.optimizer = eager(torch.optim.Adam)(
             self.parameters, lr=settings.learning_rate, eps=1e-5, fused=True
         )
+        self.replayed = Replayed(self.differentiate, [method.context.random]) if graphs else None
 
     def learn(self, storage: RolloutStorage, update: int) -> dict[str, float]:
         """The updates of one rollout; returns the means of what is logged.
@@ -102,8 +118,20 @@ class Learner:
         for lanes in torch.randperm(settings.num_envs, **draw).view(parts, -1):
             yield (steps * settings.num_envs + lanes).flatten(), storage.sequences(lanes)
 
-    def _step(self, batch: Batch, share: float = 1.0) -> dict[str, Entry]:
-        """One mini-batch, or this rank's share of it: losses, gradients, clipping, Adam."""
+    def _step(self, batch: Batch, share: float) -> dict[str, Entry]:
+        """One mini-batch, or this rank's share of it: gradients and Adam."""
+        if self.replayed is None:
+            logged, norm, _ = self.differentiate(batch, share)
+        else:
+            outputs = self.replayed(batch)
+            logged, norm = mapped((outputs.logged, outputs.norm), torch.clone)
+            for parameter, gradient in zip(self.parameters, outputs.gradients, strict=True):
+                parameter.grad = gradient
+        self.optimizer.step()
+        return self.ranks.merged(logged, share) | {"losses/grad_norm": Entry(norm)}
+
+    def differentiate(self, batch: Batch, share: float = 1.0) -> Differentiated:
+        """Forward, losses and clipped gradients, which are also the parameters' `grad`."""
         with self.autocast():
             shown = self.method.observe(batch.stacks, batch.masks, "learn")
             output = self.agent(shown, shift=self.method.attends, memory=batch.memory)
@@ -115,9 +143,9 @@ class Learner:
         if extra is not None and not self.settings.separate_clipping:
             losses = [loss + extra]
         norms = self.gradients([share * part for part in losses])
-        self.optimizer.step()
-        merged = self.ranks.merged({**logged, **more}, share)
-        return merged | {"losses/grad_norm": Entry(torch.stack(norms).norm())}
+        entries = {name: entry(value) for name, value in {**logged, **more}.items()}
+        gradients = [parameter.grad for parameter in self.parameters]
+        return Differentiated(mapped(entries, torch.detach), torch.stack(norms).norm(), gradients)
 
     def gradients(self, losses: list[Tensor]) -> list[Tensor]:
         """Sum of the losses' gradients, each clipped by itself; returns their norms before."""

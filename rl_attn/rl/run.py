@@ -177,6 +177,14 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     return load_settings(path), path
 
 
+def check_graphs(args: AgentSettings, device: torch.device, ranks: Ranks) -> None:
+    """Refuse --cuda-graphs where there are none."""
+    if args.cuda_graphs and device.type != "cuda":
+        raise UserError(f"--cuda-graphs needs a GPU, and this run is on {device}: leave it out")
+    if args.cuda_graphs and ranks.size > 1:
+        raise UserError(f"--cuda-graphs works in one process, not in {ranks.size}: leave it out")
+
+
 def label_of(args: AgentSettings) -> str:
     """The method in the name of a run's folder: vanilla, camal0.1, prior1."""
     weight = getattr(args, "camal", None)
@@ -199,6 +207,7 @@ def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int
     if ranks.size > 1 and args.recurrent != "none":
         raise UserError(f"--recurrent {args.recurrent} works in one process, not in {ranks.size}")
     device = pick_device(own_device(args.device, ranks))
+    check_graphs(args, device, ranks)
     precision = pick_precision(args.precision, device)
     latest = latest_checkpoint(path) if parsed.resume else None  # None: before the first one
     if latest is not None and (step_of(latest) or 0) >= args.num_updates * args.batch_size:

@@ -155,6 +155,9 @@ class RunSettings:
     """auto: bf16 where the hardware is fast at it"""
     threads: Threads = 0
     """CPU threads of torch (0: its own choice)"""
+    cuda_graphs: bool = False
+    """capture a mini-batch's forward, losses and backward in a CUDA graph and replay it; GPUs only,
+    and so far tried on none: compare a run with one without"""
 
     checkpoint_interval: Positive[int] = 20_000
     """steps between checkpoints"""
@@ -263,7 +266,13 @@ def check_together(args: AgentSettings) -> None:
             f"--recurrent {args.recurrent} keeps each environment's steps together: --num-envs "
             f"{args.num_envs} do not divide into --num-minibatches {args.num_minibatches}"
         )
-    method_of(args).check(args)
+    method = method_of(args)
+    method.check(args)
+    if args.cuda_graphs and not method.replays:
+        raise UserError(
+            f"--cuda-graphs: the loss of --method {args.method} may depend on more than tensors, "
+            "which a graph would hold fixed: leave it out"
+        )
 
 
 def _validate_agent(args: AgentSettings) -> None:

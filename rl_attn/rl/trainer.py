@@ -87,7 +87,9 @@ class Trainer:
         )
         parts = (self.method, self.random, ranks)
         self.collector = Collector(args, self.envs, self.storage, *parts)
-        self.learner = Learner(args, self.agent, self.module, *parts, self.autocast)
+        self.learner = Learner(
+            args, self.agent, self.module, *parts, self.autocast, args.cuda_graphs
+        )
         self.global_step = 0
         self.end = args.num_updates * args.batch_size  # the run's last step
         self.returns: deque[float] = deque(maxlen=100)  # raw, of the last episodes

@@ -70,6 +70,13 @@ class Method(_InRun):
         return False
 
     @property
+    def replays(self) -> bool:
+        """Whether `observe`, `judged` and `loss` are the same kernels for every mini-batch: they
+        read tensors of the batch and numbers that never change, and wait for none of the results.
+        Only then can they be captured (--cuda-graphs)."""
+        return False
+
+    @property
     def shows(self) -> bool:
         """Whether `observe` changes anything: an evaluation then needs the method."""
         return type(self).observe is not Method.observe

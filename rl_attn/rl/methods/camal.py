@@ -66,6 +66,10 @@ class Camal(Method):
     def attends(self) -> bool:
         return self.camal > 0
 
+    @property
+    def replays(self) -> bool:
+        return type(self).coefficient is Camal.coefficient
+
     def masks(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
         """Masks (T, N, H, W) of the rollout's frames, here the environment's own; what to log."""
         return storage.masks[: storage.num_steps], {}

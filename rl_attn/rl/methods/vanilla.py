@@ -9,3 +9,7 @@ from rl_attn.rl.methods import METHODS, Method
 @dataclass
 class Vanilla(Method):
     """Train a PPO agent that may look where it wants (Schulman et al. 2017)."""
+
+    @property
+    def replays(self) -> bool:
+        return True
