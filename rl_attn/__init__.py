@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rl_attn.lazy import names_of
 
 if TYPE_CHECKING:
+    from rl_attn.loading import load
     from rl_attn.overlay import show
 
-__all__ = ["show"]
+__all__ = ["load", "show"]
 
 __getattr__ = names_of(__name__, __file__)

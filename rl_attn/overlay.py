@@ -104,7 +104,10 @@ def outline(axis: Axes, region: np.ndarray) -> None:
     below = np.argwhere(padded[:-1] != padded[1:])[:, ::-1] - (1.5, 0.5)  # (x, y) of left ends
     right = np.argwhere(padded[:, :-1] != padded[:, 1:])[:, ::-1] - (0.5, 1.5)  # of upper ends
     edges = np.concatenate(
-        [np.stack([below, below + (1, 0)], axis=1), np.stack([right, right + (0, 1)], axis=1)]
+        [
+            np.stack([below, np.add(below, (1, 0))], axis=1),
+            np.stack([right, np.add(right, (0, 1))], axis=1),
+        ]
     )  # (n, 2 ends, x and y)
     for colour, width in (("black", 2.4), (_OUTLINE, 1.2)):
         axis.add_collection(LineCollection(list(edges), colors=colour, linewidths=width))

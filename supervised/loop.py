@@ -7,7 +7,7 @@ generator where layers are (dropout, stochastic depth), whose state is kept.
 from collections.abc import Sequence
 from math import inf
 from statistics import fmean as mean
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -20,27 +20,39 @@ from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TrainSettings, seeds_of
-from rl_attn.supervised.setup import Data
+from rl_attn.supervised.setup import Data, inputs_of
 
 #: Optimiser steps between looks for a loss that is not finite: each look waits for the device.
 CHECK_EVERY = 50
 
 
-class State(TypedDict):
-    """What a checkpoint holds: `Trainer.state_dict`, and where the network looked before."""
+class NetworkState(TypedDict):
+    """What a network needs to be asked: all that is kept of a finished run, of its best network."""
 
     model: dict[str, Tensor]
     extra: dict[str, Tensor]
+    inputs: NotRequired[dict[str, Any]]  # see `inputs.py`; older versions kept none
+    best: NotRequired[dict[str, Any]]  # of a run that is not finished: `Trainer.best`
+    global_step: int
+
+
+def best_of(state: NetworkState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The best network so far and what its method had with it, also of a run that goes on."""
+    best = state.get("best") or {}
+    return best.get("model", state["model"]), best.get("extra") or state["extra"]
+
+
+class State(NetworkState):
+    """What a checkpoint holds: `Trainer.state_dict`, and where the network looked before."""
+
     optimizer: dict[str, Any]
     epoch: int
     step: int
     restarted: int
     sums: dict[str, Tensor]
     seen: int
-    best: dict[str, Any]
     random: Tensor
     before: Tensor
-    global_step: int
 
 
 class Trainer:
@@ -212,11 +224,19 @@ class Trainer:
 
     # ------------------------------------------------------------------ keep
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on."""
+    def network_state(self) -> NetworkState:
+        """The network as it is now and what it takes: a quarter of `state_dict`, or less."""
         return {
             "model": self.network.model.state_dict(),
             "extra": self.extra.state_dict(),
+            "inputs": inputs_of(self.args, self.data).as_dict(),
+            "global_step": self.global_step,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            **self.network_state(),
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
             "step": self.step,

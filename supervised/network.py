@@ -92,13 +92,19 @@ class Network:
         return Output(logits.float(), maps, weight, cells=self.cells(pictures), per_sample=own)
 
     def explain(
-        self, output: Output, pictures: Tensor, labels: Tensor, **options: Any
+        self,
+        output: Output,
+        pictures: Tensor,
+        labels: Tensor,
+        attention: str = "",
+        **options: Any,
     ) -> Attention:
         """The labels' attention in a forward, to be trained through or looked at.
 
         Args:
             output: of pictures (B, C, H, W).
             labels: (B,).
+            attention: which map, by its name in MAPS; empty: the network's own.
             options: normalization, second_order, relu, dead, epsilon, as of `grad_cam`.
         """
 
@@ -116,7 +122,7 @@ class Network:
             per_sample=output.per_sample,
             logits_of=logits_of,
         )
-        return explain(self.attention, seen, **options)
+        return explain(attention or self.attention, seen, **options)
 
     def cells(self, pictures: Tensor) -> Cells:
         """Where the cells of the maps of such pictures lie."""

@@ -162,7 +162,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
 
     def save() -> None:
         step = trainer.global_step
-        state = {**trainer.state_dict(), "before": before, "global_step": step}
+        state = {**trainer.state_dict(), "before": before}
         save_checkpoint(path, state, step, args.keep_checkpoints)
 
     log = RunLog(path, trainer.global_step if resumed else None)
@@ -182,6 +182,8 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     if status != 0:
         return status
     result = finish(trainer, sample, before, path)
+    if args.keep_checkpoints:  # the best network in the place of what a run goes on from
+        save_checkpoint(path, trainer.network_state(), trainer.global_step, 1)
     values = "  ".join(f"{k} {v['mean']:.3f}" for k, v in result["summary"].items())
     chosen = ", ".join(map(str, result["epochs"]))
     print(f"done: {path}, network of epoch {chosen}: {values}")

@@ -164,8 +164,9 @@ class TrainSettings:
     """CPU threads of torch (0: its own choice)"""
     checkpoint_interval: NotNegative[int] = 300
     """seconds between checkpoints; one is always written at the end"""
-    keep_checkpoints: Positive[int] = 1
-    """how many of the last checkpoints stay"""
+    keep_checkpoints: NotNegative[int] = 1
+    """how many of the last checkpoints stay while a run goes on; one that is finished keeps its
+    best network alone (0: all stay)"""
     picture_interval: NotNegative[int] = 10
     """epochs between pictures of attention in TensorBoard (0: only the first and the last)"""
     faithfulness: NotNegative[int] = 0

@@ -30,6 +30,7 @@ from rl_attn.supervised.data.replaced import SOFT, with_masks
 from rl_attn.supervised.data.resize import resize_masks
 from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
+from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TEACHER, TrainSettings, seeds_of
@@ -181,7 +182,24 @@ def make_view(
     return View(crop, channels, torch.tensor(mean, device=device), torch.tensor(std, device=device))
 
 
-def make_network(args: TrainSettings, method: Method, data: Data, device: torch.device) -> Network:
+def inputs_of(args: TrainSettings, data: Data) -> Inputs:
+    """How any image comes to be what the network takes."""
+    images, view = data.train.split.images, data.train.view
+    return Inputs(
+        classes=data.classes,
+        stored=(images.shape[2], images.shape[3]),
+        crop=view.crop,
+        channels=view.channels,
+        grey=images.shape[1] == 1,
+        mean=tuple(view.mean.tolist()),
+        std=tuple(view.std.tolist()),
+        fit=args.fit,
+    )
+
+
+def make_network(
+    args: TrainSettings, method: Method, data: Data | Inputs, device: torch.device
+) -> Network:
     """The network and its tap, fresh from the seed."""
     shape = (data.channels, len(data.classes), data.size)
     imagenet, changes = args.weights == "imagenet", (args.batch_norm, args.stem)

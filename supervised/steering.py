@@ -19,7 +19,7 @@ from rl_attn.run.folder import load_args
 from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.data.resize import resize
 from rl_attn.supervised.evaluation import at_rest, attention_of
-from rl_attn.supervised.loop import State
+from rl_attn.supervised.loop import NetworkState, best_of
 from rl_attn.supervised.methods.vapl import Vapl
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.prompts import decode, encode
@@ -52,10 +52,11 @@ class Steered:
         if checkpoint is None:
             raise UserError(f"{run} has no checkpoint: train it first")
         trainer = build(args, device)
-        state = load_checkpoint(checkpoint, State, device)
+        state = load_checkpoint(checkpoint, NetworkState, device, more=True)
         with fitting(checkpoint):
-            trainer.load_state_dict(state)
-        trainer.take_best()
+            network, extra = best_of(state)
+            trainer.network.model.load_state_dict(network)
+            trainer.extra.load_state_dict(extra)
         self.method, self.network = trainer.method, trainer.network
         self.view, self.device = trainer.train.view, device
         self.test = trainer.data.splits["test"]

@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": Command("rl_attn.evaluate", "play a trained agent; measure its attention"),
     "random-policy": Command("rl_attn.random_policy", "what random actions score in a game"),
     "train": Command("rl_attn.supervised.train", "train a classifier that looks where masks say"),
+    "explain": Command("rl_attn.explain", "what a network says of images, and where it looks"),
     "compare": Command("rl_attn.supervised.compare", "run a table of the papers and write it"),
     "masks": Command("rl_attn.supervised.masks", "make masks for a data set from words"),
     "prompt": Command("rl_attn.supervised.prompt", "steer a trained model by drawing, on a page"),

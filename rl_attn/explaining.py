@@ -1,0 +1,112 @@
+"""What `rl_attn.explain` does: every image asked about, a table and a page of all."""
+
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from rl_attn.errors import UserError
+from rl_attn.explain import ExplainSettings
+from rl_attn.explanation import Explanation
+from rl_attn.loading import load
+from rl_attn.reports.album import Page, Part, Shown, album
+from rl_attn.run.files import replacing, write_text
+from rl_attn.run.folder import make
+from rl_attn.run.progress import bar
+from rl_attn.supervised.data.images import is_picture
+from rl_attn.supervised.inputs import mask_beside
+
+#: Rows that are printed; the table in the file has all.
+_PRINTED = 20
+
+
+def explain_all(args: ExplainSettings) -> int:
+    """Write what --out holds, print the first rows; returns the exit status."""
+    files = pictures_of(args.images)
+    network: Any = load(args.run, args.device)
+    how = {"label": args.label} if args.label else {}
+    if args.attention_target:
+        how["target"] = args.attention_target
+    out = Path(args.out or Path(args.run.removesuffix(".zip")) / "explanations")
+    found: list[Explanation] = []
+    names = unique_names(files)
+    masks = Path(args.masks) if args.masks else None
+    with bar("explaining", len(files)) as progress:
+        for file, name in zip(files, names, strict=True):
+            one = network.explain(file, args.maps, mask=mask_beside(file, masks), **how)
+            if not found:
+                make(out)  # only now: a mistake in the first leaves nothing behind
+            with replacing(out / f"{name}.png") as scratch:
+                one.show().save(scratch, "PNG")
+            found.append(one)
+            progress(len(found))
+    table = as_table(files, found)
+    write_text(out / "explanations.csv", table.to_csv(index=False, float_format="%.6g"))
+    write_text(out / "index.html", album(page(args.run, files, names, found)))
+    printed(table.iloc[:_PRINTED], found)
+    print(f"{len(files)} images: {out / 'index.html'}")
+    return 0
+
+
+def pictures_of(places: tuple[str, ...]) -> list[Path]:
+    """Image files, those of folders in the order of their names; masks are left out."""
+    found: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            files = [p for p in sorted(place.rglob("*")) if is_picture(p)]
+            inside = [p for p in files if "masks" not in p.relative_to(place).parts[:-1]]
+            found += [p for p in inside if not p.stem.endswith("_mask")]
+        else:
+            found.append(place)
+    if not found:
+        raise UserError(f"no image in {', '.join(places)}: PNG, JPEG, BMP, TIFF and WebP are read")
+    return list(dict.fromkeys(found))
+
+
+def unique_names(files: list[Path]) -> list[str]:
+    """A name each for what is written: the file's own, and a number where it is taken."""
+    names: dict[str, None] = {}
+    for file in files:
+        numbered = (f"{file.stem}-{i}" for i in count(2))
+        names[next(name for name in chain([file.stem], numbered) if name not in names)] = None
+    return list(names)
+
+
+def as_table(files: list[Path], found: list[Explanation]) -> pd.DataFrame:
+    """A row an image: file, label, probability, every score, IoU of every map."""
+    return pd.DataFrame(
+        [
+            {
+                "file": str(file),
+                "label": one.label,
+                "probability": one.probability,
+                **{f"score/{name}": value for name, value in one.scores.items()},
+                **{f"iou/{name}": value for name, value in one.overlap.items()},
+            }
+            for file, one in zip(files, found, strict=True)
+        ]
+    )
+
+
+def page(run: str, files: list[Path], names: list[str], found: list[Explanation]) -> Page:
+    """All images, each with its maps."""
+    shown = [
+        Shown(f"{name}.png", f"{file}: {one.title}", f"{one.title}: {file}")
+        for file, name, one in zip(files, names, found, strict=True)
+    ]
+    counts = pd.Series([one.label for one in found]).value_counts()
+    said = ", ".join(f"{label}: {count}" for label, count in counts.items())
+    maps = ", ".join(found[0].maps)
+    lead = f"{len(files)} images asked of {run}. Predicted: {said}. Maps: {maps}."
+    return Page(f"Explanations of {Path(run).name}", lead, [Part("", pictures=shown)])
+
+
+def printed(table: pd.DataFrame, found: list[Explanation]) -> None:
+    columns = ["file", "label", "probability", *(c for c in table if c.startswith("iou/"))]
+    shown = Table(*columns)
+    for row in table[columns].itertuples(index=False):
+        shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+    Console().print(shown)

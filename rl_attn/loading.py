@@ -1,0 +1,46 @@
+"""`rl_attn.load(what)`: a trained network that answers for any image.
+
+    run = rl_attn.load("runs/masked-folder/...")     # of rl-attn train
+    run = rl_attn.load("runs/DefendCenter/...")      # of rl-attn ppo
+    run = rl_attn.load("model.zip")                  # of stable-baselines3
+
+Each has `network`, `preprocess(image)` and `explain(image)`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_attn.errors import UserError
+
+if TYPE_CHECKING:
+    from rl_attn.rl.asked import Agent
+    from rl_attn.supervised.classifier import Classifier
+
+
+def load(run: str | Path, device: str = "auto") -> "Agent | Classifier":
+    """The network of a run's folder or of a model.zip; UserError if there is none."""
+    from rl_attn.run.device import pick_device
+
+    place, where = Path(run), pick_device(device)
+    if place.suffix == ".zip":
+        from rl_attn.rl.asked import load_model
+
+        return load_model(place, where)
+    if kind_of(place) == "agent":
+        from rl_attn.rl.asked import load_agent
+
+        return load_agent(place, where)
+    from rl_attn.supervised.classifier import load_classifier
+
+    return load_classifier(place, where)
+
+
+def kind_of(run: Path) -> str:
+    """Whether a run's folder holds an "agent" or a "classifier"; UserError: neither."""
+    from rl_attn.run.yaml import load_yaml
+
+    file = run / "config.yaml"
+    if not file.is_file():
+        there = "has no config.yaml" if run.is_dir() else "does not exist"
+        raise UserError(f"{run} {there}: name the folder of a run, or a model.zip")
+    return "agent" if "env" in load_yaml(file) else "classifier"

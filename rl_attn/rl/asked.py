@@ -1,0 +1,157 @@
+"""A trained agent that answers for any frame: `rl_attn.load(run)` gives one.
+
+    agent = rl_attn.load("runs/DefendCenter/...")
+    agent.explain("frame.png", maps=["grad-cam", "input-gradient"])
+
+A picture is one moment: where the network sees several frames, they are all this one, so that
+nothing in it moves; a recurrent network remembers nothing.
+
+Letters: S stacked frames, C channels a frame, H x W pixels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from rl_attn.agents import Network
+from rl_attn.agents.heads import Categorical
+from rl_attn.explanation import Explanation, explanation
+from rl_attn.map_names import MAPS
+from rl_attn.overlay import on
+from rl_attn.rl.loading import load
+from rl_attn.rl.methods import Method
+from rl_attn.rl.watch import attention_maps
+
+Source = str | Path | Image.Image | np.ndarray
+
+
+class Agent:
+    """An actor-critic and what it is shown of a picture."""
+
+    def __init__(
+        self,
+        network: Network,
+        stack: int,
+        channels: int,
+        actions: Sequence[str] = (),
+        target: str = "value",
+        attention: str = "grad-cam",
+        method: Method | None = None,
+    ):
+        """
+        Args:
+            stack, channels: S and C.
+            actions: names of a Discrete space's; empty: their numbers.
+            target: whose attention, "value" or "action".
+            attention: the map that is shown by default.
+            method: the one that it was trained with, where that decides what it is shown.
+        """
+        self.network, self.stack, self.channels = network.eval(), stack, channels
+        self.target, self.attention, self.method = target, attention, method
+        self.actions = tuple(actions)
+        self.device = next(network.parameters()).device
+
+    def preprocess(self, image: Source) -> Tensor:
+        """(1, S*C, H, W) uint8: the picture at the frames' size, S times."""
+        return torch.from_numpy(self._frame(image)).repeat(self.stack, 1, 1)[None].to(self.device)
+
+    def explain(
+        self,
+        image: Source,
+        maps: Sequence[str] = (),
+        label: str | None = None,
+        mask: Path | str | None = None,
+        target: str | None = None,
+    ) -> Explanation:
+        """The action that the agent prefers, what it expects, and where it looks.
+
+        Args:
+            maps: by their names in MAPS; empty: the one that was trained.
+            label: of agents None alone: the likeliest action is explained.
+            mask: a file, white where the targets are.
+            target: "value" or "action"; None: as in training.
+        """
+        target, frame = target or self.target, torch.from_numpy(self._frame(image))
+        marked = None if mask is None else self._mask(mask)
+        stacks = self._shown(self.preprocess(image), marked)
+        memory, attentions, output = self.network.blank(1), {}, None
+        for name in self.maps(maps):
+            attentions[name], output = attention_maps(
+                self.network, stacks, target, attention=name, memory=memory
+            )
+        assert output is not None
+        label, scores = self._said(output.policy)
+        scores["value"] = output.value.item()
+        explained = "the value" if target == "value" else ""
+        return explanation(frame, attentions, label, scores, marked, explained=explained)
+
+    def maps(self, names: Sequence[str] = ()) -> list[str]:
+        """These maps, or the agent's own; UserError for an unknown one."""
+        for name in names:
+            MAPS.check(name)
+        return list(names) or [self.attention]
+
+    def _said(self, policy: object) -> tuple[str, dict[str, float]]:
+        """The likeliest action, and the probability of each where there are so many."""
+        mode = policy.mode()[0]  # pyright: ignore[reportAttributeAccessIssue]
+        if not isinstance(policy, Categorical):
+            return str(np.round(mode.cpu().numpy(), 3).tolist()), {}
+        shares = policy.parameters[0].softmax(0).tolist()
+        names = self.actions or [f"action {i}" for i in range(len(shares))]
+        return names[int(mode)], dict(zip(names, shares, strict=True))
+
+    def _shown(self, stacks: Tensor, mask: Tensor | None) -> Tensor:
+        if self.method is None:
+            return stacks
+        size = stacks.shape[2:]
+        one = torch.zeros(size) if mask is None else mask
+        masks = one.round().to(stacks).expand(1, self.stack, *size)
+        with torch.no_grad():
+            return self.method.observe(stacks, masks, "evaluate")
+
+    def _frame(self, image: Source) -> np.ndarray:
+        """(C, H, W) uint8."""
+        source = image if isinstance(image, Image.Image | np.ndarray) else Image.open(image)
+        if isinstance(source, np.ndarray):
+            source = Image.fromarray(source[..., 0] if source.shape[-1] == 1 else source)
+        pixels = np.asarray(source.convert("RGB" if self.channels == 3 else "L"))
+        height, width = self.network.frame_size
+        if pixels.shape[:2] != (height, width):
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        return pixels.reshape(height, width, self.channels).transpose(2, 0, 1).copy()
+
+    def _mask(self, file: Path | str) -> Tensor:
+        """(H, W) of 0 and 1."""
+        pixels = np.asarray(Image.open(file).convert("L"))
+        height, width = self.network.frame_size
+        region = cv2.resize(on(pixels).astype(np.float32), (width, height), None, 0, 0, 3)
+        return torch.from_numpy(region > 0.5).float()
+
+
+def load_agent(run: Path, device: torch.device, checkpoint: str = "latest") -> Agent:
+    """The agent of a run of rl-attn ppo."""
+    player = load(run, checkpoint, device)
+    settings, environment = player.settings, player.environment
+    return Agent(
+        player.agent,
+        settings.frame_stack,
+        environment.frame_shape[2],
+        environment.action_names,
+        settings.attention_target,
+        settings.attention,
+        player.method,
+    )
+
+
+def load_model(file: Path, device: torch.device) -> Agent:
+    """The agent of a `model.zip` of stable-baselines3; frames of 3, 6, ... channels are RGB."""
+    from rl_attn.rl.sb3_agent import load_sb3
+
+    agent = load_sb3(file, device)
+    channels = 3 if agent.in_channels % 3 == 0 else 1
+    return Agent(agent, agent.in_channels // channels, channels, target=agent.target)

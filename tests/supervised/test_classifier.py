@@ -1,0 +1,147 @@
+"""A run that answers: the same pictures as in training, the same maps, a mask found by its name."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import rl_attn
+from rl_attn import explain
+from rl_attn.attention import grad_cam, iou, tap
+from rl_attn.errors import UserError
+from rl_attn.explaining import pictures_of, unique_names
+from rl_attn.run.cli import parse
+from rl_attn.supervised import train
+from rl_attn.supervised.inputs import mask_beside
+from rl_attn.supervised.settings import args_type, method_of
+from rl_attn.supervised.setup import prepare_data, read_data
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Two classes of 8 images, 30x24; a bright square is what matters."""
+    root, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number in range(16):
+        name = f"{'cat' if number % 2 else 'dog'}/{number}.png"
+        image = random.integers(0, 90, (24, 30, 3), np.uint8)
+        mask = np.zeros((24, 30), np.uint8)
+        y, x = random.integers(0, 12, 2)
+        image[y : y + 10, x : x + 12, number % 2] = 250
+        mask[y : y + 10, x : x + 12] = 255
+        for kind, pixels in (("images", image), ("masks", mask)):
+            (root / kind / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / kind / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def flags(folder, tmp_path_factory) -> list[str]:
+    run = tmp_path_factory.mktemp("runs") / "run"
+    argv = ["--data", "masked-folder", "--data-root", str(folder), "--size", "21", "--fit", "crop"]
+    argv += ["--crop", "center", "--backbone", "lenet", "--epochs", "1", "--device", "cpu"]
+    return [*argv, "--run-dir", str(run)]
+
+
+@pytest.fixture(scope="module")
+def run(flags) -> Path:
+    assert train.main(flags) == 0
+    return Path(flags[-1])
+
+
+@pytest.fixture(scope="module")
+def loaded(run):
+    return rl_attn.load(run, "cpu")
+
+
+def test_a_file_becomes_what_it_was_in_training(loaded, folder, flags):
+    args = parse(args_type(flags), flags, "train")
+    data = prepare_data(args, method_of(args), read_data(args), torch.device("cpu"))
+    trained = [x for batches in data.splits.values() for x in next(batches.in_order(99)).pictures]
+    for file in sorted(folder.glob("images/*/*.png")):
+        x = loaded.preprocess(file)
+        assert x.shape == (1, 3, 21, 21) and any(torch.equal(x[0], known) for known in trained)
+        assert torch.equal(x, loaded.preprocess(np.asarray(Image.open(file))))
+
+
+def test_prediction_map_and_overlap_are_those_by_hand(loaded, folder):
+    file = folder / "images/cat/1.png"
+    found = loaded.explain(file, ["grad-cam", "input-gradient"], mask=mask_beside(file))
+    x = loaded.preprocess(file)
+    with tap(loaded.network, "conv2") as features:
+        logits = loaded.network(x)
+    assert list(found.scores) == ["cat", "dog"] and found.label in found.scores
+    torch.testing.assert_close(list(found.scores.values()), logits.softmax(1)[0].tolist())
+    attention = grad_cam(logits.amax(1), features())
+    full = features.cells and loaded._network(x).grad_cam(logits.argmax(1)).upsample((21, 21))
+    np.testing.assert_allclose(found.maps["grad-cam"], full[0].detach(), atol=1e-6)
+    assert attention.shape[1:] == (4, 4)
+    mask = torch.from_numpy(found.mask)[None]
+    assert found.overlap["grad-cam"] == pytest.approx(iou(full, mask).item())
+    other = "dog" if found.label == "cat" else "cat"
+    assert loaded.explain(file, label=other).explained == other
+    assert found.maps["input-gradient"].shape == (21, 21) == found.image.shape[:2]
+
+
+def test_the_command_leaves_pictures_a_table_and_a_page(run, folder, tmp_path, capsys):
+    images = [str(folder / "images/cat/1.png"), str(folder / "images/dog/2.png")]
+    argv = [str(run), *images, "--out", str(tmp_path), "--device", "cpu"]
+    assert explain.main([*argv, "--maps", "grad-cam", "layer-cam"]) == 0
+    with (tmp_path / "explanations.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 and len(list(tmp_path.glob("*.png"))) == 2
+    assert {"file", "label", "probability", "score/cat", "iou/grad-cam"} <= set(rows[0])
+    assert all(0 <= float(row["iou/layer-cam"]) <= 1 for row in rows)
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("<img") == 2 and 'src="1.png"' in page
+    assert "2 images" in capsys.readouterr().out
+
+
+def test_a_finished_run_keeps_its_best_network_alone(run):
+    (file,) = (run / "checkpoints").iterdir()
+    state = torch.load(file, weights_only=True)
+    assert set(state) == {"format", "model", "extra", "inputs", "global_step"}
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"label": "cow"}, "unknown class 'cow'"),
+        ({"maps": ["grad-cm"]}, "did you mean grad-cam"),
+        ({"maps": ["le-grad"]}, "computes none"),
+    ],
+)
+def test_what_cannot_be_explained_is_said(loaded, folder, how, message):
+    with pytest.raises(UserError, match=message):
+        loaded.explain(folder / "images/cat/1.png", **how)
+
+
+def test_no_run_and_no_image_are_said(tmp_path, folder):
+    for place, message in ((tmp_path / "no", "does not exist"), (tmp_path, "no config.yaml")):
+        with pytest.raises(UserError, match=message):
+            rl_attn.load(place)
+    (tmp_path / "x.png").write_text("no image")
+    with pytest.raises(UserError, match="nowhere"):
+        explain.main([str(tmp_path), "nowhere"])
+
+
+def test_a_folder_is_its_images_without_the_masks(folder):
+    assert len(pictures_of((str(folder),))) == 16
+
+
+def test_masks_are_found_by_their_names(tmp_path):
+    places = ["a/x.png", "a/x_mask.png", "images/c/y.jpg", "masks/c/y.png", "b/z.png", "m/z.png"]
+    for name in places:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    assert mask_beside(tmp_path / "a/x.png") == tmp_path / "a/x_mask.png"
+    assert mask_beside(tmp_path / "images/c/y.jpg") == tmp_path / "masks/c/y.png"
+    assert mask_beside(tmp_path / "b/z.png") is None
+    assert mask_beside(tmp_path / "b/z.png", tmp_path / "m") == tmp_path / "m/z.png"
+
+
+def test_no_two_images_are_written_to_one_file():
+    files = [Path("a/x.png"), Path("b/x.png"), Path("x-2.png")]
+    assert unique_names(files) == ["x", "x-2", "x-2-2"]
