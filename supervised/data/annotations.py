@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypedDict, Unpack, get_args
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack, get_args
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -40,19 +40,6 @@ from rl_attn.supervised.data.images import (
 MaskKind = Literal["ask", "binary", "soft", "label", "trimap", "painted", "alpha"]
 _NEAR = 15  # levels that a JPEG's black, grey and white differ by
 _APART = 48  # by which a painted colour may differ in a channel
-_IMPLIED = {
-    "mask_label": "label",
-    "mask_colour": "painted",
-    "mask_background": "painted",
-    "mask_range": "soft",
-}
-_TAKEN = {
-    "mask_label": ("label",),
-    "mask_unknown": ("label",),
-    "mask_colour": ("painted",),
-    "mask_background": ("painted",),
-    "mask_range": ("binary", "soft", "trimap"),
-}
 
 
 class Annotation(NamedTuple):
@@ -60,54 +47,6 @@ class Annotation(NamedTuple):
 
     values: np.ndarray  # uint8 (H, W), 255 matters
     known: np.ndarray | None = None  # bool (H, W); None: everywhere
-
-
-class MaskWords(TypedDict, total=False):
-    """The options of a data set of mask files."""
-
-    mask_kind: MaskKind
-    mask_label: str
-    mask_unknown: str
-    mask_colour: str
-    mask_background: str
-    mask_range: str
-
-
-@dataclass(frozen=True)
-class MaskOptions:
-    """How the mask files of a set are meant."""
-
-    kind: MaskKind = "ask"
-    label: tuple[int, ...] = ()
-    unknown: tuple[int, ...] = ()
-    colour: tuple[int, int, int] | None = None
-    background: tuple[int, int, int] | None = None
-    limits: tuple[float, float] | None = None
-
-    @classmethod
-    def of(cls, **words: Unpack[MaskWords]) -> MaskOptions:
-        """From a data set's options. UserError: a value that is none, or of another kind."""
-        kind = choose("mask_kind", words.get("mask_kind", "ask"), get_args(MaskKind))
-        given = {name: str(word) for name, word in words.items() if word and name != "mask_kind"}
-        implied = [implied for name, implied in _IMPLIED.items() if name in given]
-        kind = implied[0] if kind == "ask" and implied else kind
-        for name in given:
-            if kind not in _TAKEN[name]:
-                raise UserError(
-                    f"{name} belongs to mask_kind={' or '.join(_TAKEN[name])}, which is {kind}"
-                )
-        if kind == "label" and "mask_label" not in given:
-            raise UserError("mask_kind=label needs the index that matters: mask_label=N")
-        if "mask_colour" in given and "mask_background" in given:
-            raise UserError("mask_colour and mask_background say the same twice: give one")
-        return cls(
-            kind,
-            _numbers("mask_label", given.get("mask_label", "")),
-            _numbers("mask_unknown", given.get("mask_unknown", "")),
-            _colour("mask_colour", given.get("mask_colour", "")),
-            _colour("mask_background", given.get("mask_background", "")),
-            limits_of("mask_range", given.get("mask_range", "")),
-        )
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
@@ -122,6 +61,78 @@ def _colour(option: str, text: str) -> tuple[int, int, int] | None:
         return ImageColor.getrgb(text)[:3] if text else None
     except ValueError:
         raise UserError(f"{option} is {text!r}: name a colour, or write it as #ff0000") from None
+
+
+class MaskOption(NamedTuple):
+    """An option of mask files beside `mask_kind`."""
+
+    parse: Callable[[str, str], Any]  # of its name and text
+    kinds: tuple[MaskKind, ...]  # to which it belongs
+    implies: MaskKind | None = None  # the kind, where none is said
+
+
+#: Every option but `mask_kind`; `MaskOptions` has a field for each.
+OPTIONS = {
+    "mask_label": MaskOption(_numbers, ("label",), "label"),
+    "mask_unknown": MaskOption(_numbers, ("label",)),
+    "mask_colour": MaskOption(_colour, ("painted",), "painted"),
+    "mask_background": MaskOption(_colour, ("painted",), "painted"),
+    "mask_range": MaskOption(limits_of, ("binary", "soft", "trimap"), "soft"),
+}
+#: Those that annotation files have, too: names in place of indices.
+NAMES = ("mask_label", "mask_unknown")
+
+#: The options as keyword arguments of whatever reads mask files.
+MaskWords = TypedDict(
+    "MaskWords", {"mask_kind": MaskKind, **dict.fromkeys(OPTIONS, str)}, total=False
+)
+
+
+@dataclass(frozen=True)
+class MaskOptions:
+    """How the mask files of a set are meant, or the regions of its annotation files."""
+
+    kind: MaskKind = "ask"
+    label: tuple[int, ...] = ()
+    unknown: tuple[int, ...] = ()
+    colour: tuple[int, int, int] | None = None
+    background: tuple[int, int, int] | None = None
+    range: tuple[float, float] | None = None
+    names: tuple[str, ...] = ()  # of regions that matter; none: all do
+    unknown_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, **words: Unpack[MaskWords]) -> MaskOptions:
+        """From a data set's options. UserError: a value that is none, or of another kind."""
+        kind = choose("mask_kind", words.get("mask_kind", "ask"), get_args(MaskKind))
+        given = {name: str(word) for name, word in words.items() if word and name != "mask_kind"}
+        implied = [OPTIONS[name].implies for name in OPTIONS if name in given]
+        kind = next(filter(None, implied), kind) if kind == "ask" else kind
+        for name in given:
+            if kind not in OPTIONS[name].kinds:
+                raise UserError(
+                    f"{name} belongs to mask_kind={' or '.join(OPTIONS[name].kinds)}, which is "
+                    f"{kind}"
+                )
+        if kind == "label" and "mask_label" not in given:
+            raise UserError("mask_kind=label needs the index that matters: mask_label=N")
+        if "mask_colour" in given and "mask_background" in given:
+            raise UserError("mask_colour and mask_background say the same twice: give one")
+        fields = {name: option.parse(name, given.get(name, "")) for name, option in OPTIONS.items()}
+        return cls(kind, **{name.removeprefix("mask_"): value for name, value in fields.items()})
+
+    @classmethod
+    def of_regions(cls, **words: Unpack[MaskWords]) -> MaskOptions:
+        """Of annotation files, whose labels are names. UserError: an option of mask files."""
+        given = {name: str(word) for name, word in words.items() if word and word != "ask"}
+        for name in given:
+            if name not in NAMES:
+                raise UserError(f"{name} is about mask files and the set has none: leave it out")
+        label, unknown = (
+            tuple(filter(None, (word.strip() for word in given.get(name, "").split(","))))
+            for name in NAMES
+        )
+        return cls(names=label, unknown_names=unknown)
 
 
 @dataclass
@@ -150,7 +161,7 @@ class MaskReader:
         kind, found = self.options.kind, []
         if kind in ("ask", "binary") and {1, 255} <= self._highest:
             found.append("some masks hold 0 and 1, others 0 and 255: save them in one way")
-        if kind == "soft" and self.options.limits is None and max(self._highest, default=0) == 1:
+        if kind == "soft" and self.options.range is None and max(self._highest, default=0) == 1:
             found.append("no mask is above 1 of 255: say so by --data-options mask_range=0,1")
         if kind == "label" and self._files and not self._labels & set(self.options.label):
             wanted = ",".join(map(str, self.options.label))
@@ -163,7 +174,7 @@ class MaskReader:
 
     def _grey(self, image: Image.Image) -> np.ndarray:
         """uint8 (H, W) of the file's grey levels, scaled by mask_range where there is one."""
-        levels, limits = _levels(image, self.options.limits is not None), self.options.limits
+        levels, limits = _levels(image, self.options.range is not None), self.options.range
         grey = levels if limits is None else scaled(levels, limits, "mask_range")
         self._highest.add(int(grey.max()))
         return grey
@@ -183,7 +194,7 @@ class MaskReader:
 
     def _binary(self, image: Image.Image) -> Annotation:
         grey = self._grey(image)
-        if grey.max() <= 1 and self.options.limits is None:
+        if grey.max() <= 1 and self.options.range is None:
             return Annotation(grey * 255)
         between = grey[(grey > _NEAR) & (grey < 255 - _NEAR)]
         if between.size or 0 < grey.max() <= _NEAR:

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +41,7 @@ class Split:
     groups: Tensor | None = None  # int64 (N,), for the accuracy of the worst group
     subjects: Tensor | None = None  # int64 (N,), whose pictures: `fold` keeps them together
     known: Tensor | None = None  # bool (N, H, W), False = unknown, the mask is 0; None: all known
+    names: np.ndarray | None = None  # str (N,): each picture's file, as its folder calls it
 
     def __post_init__(self) -> None:
         images, n = self.images, len(self.images)
@@ -67,6 +69,8 @@ class Split:
             values = getattr(self, name)
             if values is not None and (values.shape != (n,) or values.dtype != torch.int64):
                 raise ValueError(f"{name} must be int64 ({n},), got {values.dtype} {values.shape}")
+        if self.names is not None and self.names.shape != (n,):
+            raise ValueError(f"names must be ({n},), got {self.names.shape}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,10 +86,14 @@ class Split:
 
     def __getitem__(self, index: Tensor | slice) -> Split:
         """The samples of a tensor of indices (or of bools), or of a slice."""
-        return Split(*(None if field is None else field[index] for field in self._fields()))
+        names = self.names
+        if names is not None:  # on the CPU, whatever device the rest is on
+            names = names[index.cpu().numpy() if isinstance(index, Tensor) else index]
+        return Split(*(None if f is None else f[index] for f in self._fields()), names=names)
 
     def to(self, device: torch.device | str) -> Split:
-        return Split(*(None if field is None else field.to(device) for field in self._fields()))
+        moved = (None if field is None else field.to(device) for field in self._fields())
+        return Split(*moved, names=self.names)
 
     def _fields(self) -> tuple[Tensor | None, ...]:
         return self.images, self.labels, self.masks, self.groups, self.subjects, self.known
@@ -131,7 +139,9 @@ def concatenated(splits: Iterable[Split]) -> Split:
     if any(split.known is not None for split in splits):
         splits = [_all_known(split) for split in splits]
     columns = zip(*(split._fields() for split in splits), strict=True)
-    return Split(*(None if column[0] is None else torch.cat(column) for column in columns))
+    joined = (None if column[0] is None else torch.cat(column) for column in columns)
+    names = [split.names for split in splits if split.names is not None]
+    return Split(*joined, names=np.concatenate(names) if len(names) == len(splits) else None)
 
 
 def _all_known(split: Split) -> Split:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from torch import Tensor
 
 from rl_attn.errors import UserError
@@ -24,10 +24,22 @@ def stratified_indices(labels: Tensor, share: float, seed: int) -> tuple[Tensor,
     return torch.from_numpy(train).sort().values, torch.from_numpy(held_out).sort().values
 
 
+def part_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+    """What is left, and a stratified share of the pictures: whole subjects where there are any."""
+    if split.subjects is None:
+        rest, taken = stratified_indices(split.labels, share, seed)
+    else:
+        dealer = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
+        labels, subjects = split.labels.numpy(), split.subjects.numpy()
+        rest, taken = map(torch.from_numpy, next(dealer.split(labels, labels, subjects)))
+    return split[rest], split[taken]
+
+
 def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Split]:
     """Splits for a set that has none of its own: 70, 15 and 15 %, each class in all three.
 
-    UserError: a class with fewer than four pictures, or a single class.
+    Pictures of one subject stay in one split: the shares are then as near as that allows.
+    UserError: a class with fewer than four pictures (or three subjects), or a single class.
     """
     counts = torch.bincount(everything.labels, minlength=len(classes)).tolist()
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < FEWEST]
@@ -36,6 +48,8 @@ def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Spl
             f"at least two classes with {FEWEST} pictures each are needed to train, validate and "
             f"test; too few of {', '.join(few) or 'classes: only ' + classes[0]}"
         )
+    if everything.subjects is not None:
+        return _dealt_by_subject(everything, classes, seed)
     rng = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
     for label in range(len(classes)):
@@ -47,3 +61,19 @@ def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Spl
         parts["train"].append(members)
     order = {name: torch.from_numpy(np.sort(np.concatenate(p))) for name, p in parts.items()}
     return {name: everything[indices] for name, indices in order.items()}
+
+
+def _dealt_by_subject(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Split]:
+    """Of parts of a seventh (or more, where a class has few subjects) one tests, one validates."""
+    subjects, labels = everything.subjects.numpy(), everything.labels.numpy()
+    counts = [len(np.unique(subjects[labels == label])) for label in range(len(classes))]
+    few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < 3]
+    if few:
+        raise UserError(
+            "pictures of at least three patients are needed of every class, one for each split; "
+            f"too few of {', '.join(few)}"
+        )
+    dealer = StratifiedGroupKFold(min(7, *counts), shuffle=True, random_state=seed)
+    parts = [part for _, part in dealer.split(labels, labels, subjects)]
+    dealt = {"train": np.concatenate(parts[2:]), "validation": parts[1], "test": parts[0]}
+    return {name: everything[torch.from_numpy(np.sort(part))] for name, part in dealt.items()}

@@ -1,39 +1,37 @@
-"""`masked-folder`: images and masks of your own.
+"""`masked-folder`: images and annotations of your own, as `scan` finds them (`--data-root`).
 
-    root/images/<class>/<name>.png  with  root/masks/<class>/<name>.png
-or  root/<class>/<name>.png         with  root/<class>/<name>_mask.png
+A mask is as large as its image, as viewers show both; how mask files are meant is declared by
+`mask_kind` and its kin, see `annotations`. Annotation files are read by `format=coco` (or another
+of `readers`; `annotations=` says where they are, if not in the folder): the regions named by
+`mask_label=lesion,nodule` matter, or all; those of `mask_unknown=` are unknown. What image files
+leave open is declared by `image_range` and `alpha`, see `images`. An image may be without
+annotation if `allow_missing` is set; it is then unknown everywhere. `table` names a CSV of classes,
+splits and patients, see `table`. `size` 0 keeps the images' own size; else `fit` says how they are
+brought to it.
 
-(`--data-root` is the root.) A mask is as large as its image, as viewers show both; how it is meant
-is declared by `mask_kind` and its kin, see `annotations`; what image files leave open by
-`image_range` and `alpha`, see `images`. An image may be without a mask file if `allow_missing` is
-set; it is then unknown everywhere. `size` 0 keeps the images' own size; else `fit` says how they
-are brought to it, see `fit`.
+Splits are the folder's or the table's own, else dealt by `seed`: 70, 15, 15 %, stratified, patients
+kept together. Other tests, test-NAME, are apart: folds leave them as tests.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
 import torch
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader, MaskWords
-from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
-from rl_attn.supervised.data.deal import dealt
+from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
+from rl_attn.supervised.data.deal import SHARES, dealt, part_off
 from rl_attn.supervised.data.fit import Fit
-from rl_attn.supervised.data.images import (
-    Alpha,
-    ImageOptions,
-    Problem,
-    is_picture,
-    limits_of,
-    named,
-    report,
-)
+from rl_attn.supervised.data.images import Alpha, ImageOptions, Problem, limits_of, named, report
 from rl_attn.supervised.data.pictures import Picture, read_pictures
+from rl_attn.supervised.data.readers import READERS
 from rl_attn.supervised.data.registry import LOADERS
+from rl_attn.supervised.data.scan import Found, Sample, Sources, scanned
 
 
 @LOADERS.register("masked-folder")
@@ -42,104 +40,102 @@ def masked_folder(
     *,
     size: int = 0,
     fit: Fit = "letterbox",
+    format: str = "",
+    annotations: str = "",
+    table: str = "",
     allow_missing: bool = False,
     image_range: str = "",
     alpha: Alpha = "ask",
     seed: int = 0,
     **mask_options: Unpack[MaskWords],
 ) -> DataSet:
-    """Load the folder; its splits (70, 15, 15 %, stratified) depend on `seed`."""
+    """Load the folder; splits that it does not have itself depend on `seed`."""
+    found, masks = find(root, format, annotations, table, allow_missing, **mask_options)
+    report(found.problems)
+    classes, samples = found.classes, found.samples
+    pictures = [Picture(s.image, s.masks, classes.index(s.label)) for s in samples]
+    images = ImageOptions(limits_of("image_range", image_range), alpha)
+    pixels = read_pictures(pictures, size, fit, masks, images)
+    everything = Split(
+        pixels.images,
+        torch.tensor([picture.label for picture in pictures]),
+        pixels.masks,
+        subjects=subjects_of(samples),
+        known=pixels.known,
+        names=names_of(samples, root),
+    )
+    return assembled(everything, found, seed, (*found.notes, *pixels.notes))
+
+
+def find(
+    root: Path | None,
+    format: str,
+    annotations: str,
+    table: str,
+    allow_missing: bool,
+    **mask_options: Unpack[MaskWords],
+) -> tuple[Found, MaskReader]:
+    """The samples, and how their mask files are read. UserError: options that do not fit."""
     if root is None:
         raise UserError("masked-folder needs the folder with your pictures: name it as data root")
-    options = ImageOptions(limits_of("image_range", image_range), alpha)
-    masks = MaskReader(MaskOptions.of(**mask_options))
+    if annotations and not format:
+        raise UserError(f"annotations={annotations} needs to be read as something: say format=NAME")
+    if format:
+        READERS.check(format)
+    options = MaskOptions.of_regions if format else MaskOptions.of
+    masks = options(**mask_options)
     try:
-        pictures, classes, notes = _scanned(root, allow_missing)
+        found = scanned(root, Sources(format, annotations, table, allow_missing, masks))
     except OSError as error:
         raise UserError(f"{named(root)} cannot be read ({error.strerror})") from None
-    pixels = read_pictures(pictures, size, fit, masks, options)
-    labels = torch.tensor([picture.label for picture in pictures])
-    everything = Split(pixels.images, labels, pixels.masks, known=pixels.known)
+    except Problem as problem:
+        raise UserError(str(problem)) from None
+    return found, MaskReader(masks)
+
+
+def subjects_of(samples: Sequence[Sample]) -> torch.Tensor | None:
+    """int64 (N,): whose picture each is; a sample of nobody's is a subject of its own."""
+    if not any(sample.subject for sample in samples):
+        return None
+    whose = [sample.subject or f"\0{i}" for i, sample in enumerate(samples)]
+    return torch.from_numpy(np.unique(whose, return_inverse=True)[1]).long()
+
+
+def names_of(samples: Sequence[Sample], root: Path) -> np.ndarray:
+    """str (N,): the images' paths below the folder."""
+    return np.array([sample.image.relative_to(root).as_posix() for sample in samples])
+
+
+def assembled(everything: Split, found: Found, seed: int, notes: Sequence[str]) -> DataSet:
+    """The set of all samples, in their splits. UserError: some split is not to be had."""
+    own = np.array([sample.split for sample in found.samples])
+    if any(own):
+        rows = {str(name): torch.from_numpy(own == name) for name in np.unique(own)}
+        splits = _completed({name: everything[chosen] for name, chosen in rows.items()}, seed)
+    else:
+        splits = dealt(everything, found.classes, seed)
     return DataSet(
         name="masked-folder",
-        classes=tuple(classes),
-        splits=dealt(everything, classes, seed),
+        classes=tuple(found.classes),
+        splits=splits,
         mask_meaning="what your masks mark",
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        notes=(*notes, *pixels.notes),
+        notes=tuple(notes),
     )
 
 
-def _scanned(root: Path, allow_missing: bool) -> tuple[list[Picture], list[str], tuple[str, ...]]:
-    """The samples, the classes' names, and what was left out.
-
-    UserError: no classes, two files that would be one sample's image or mask.
-    """
-    images = root / "images" if (root / "images").is_dir() else root
-    folders = sorted(p for p in images.iterdir() if p.is_dir()) if images.is_dir() else []
-    hidden = [p.name for p in folders if p.name.startswith((".", "__"))]
-    classes = [p.name for p in folders if p.name not in hidden and any(map(_is_image, p.iterdir()))]
-    if not classes:
-        raise missing(
-            "masked-folder",
-            (f"{root}/images/<class>/*.png", f"{root}/<class>/*.png"),
-            "Put pictures into a folder a class, and masks beside them (x_mask.png) or into "
-            f"{root}/masks/<class>",
+def _completed(splits: dict[str, Split], seed: int) -> dict[str, Split]:
+    """Own splits in the usual order; validation is taken from train where there is none."""
+    for name in ("train", "test"):
+        if name not in splits:
+            raise UserError(
+                f"the splits are {', '.join(splits)}: {name} is missing; without any split the "
+                "pictures are dealt to all three"
+            )
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = part_off(
+            splits["train"], SHARES["validation"], seed
         )
-    pictures, problems, unread, spare = [], [], Counter(), 0
-    for label, name in enumerate(classes):
-        files = sorted((images / name).iterdir())
-        place, ending = (root / "masks" / name, "") if images != root else (root / name, "_mask")
-        masks, left = _masks(place, ending)
-        unread.update(left)
-        unread.update(p.suffix or p.name for p in files if not is_picture(p))
-        taken: dict[str, Path] = {}
-        for path in filter(_is_image, files):
-            found = masks.pop(path.stem, [])
-            if path.stem in taken:
-                problems.append(Problem(f"and {taken[path.stem].name} are one name", path))
-            if len(found) > 1:
-                others = ", ".join(named(p.name) for p in found[1:])
-                problems.append(Problem(f"and {others} are masks of one image", found[0]))
-            if not found and not allow_missing:
-                found = [place / f"{path.stem}{ending}.png"]
-            taken[path.stem] = path
-            pictures.append(Picture(path, tuple(found), label))
-        spare += sum(map(len, masks.values()))
-    report(problems)
-    others = [p.name for p in folders if p.name not in (*classes, *hidden, "masks")]
-    return pictures, classes, _notes(hidden, others, unread, spare)
-
-
-def _notes(
-    hidden: list[str], others: list[str], unread: Counter[str], spare: int
-) -> tuple[str, ...]:
-    """What was left out and why."""
-    notes = []
-    if hidden:
-        notes.append(f"left out hidden folders {', '.join(map(named, hidden))}")
-    if others:
-        notes.append(f"left out folders without images {', '.join(map(named, others))}")
-    if unread:
-        kinds = ", ".join(f"{count} {named(ending)}" for ending, count in sorted(unread.items()))
-        notes.append(f"left out files that are not read ({kinds})")
-    if spare:
-        notes.append(f"left out {spare} masks without an image")
-    return tuple(notes)
-
-
-def _is_image(path: Path) -> bool:
-    return is_picture(path) and not path.stem.endswith("_mask")
-
-
-def _masks(place: Path, ending: str) -> tuple[dict[str, list[Path]], list[str]]:
-    """The mask files of a class by their image's name; endings in the masks' own folder that are
-    not read."""
-    files = sorted(place.iterdir()) if place.is_dir() else []
-    found: dict[str, list[Path]] = {}
-    for path in filter(is_picture, files):
-        if path.stem.endswith(ending):
-            found.setdefault(path.stem.removesuffix(ending), []).append(path)
-    unread = [] if ending else [p.suffix or p.name for p in files if not is_picture(p)]
-    return found, unread
+    usual = ("train", "validation", "test")
+    return {name: splits[name] for name in (*usual, *sorted(set(splits) - {*usual}))}

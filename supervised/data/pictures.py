@@ -27,6 +27,7 @@ from rl_attn.supervised.data.images import (
     open_picture,
     report,
 )
+from rl_attn.supervised.data.marks import Marked
 
 #: Pixels of a side above which images are not kept at their own size without being asked.
 LARGEST = 1024
@@ -34,10 +35,13 @@ LARGEST = 1024
 
 @dataclass(frozen=True)
 class Picture:
-    """Where one sample is: several masks are united, none means that nobody annotated it."""
+    """Where one sample is: several masks are united, none means that nobody annotated it.
+
+    A mask is a file, or what annotation files say of the image.
+    """
 
     image: Path
-    masks: tuple[Path, ...]
+    masks: tuple[Path | Marked, ...]
     label: int
 
 
@@ -70,7 +74,7 @@ def read_pictures(
     known = None
     for i, picture in enumerate(pictures):
         try:
-            image, annotation = _read(picture, reader, options)
+            image, annotation = read_picture(picture, reader, options)
         except Problem as problem:
             problems.append(problem)
             continue
@@ -122,20 +126,16 @@ def _refused(sizes: dict[tuple[int, int], Path]) -> bool:
     return len(sizes) > 1 or max(next(iter(sizes))) > LARGEST
 
 
-def _read(
+def read_picture(
     picture: Picture, reader: MaskReader, options: ImageOptions
 ) -> tuple[Image.Image, Annotation]:
+    """One image, 8-bit RGB as viewers show it, and its annotation; a Problem names the file."""
     path, union = picture.image, None
     try:
         image = as_rgb(open_picture(path), options)
-        for path in picture.masks:
-            mask = open_picture(path)
-            if mask.size != image.size:
-                raise Problem(
-                    f"is {mask.width}x{mask.height}, its picture {picture.image.name} "
-                    f"{image.width}x{image.height}, as viewers show it"
-                )
-            annotation = reader(mask)
+        for mask in picture.masks:
+            path = mask if isinstance(mask, Path) else picture.image
+            annotation = _annotation(mask, picture, image, reader)
             union = annotation if union is None else _united(union, annotation)
     except Problem as problem:
         raise Problem(problem.reason, path) from None
@@ -143,6 +143,20 @@ def _read(
         shape = (image.height, image.width)
         union = Annotation(np.zeros(shape, np.uint8), np.zeros(shape, bool))
     return image, union
+
+
+def _annotation(
+    mask: Path | Marked, picture: Picture, image: Image.Image, reader: MaskReader
+) -> Annotation:
+    if isinstance(mask, Marked):
+        return mask.annotation(*image.size)
+    opened = open_picture(mask)
+    if opened.size != image.size:
+        raise Problem(
+            f"is {opened.width}x{opened.height}, its picture {picture.image.name} "
+            f"{image.width}x{image.height}, as viewers show it"
+        )
+    return reader(opened)
 
 
 def _united(a: Annotation, b: Annotation) -> Annotation:

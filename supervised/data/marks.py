@@ -1,0 +1,129 @@
+"""Annotation files and the images that they speak of: matched by name, drawn as masks.
+
+`READERS` says what files hold. A name in them may have other folders before it than the image has
+here, or another ending: the image is the one with the same name and the most folders in common with
+it, else with the annotation file. A name that still fits several images is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath
+
+import numpy as np
+
+from rl_attn.errors import UserError
+from rl_attn.supervised.data.annotations import Annotation, MaskOptions
+from rl_attn.supervised.data.images import Problem
+from rl_attn.supervised.data.readers import READERS
+from rl_attn.supervised.data.readers.base import Marks
+
+
+@dataclass(frozen=True)
+class Marked:
+    """All that files say of one image; one of the things that `Picture.masks` holds."""
+
+    marks: tuple[Marks, ...]
+    options: MaskOptions
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the image, else of its regions, without those that say what is unknown."""
+        whole = [label for one in self.marks for label in one.labels]
+        parts = [region.label for one in self.marks for region in one.regions]
+        return sorted({*(whole or parts)} - {*self.options.unknown_names})
+
+    def annotation(self, width: int, height: int) -> Annotation:
+        """What matters in the image; Problem: it is of another size."""
+        on, unknown = (np.zeros((height, width), bool) for _ in range(2))
+        for one in self.marks:
+            if one.size not in (None, (width, height)):
+                raise Problem(
+                    f"is {width}x{height} as viewers show it, and {one.file.name} speaks of "
+                    f"{one.size[0]}x{one.size[1]}"
+                )
+            for region in one.regions:
+                if region.label in self.options.unknown_names:
+                    unknown |= region.draw(height, width)
+                elif not self.options.names or region.label in self.options.names:
+                    on |= region.draw(height, width)
+        values = on * np.uint8(255)
+        return Annotation(values, ~unknown | on if unknown.any() else None)
+
+
+@dataclass
+class Annotated:
+    """The annotation files of one set."""
+
+    form: str
+    place: Path
+    options: MaskOptions
+    spare: int = 0  # marks of images that are not here
+    regions: Counter[str] = field(default_factory=Counter)  # by label
+
+    def of(self, images: Sequence[Path]) -> tuple[dict[Path, Marked], list[Problem]]:
+        """What is said of each image of which something is said."""
+        found: dict[Path, list[Marks]] = {}
+        named: dict[str, list[Path]] = {}
+        problems = []
+        for image in images:
+            named.setdefault(image.stem, []).append(image)
+        for marks in READERS[self.form](self.place):
+            self.regions.update(region.label for region in marks.regions)
+            fitting = _fitting(marks, named)
+            if len(fitting) > 1:
+                others = ", ".join(str(path.parent.name) for path in fitting)
+                reason = f"says {marks.image}, which is in {others}: name its folder"
+                problems.append(Problem(reason, marks.file))
+            elif fitting:
+                found.setdefault(fitting[0], []).append(marks)
+            self.spare += not fitting
+        if not found and not problems:
+            raise UserError(
+                f"no {self.form} annotation of these images is in {self.place}: name the file or "
+                "folder by --data-options annotations=PLACE"
+            )
+        problems += self._strangers()
+        return {image: Marked(tuple(m), self.options) for image, m in found.items()}, problems
+
+    def _strangers(self) -> Iterable[Problem]:
+        """Labels that were asked for and that no region has."""
+        listed = ", ".join(f"{name} ({count})" for name, count in self.regions.most_common(12))
+        asked = {"mask_label": self.options.names, "mask_unknown": self.options.unknown_names}
+        for option, names in asked.items():
+            for name in {*names} - {*self.regions}:
+                yield Problem(f"no region is labelled {option}={name}: they are {listed}")
+
+
+def _fitting(marks: Marks, named: dict[str, list[Path]]) -> list[Path]:
+    """The images that a name may mean."""
+    name = PurePosixPath(marks.image)
+    images = named.get(name.name, named.get(name.stem, []))
+    ranks = (
+        lambda p: _shared(p, name),
+        lambda p: _shared(p, marks.file),
+        lambda p: marks.file.parent in p.parents,
+    )
+    for rank in ranks:
+        best = max(map(rank, images), default=0)
+        images = [image for image in images if rank(image) == best]
+    return images
+
+
+def _shared(image: Path, name: PurePath) -> int:
+    """How many folders before the files they share, from the end."""
+    pairs = list(zip(image.parent.parts[::-1], name.parent.parts[::-1], strict=False))
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+
+
+def formats_in(root: Path) -> list[str]:
+    """The formats of which a folder holds files: to say which one to name."""
+    found = []
+    for form in READERS:
+        try:
+            found += [form] if next(iter(READERS[form](root)), None) else []
+        except (Problem, UserError):
+            continue
+    return found
