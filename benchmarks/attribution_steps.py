@@ -39,6 +39,7 @@ class Case:
     pixels: int  # height and width of the pictures
     batch: int
     threads: int
+    device: str = "cpu"
 
 
 class Reach(StrEnum):
@@ -56,12 +57,15 @@ class Plain:
     def __init__(self, case: Case) -> None:
         torch.set_num_threads(case.threads)
         torch.manual_seed(0)
-        self.model = classifier(case.backbone, case.pixels).train()
+        self.model = classifier(case.backbone, case.pixels).train().to(case.device)
         self.layer = case.layer or standard_layer(self.model)
         self.pictures = torch.randn(case.batch, 3, case.pixels, case.pixels)
         self.labels = torch.arange(case.batch) % CLASSES
         self.mask = torch.zeros(case.batch, case.pixels, case.pixels)
         self.mask[:, case.pixels // 4 : case.pixels // 2, case.pixels // 4 :] = 1
+        self.pictures, self.labels, self.mask = (
+            tensor.to(case.device) for tensor in (self.pictures, self.labels, self.mask)
+        )
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9)
         self.prepare()
         self.note = (str(self.reach()), self.operations())
@@ -80,6 +84,8 @@ class Plain:
             self.backward()
             self.optimizer.step()
             trained += sum(p.numel() for p in self.model.parameters() if p.grad is not None)
+        if self.mask.is_cuda:
+            torch.cuda.synchronize()
         return float(trained)
 
     def backward(self) -> None:

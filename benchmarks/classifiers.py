@@ -46,6 +46,8 @@ class Ours:
             if trainer.run_epoch(stop):
                 trainer.epoch, trainer.step = trainer.epoch + 1, 0
             left -= take
+        if self.trainer.train.split.images.is_cuda:
+            torch.cuda.synchronize()
         return float(parameters_of(trainer.network.model) // trainer.network.copies)
 
     def close(self) -> None:

@@ -86,26 +86,43 @@ def chosen(entries: Sequence[Entry], only: Sequence[str]) -> list[Entry]:
     return [entry for entry in entries if entry.name in wanted]
 
 
-def compete(entries: Sequence[Entry], settings: Any, count: int, rounds: int) -> list[Result]:
+def compete(
+    entries: Sequence[Entry], settings: Any, count: int, rounds: int, inline: bool = False
+) -> list[Result]:
     """Warm every contender up with one chunk of `count`, then measure `rounds` chunks of each."""
-    workers = [Worker(entry) for entry in entries]
-    patience = 0.0
-    try:
-        with _deaf():
-            for worker in workers:
-                worker.start(settings)
-        results = [Result(worker.entry.name, worker.answer()) for worker in workers]
+    with working(entries, settings, inline) as workers:
+        results = [Result(worker.entry.name, worker.note) for worker in workers]
         for worker in workers:
             worker.ask(count)
         for worker in workers:
             worker.answer()
         for turn in range(rounds):
             _round(workers, results, count, turn)
+    return results
+
+
+@contextmanager
+def working(
+    entries: Sequence[Entry], settings: Any, inline: bool = False
+) -> Iterator[list["Worker"]]:
+    """Contenders that are built and wait, each in a process of its own that ends with the block.
+
+    Args:
+        inline: all are in this process instead: to see whether they work, not how fast.
+    """
+    workers = [(Inline if inline else Worker)(entry) for entry in entries]
+    patience = 0.0
+    try:
+        with _deaf():
+            for worker in workers:
+                worker.start(settings)
+        for worker in workers:
+            worker.note = worker.answer()
+        yield workers
         patience = PATIENCE
     finally:
         with _deaf():
             _close(workers, patience)
-    return results
 
 
 def _round(workers: list["Worker"], results: list[Result], count: int, turn: int) -> None:
@@ -116,7 +133,7 @@ def _round(workers: list["Worker"], results: list[Result], count: int, turn: int
         result.seconds.append(seconds)
         result.cpu_seconds.append(cpu_seconds)
         result.works.append(work)
-        memory = held_mib(worker.process.pid)
+        memory = held_mib(worker.pid)
         result.peak_mib = memory if memory != memory else max(memory, result.peak_mib)
     baseline = results[0]
     for result in results:
@@ -137,6 +154,7 @@ class Worker:
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        self.note: Any = None  # the contender's
         self.process: multiprocessing.process.BaseProcess | None = None
 
     def start(self, settings: Any) -> None:
@@ -146,8 +164,12 @@ class Worker:
         self.process.start()
         theirs.close()
 
-    def ask(self, count: int | None) -> None:
-        """Have a chunk done; None ends the process."""
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ask(self, count: Any) -> None:
+        """Have a chunk done, of what the contender's `run` takes; None ends the process."""
         with suppress(OSError):  # it has died, which `answer` reports
             self._connection.send(count)
 
@@ -162,6 +184,27 @@ class Worker:
         return answer
 
 
+class Inline(Worker):
+    """The same in this process: `ask` does the work."""
+
+    _contender: Any = None
+
+    def start(self, settings: Any) -> None:
+        self._contender = _build(self.entry, settings)
+        self._answer = self._contender.note
+
+    pid = property(lambda self: os.getpid())
+
+    def ask(self, count: Any) -> None:
+        if count is not None:
+            self._answer = _timed(self._contender, count)
+        elif self._contender is not None:
+            self._contender.close()
+
+    def answer(self) -> Any:
+        return self._answer
+
+
 @dataclass(frozen=True)
 class Failure:
     text: str
@@ -172,17 +215,26 @@ def _serve(connection: Connection, entry: Entry, settings: Any) -> None:
     os.setsid()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        module, _, name = entry.factory.partition(":")
-        contender = getattr(importlib.import_module(module), name)(settings, **entry.options)
+        contender = _build(entry, settings)
         connection.send(contender.note)
         while (count := connection.recv()) is not None:
-            before = time.perf_counter(), time.process_time()
-            work = contender.run(count)
-            after = time.perf_counter(), time.process_time()
-            connection.send((after[0] - before[0], after[1] - before[1], work))
+            connection.send(_timed(contender, count))
         contender.close()
     except Exception:
         connection.send(Failure(traceback.format_exc()))
+
+
+def _build(entry: Entry, settings: Any) -> Any:
+    module, _, name = entry.factory.partition(":")
+    return getattr(importlib.import_module(module), name)(settings, **entry.options)
+
+
+def _timed(contender: Any, count: Any) -> tuple[float, float, Any]:
+    """Seconds, CPU seconds, and what came of it."""
+    before = time.perf_counter(), time.process_time()
+    work = contender.run(count)
+    after = time.perf_counter(), time.process_time()
+    return after[0] - before[0], after[1] - before[1], work
 
 
 def _die_with_parent() -> None:
@@ -192,6 +244,9 @@ def _die_with_parent() -> None:
 
 def _close(workers: list[Worker], patience: float) -> None:
     """End all processes, and whatever they have started."""
+    for worker in workers:
+        if isinstance(worker, Inline):
+            worker.ask(None)
     alive = [worker for worker in workers if worker.process is not None]
     leftovers = [pid for worker in alive for pid in tree(worker.process.pid)]
     for worker in alive:

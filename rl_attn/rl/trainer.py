@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.agents import NETWORKS, Network, RolloutStorage
-from rl_attn.envs.protocol import Episode
+from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import find
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
@@ -51,9 +51,18 @@ class Trainer:
     """See the head of this file."""
 
     def __init__(
-        self, args: AgentSettings, device: torch.device, precision: str, ranks: Ranks = ALONE
+        self,
+        args: AgentSettings,
+        device: torch.device,
+        precision: str,
+        ranks: Ranks = ALONE,
+        envs: VectorEnv | None = None,
     ):
-        """`ranks`: with whom the environments and the work are shared (see `distributed.py`)."""
+        """
+        Args:
+            ranks: with whom the environments and the work are shared (see `distributed.py`).
+            envs: environments that run already, as these settings ask for; None: start some.
+        """
         self.args, self.device, self.precision, self.ranks = args, device, precision, ranks
         torch.manual_seed(args.seed)
         self.agent = make_agent(args).to(device)
@@ -69,12 +78,14 @@ class Trainer:
         if self.module is not None:
             self.module.to(device)
         num_envs = args.num_envs // ranks.size
-        self.envs = find(args).start(
-            num_envs,
-            seed=args.seed,
-            first_lane=ranks.rank * num_envs,
-            num_groups=2 if device.type == "cuda" and num_envs % 2 == 0 else 1,
-        )
+        if envs is None:
+            envs = find(args).start(
+                num_envs,
+                seed=args.seed,
+                first_lane=ranks.rank * num_envs,
+                num_groups=2 if device.type == "cuda" and num_envs % 2 == 0 else 1,
+            )
+        self.envs = envs
         self.storage = RolloutStorage(
             args.num_steps,
             num_envs,
