@@ -17,7 +17,6 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models
 
 from rl_attn.attention import standard_layer
 from rl_attn.attention.backbones import find_layer
@@ -193,6 +192,8 @@ def parameters_of(model: nn.Module) -> int:
 
 
 def _torchvision(name: str, classes: int, imagenet: bool, size: tuple[int, int]) -> nn.Module:
+    from torchvision import models  # slow to import: the small networks do without
+
     fresh = name == "vit_b_16" and not imagenet  # its positions are of one size, ImageNet's of 224
     try:
         model = models.get_model(

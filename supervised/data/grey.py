@@ -16,7 +16,7 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.error import URLError
 
 import numpy as np
@@ -24,13 +24,15 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
-from torchvision.datasets import MNIST, FashionMNIST
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split, missing
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.data.resize import resize, resize_split
+
+if TYPE_CHECKING:
+    from torchvision.datasets import MNIST
 
 Base = Literal["digits", "mnist", "fashion-mnist"]
 BASES: tuple[str, ...] = get_args(Base)
@@ -57,6 +59,8 @@ def grey_pictures(base: Base, root: Path | None) -> GreyPictures:
     """Read one of the three; UserError if it is neither under `root` nor can be downloaded."""
     if base == "digits":
         return _digits()
+    from torchvision.datasets import MNIST, FashionMNIST  # slow to import, and rarely needed
+
     source = MNIST if base == "mnist" else FashionMNIST
     folder = _idx_folder(source, base, root)
     images, labels, test_images, test_labels = (_read(folder / name) for name in _FILES)
