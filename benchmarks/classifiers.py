@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from contest import Entry, Worker
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision.transforms import v2
 from workload import Classifiers
 
 from rl_attn.run.cli import parse
@@ -81,6 +80,8 @@ class Straightforward:
     """The loop that one writes first: DataLoader, transforms a batch, a hook, `loss.item()`."""
 
     def __init__(self, args: Classifiers):
+        from torchvision.transforms import v2  # ours does not need it, nor pays for its import
+
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
         split = load("decoy-mnist").splits["train"]

@@ -39,6 +39,8 @@ from rl_attn.errors import choose
 
 #: Seconds that a contender may take to close in peace.
 PATIENCE = 20.0
+#: How processes begin: each with imports and memory of its own.
+CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,8 @@ class Worker:
         self.process: multiprocessing.process.BaseProcess | None = None
 
     def start(self, settings: Any) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.entry, settings))
+        self._connection, theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_serve, args=(theirs, self.entry, settings))
         self.process.start()
         theirs.close()
 

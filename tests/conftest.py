@@ -3,6 +3,7 @@
 And a CLIP of random weights, small enough for tests, as a folder that open_clip loads.
 """
 
+import gc
 import json
 import signal
 import sys
@@ -17,6 +18,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `processes`
+
+gc.disable()  # half a million objects come into being while the tests are collected, and stay
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported is never garbage: no later collection looks at it."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # libraries look for what leaks when the process ends
+
 
 CLIP_CONFIG = {
     "embed_dim": 16,

@@ -15,8 +15,9 @@ import traceback
 from multiprocessing import get_context
 from pathlib import Path
 
-_context = get_context("forkserver")
-_context.set_forkserver_preload(["torch", "gymnasium", "tyro", "yaml"])
+#: Its processes are forks of one that has imported these.
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(["torch", "gymnasium", "sklearn.datasets", "tyro", "yaml"])
 ROOT = Path(__file__).parents[1]
 
 
@@ -27,7 +28,7 @@ class Command:
         self._said = Path(tempfile.mkstemp(prefix="command-")[1])
         argv = [module, *map(str, words)]
         values = {**os.environ, **(env or {})}
-        self._process = _context.Process(target=_become, args=(argv, values, self._said))
+        self._process = CONTEXT.Process(target=_become, args=(argv, values, self._said))
         self._process.start()
         self.pid = self._process.pid
 

@@ -1,26 +1,19 @@
 """The benchmark of attribution: its contenders make the same map, and its command a table."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from torchvision.models import SwinTransformer, VisionTransformer
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from rl_attn.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def steps():
+def steps(benchmark):
     """The module of the contenders, imported as the benchmark's processes import it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        import attribution_steps
-
-        yield attribution_steps
-    sys.modules.pop("attribution_steps", None)
+    return benchmark("attribution_steps")
 
 
 def vit():
@@ -83,36 +76,31 @@ def test_a_chunk_trains_every_parameter_in_every_step(make):
         assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def run(*flags):
-    command = [sys.executable, str(BENCHMARKS / "attribution.py"), "--threads", "1", *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
-def test_the_command_gives_contenders_their_rows(tmp_path):
+def test_the_command_gives_contenders_their_rows(tmp_path, benchmark, capsys):
     out = tmp_path / "costs.json"
-    flags = ("--backbones", "resnet18", "--no-stages", "--rounds", "1", "--steps", "1")
-    some = ("--only", "CAMAL", "Captum")
-    done = run(*flags, *some, "--batch", "2", "--json", str(out))
-    assert done.returncode == 0, done.stderr
+    flags = ["--backbones", "resnet18", "--no-stages", "--rounds", "1", "--steps", "1"]
+    flags += ["--only", "CAMAL", "Captum", "--batch", "2", "--threads", "1", "--json", str(out)]
+    assert benchmark("attribution").main(flags) == 0
+    printed = capsys.readouterr().out
     (rows,) = json.loads(out.read_text())["sections"].values()
     assert [row["gradient_above"] for row in rows] == ["-", "yes", "no: below alone"]
     assert rows[0]["relative_time"] == rows[0]["relative_cpu_time"] == 1
     for row in rows:
         assert row["seconds_a_step"] > 0 and row["relative_cpu_time"] > 0
         assert sys.platform != "linux" or row["peak_memory_mib"] > 100
-        assert row["contender"] in done.stdout
+        assert row["contender"] in printed
     operations = {row["contender"]: row["relative_operations"] for row in rows}
     assert operations["CAMAL"] == pytest.approx(1, abs=0.02)  # the forward is the task's own
     assert operations["Captum"] > 1.9  # twice a forward and a backward
-    assert "resnet18, standard tap, 2 x 64 px" in done.stdout and "torch" in done.stdout
+    assert "resnet18, standard tap, 2 x 64 px" in printed and "torch" in printed
 
 
-def test_each_size_of_batch_is_a_section(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from attribution import AttributionSettings, sections
-
-    args = AttributionSettings(backbones=["resnet18", "maxvit_t"], stages=False, batch=[1, 4])
+def test_each_size_of_batch_is_a_section(benchmark):
+    sections = benchmark("attribution").sections
+    args = benchmark("attribution").AttributionSettings(
+        backbones=["resnet18", "maxvit_t"], stages=False, batch=[1, 4]
+    )
     assert [case["batch"] for case in sections(args).values()] == [1, 4, 4]
     assert list(sections(args))[1] == "resnet18, standard tap, 4 x 64 px"
 
@@ -128,11 +116,6 @@ def test_each_size_of_batch_is_a_section(monkeypatch):
         (("--json", "nowhere/costs.json"), "--json nowhere/costs.json"),
     ],
 )
-def test_mistakes_are_named_before_any_process_starts(flags, complaint, monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import attribution
-
-    from rl_attn.errors import UserError
-
+def test_mistakes_are_named_before_any_process_starts(flags, complaint, benchmark):
     with pytest.raises(UserError, match=complaint):
-        attribution.main(list(flags))
+        benchmark("attribution").main(list(flags))
