@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from rl_attn import evaluate, ppo, report, study
+from rl_attn import evaluate, ppo, study
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.trainer import State
@@ -45,29 +45,20 @@ def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeyp
     assert "faithfulness" in json.loads((whole / "evaluation.json").read_text())
 
 
-def test_a_study_of_them_is_checked_run_and_reported(tmp_path, monkeypatch):
+def test_a_study_checks_their_flags_before_it_begins(tmp_path, monkeypatch):
+    """`outside/test_environment.py` runs one."""
     monkeypatch.chdir(tmp_path)
-    flags = {"num_envs": 1, "num_steps": 8, "num_minibatches": 1, "update_epochs": 1}
-    flags |= {"total_timesteps": 16, "device": "cpu", "precision": "fp32", "import": FILES}
-    file = tmp_path / "study.yaml"
-    evaluation = {"command": "rl_attn.evaluate", "positional": ["{run}"]}
-    evaluation["arguments"] = {"episodes": 1, "device": "cpu", "video": False}
     content = {
         "command": "rl_attn.ppo",
-        "arguments": {"env": "Spotlight-v0", "network": "tiny", **flags},
+        "arguments": {"env": "Spotlight-v0", "network": "tiny", "import": FILES},
         "grid": {"method": {"Plain": {"method": "vanilla"}, "Shifts": {"method": "shifts"}}},
         "seeds": [1],
-        "then": [evaluation],
-        "report": {"compare": "method", "metrics": [{"name": "iou", "label": "IoU"}]},
     }
-    file.write_text(yaml.safe_dump(content))
-    assert study.main([str(file), "--out", "out", "--workers", "1"]) == 0
-    assert report.main(["out"]) == 0
     content["grid"]["method"]["Shifts"]["pixls"] = 3
-    file.write_text(yaml.safe_dump(content))
+    Path("study.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="pixls"):
-        study.main([str(file), "--out", "other", "--workers", "1"])
-    assert not Path("other").exists()
+        study.main(["study.yaml", "--out", "out", "--workers", "1"])
+    assert not Path("out").exists()
 
 
 def test_what_cannot_be_imported_is_refused(tmp_path):

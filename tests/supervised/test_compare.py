@@ -3,14 +3,13 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from processes import Command
 
 from rl_attn.errors import UserError
 from rl_attn.supervised import compare
@@ -72,22 +71,14 @@ def test_an_interrupted_table_goes_on_and_ends_the_same(whole, table):
     out = table.parent / "interrupted"
     out.mkdir()
     shutil.copy(whole / "study.yaml", out)  # as begun: its commands need no second look
-    command = [sys.executable, "-m", "supervised.compare", str(table), "--out", str(out)]
-    with subprocess.Popen(
-        [*command, "--no-figures"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with Command("supervised.compare", table, "--out", out, "--no-figures") as process:
         rows = out / "cells" / "CAMAL-s1" / "metrics.csv"
         end = time.monotonic() + 300
         while not (rows.exists() and rows.read_text().count("\n") > 1):
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGINT and "Traceback" not in output
+        assert process.finish() == 128 + signal.SIGINT and "Traceback" not in process.output
     assert not (out / "report").exists()
     with pytest.raises(UserError, match="holds another study"):
         other = table.with_name("other.yaml")
