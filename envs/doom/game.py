@@ -45,7 +45,8 @@ ENGINE_ERRORS = (
 
 
 # ViZDoom forks its engine from a program of many threads; two forks at once can lose one of them,
-# and `init` then waits for it without end. So games start one after the other.
+# and `init` then waits for it without end. So games are forked one after the other; what takes
+# longer, the engine's own start, they do side by side.
 _LAUNCHING = threading.Lock()
 
 #: Seconds until a launch counts as failed; one takes 0.3 s on an idle machine.
@@ -314,24 +315,33 @@ class Game:
         Such a launch is abandoned: its DoomGame and the thread in its `init` stay until the
         program ends, and the next launch has a new one.
         """
-        with _LAUNCHING:
-            self._wardrobe.hang_up(self._doom)
-            self._process, self._launching = GameProcess(), True
-            self._process.configure(self._doom)
-            launch, reason = _Launch(self._doom), "it was interrupted"
-            try:
-                reason = launch.wait(self._process, self._give_up)
-            finally:
-                if reason is not None:
-                    self._process.abandon()
-                    self._process = None
-                    self._discard()
-                self._launching = False
-        if reason is not None:
-            raise RuntimeError(f"it did not start: {reason}")
+        self._launching = True  # also while it waits for others to be forked
+        try:
+            with _LAUNCHING:
+                self._wardrobe.hang_up(self._doom)
+                self._process = GameProcess()
+                self._process.configure(self._doom)
+                launch = _Launch(self._doom)
+                self._await(launch, until_forked=True)
+            self._await(launch)
+        finally:
+            self._launching = False
         if launch.error is not None:
             raise launch.error
         self._process.confirm()
+
+    def _await(self, launch: _Launch, until_forked: bool = False) -> None:
+        """RuntimeError, and the launch is abandoned, if it fails."""
+        reason = "it was interrupted"
+        try:
+            reason = launch.wait(self._process, self._give_up, until_forked)
+        finally:
+            if reason is not None:
+                self._process.abandon()
+                self._process = None
+                self._discard()
+        if reason is not None:
+            raise RuntimeError(f"it did not start: {reason}")
 
     def _fail(self, error: Exception, doom: vizdoom.DoomGame) -> None:
         if doom is self._doom:  # else it has been abandoned, and another engine plays here
@@ -380,13 +390,16 @@ class _Launch:
         except BaseException as error:  # raised in `Game._launch`
             self.error = error
 
-    def wait(self, process: GameProcess, give_up: threading.Event) -> str | None:
-        """None when `init` has returned or raised; why it never will, otherwise."""
-        interval = min(0.1, LAUNCH_TIMEOUT / 10)
+    def wait(
+        self, process: GameProcess, give_up: threading.Event, until_forked: bool = False
+    ) -> str | None:
+        """None when `init` has returned or raised, or the engine's process has begun if that is
+        enough; why that will never be, otherwise."""
+        interval = 0.01 if until_forked else min(0.1, LAUNCH_TIMEOUT / 10)
         waited = 0.0  # counted, because the clock runs on while this program is suspended
         while waited < LAUNCH_TIMEOUT:
             self._thread.join(interval)
-            if not self._thread.is_alive():
+            if not self._thread.is_alive() or (until_forked and process.pid is not None):
                 return None
             if process.failure is not None:
                 return process.failure

@@ -17,6 +17,7 @@ from rl_attn.envs.doom.lane import Abandoned, Lane, Outcome
 
 CLOSE_TIMEOUT = 10.0  # seconds that close waits for the threads
 CLOSE_GRACE = 1.0  # of these, how long games may take to end the step that they are in
+LOOK = 0.1  # seconds between looks at games that keep the caller waiting
 KILL_GRACE = 10.0  # seconds that a thread gets to notice that its game was killed
 
 
@@ -87,7 +88,7 @@ class Group:
 
         After an interrupt (KeyboardInterrupt) it may be called again.
         """
-        interval = min(0.25, hang_timeout / 5)
+        interval = min(LOOK, hang_timeout / 5)
         while self._running > 0:
             if not self._done.acquire(timeout=interval):
                 self._kill_hung(interval, hang_timeout)
