@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_type_hints
 
+import tyro
 from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.map_names import MAPS
-from rl_attn.run.plugins import config_values, listed, words_of
+from rl_attn.run.plugins import config_values, listed, load_imports, words_of
 from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
 from rl_attn.run.teacher import TeacherSettings
 from rl_attn.supervised.data.fit import Crop, Fit
@@ -61,6 +62,8 @@ class TrainSettings:
     """folder of an interrupted run to continue; everything else is taken from it"""
     run_dir: PathText | None = None
     """folder of this run (default: runs/<data>/<method>-<backbone>-s<seed>-<time>)"""
+    imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import", aliases=["--imports"])] = ()
+    """modules or files MODULE.py that register methods, data sets, annotation formats of yours"""
 
     data: str = "decoy-mnist"
     """the data set by name"""
@@ -179,6 +182,7 @@ class TrainSettings:
 
 def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     """The command line for the method, data set and backbone that `argv` or its --config names."""
+    load_imports(argv)
     config = config_values(argv)
     method, data, backbone = (
         (words_of(argv, f"--{name}") or listed(config.get(name, getattr(TrainSettings, name))))[-1]

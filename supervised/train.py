@@ -13,10 +13,12 @@ attention/*.npz; with --faithfulness also the deletion and insertion curves, fai
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.plugins import settled
 from rl_attn.supervised.settings import TrainSettings, args_type, validate
 
 
@@ -26,6 +28,7 @@ def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
     if not resume:
         args = parse(args_type(argv), argv, "rl-attn train")
         validate(args)
+        args = replace(args, imports=settled(args.imports))
         name = f"{args.method}-{args.backbone.replace(':', '-')}-s{args.seed}"
         name += time.strftime("-%Y%m%d-%H%M%S")
         return args, Path(args.run_dir or Path("runs") / args.data / name), False

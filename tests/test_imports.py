@@ -151,6 +151,7 @@ MISTAKES = {
         ("--attention rise", "no gradient"),
         ("--select-every 3", "--select accuracy"),
     ],
+    "check": [("nope", "unknown data set"), ("digits --columns x", "columns")],
     "explain": [
         ("run nowhere.png", "nowhere.png does not exist"),
         ("run . --maps grad-cm", "grad-cam"),
@@ -159,7 +160,6 @@ MISTAKES = {
     "compare": [("nowhere", "nowhere"), ("x --workers x", "--workers")],
     "masks": [("--data nope", "unknown data set"), ("--dilate -1", "dilate")],
     "prompt": [("run --port 0", "port")],
-    "data": [("nope", "unknown data set"), ("digits --columns x", "columns")],
     "prepare": [("nope --from x --to y", "unknown data set"), ("lidc --from x --to y", "--from")],
     "teacher": [("--steps 0", "steps")],
     "study": [("nowhere", "nowhere"), ("x --workers x", "--workers")],

@@ -23,12 +23,12 @@ COMMANDS = {
     "ppo": Command("rl_attn.ppo", "train a PPO agent that looks at its targets"),
     "evaluate": Command("rl_attn.evaluate", "play a trained agent; measure its attention"),
     "random-policy": Command("rl_attn.random_policy", "what random actions score in a game"),
+    "check": Command("rl_attn.supervised.check", "what a data set holds, and what to mend"),
     "train": Command("rl_attn.supervised.train", "train a classifier that looks where masks say"),
     "explain": Command("rl_attn.explain", "what a network says of images, and where it looks"),
     "compare": Command("rl_attn.supervised.compare", "run a table of the papers and write it"),
     "masks": Command("rl_attn.supervised.masks", "make masks for a data set from words"),
     "prompt": Command("rl_attn.supervised.prompt", "steer a trained model by drawing, on a page"),
-    "data": Command("rl_attn.supervised.data.__main__", "look at a data set before training"),
     "prepare": Command(
         "rl_attn.supervised.data.prepare.__main__", "prepare a data set that was downloaded by hand"
     ),

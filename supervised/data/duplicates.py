@@ -8,12 +8,14 @@ it is the same lesion (looked at one by one from 0.99 down), and below 0.94 come
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from rl_attn.supervised.data.resize import resize
 
 THUMBNAIL, THRESHOLD = 32, 0.95
+_CHUNK = 1024  # pictures compared with all others at a time
 
 
 def clusters(images: Tensor, threshold: float = THRESHOLD) -> np.ndarray:
@@ -21,7 +23,13 @@ def clusters(images: Tensor, threshold: float = THRESHOLD) -> np.ndarray:
     grey = resize(images, THUMBNAIL).float().mean(1).flatten(1)  # (N, 32 * 32)
     centred = grey - grey.mean(1, keepdim=True)
     unit = centred / centred.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return connected_components((unit @ unit.T).numpy() > threshold, directed=False)[1]
+    pairs = [
+        (unit[first : first + _CHUNK] @ unit.T > threshold).nonzero() + torch.tensor([first, 0])
+        for first in range(0, len(unit), _CHUNK)
+    ]
+    rows, columns = torch.cat(pairs).T.numpy()
+    graph = coo_array((np.ones(len(rows), bool), (rows, columns)), (len(unit), len(unit)))
+    return connected_components(graph, directed=False)[1]
 
 
 def representatives(cluster: np.ndarray, labels: Tensor) -> Tensor:

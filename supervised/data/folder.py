@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -54,8 +54,7 @@ def masked_folder(
     report(found.problems)
     classes, samples = found.classes, found.samples
     pictures = [Picture(s.image, s.masks, classes.index(s.label)) for s in samples]
-    images = ImageOptions(limits_of("image_range", image_range), alpha)
-    pixels = read_pictures(pictures, size, fit, masks, images)
+    pixels = read_pictures(pictures, size, fit, masks, image_options(image_range, alpha))
     everything = Split(
         pixels.images,
         torch.tensor([picture.label for picture in pictures]),
@@ -67,13 +66,17 @@ def masked_folder(
     return assembled(everything, found, seed, (*found.notes, *pixels.notes))
 
 
+def image_options(image_range: str = "", alpha: Alpha = "ask", **_: Any) -> ImageOptions:
+    return ImageOptions(limits_of("image_range", image_range), alpha)
+
+
 def find(
     root: Path | None,
-    format: str,
-    annotations: str,
-    table: str,
-    allow_missing: bool,
-    **mask_options: Unpack[MaskWords],
+    format: str = "",
+    annotations: str = "",
+    table: str = "",
+    allow_missing: bool = False,
+    **options: Any,
 ) -> tuple[Found, MaskReader]:
     """The samples, and how their mask files are read. UserError: options that do not fit."""
     if root is None:
@@ -82,8 +85,8 @@ def find(
         raise UserError(f"annotations={annotations} needs to be read as something: say format=NAME")
     if format:
         READERS.check(format)
-    options = MaskOptions.of_regions if format else MaskOptions.of
-    masks = options(**mask_options)
+    words = {name: word for name, word in options.items() if name in MaskWords.__annotations__}
+    masks = MaskOptions.of_regions(**words) if format else MaskOptions.of(**words)
     try:
         found = scanned(root, Sources(format, annotations, table, allow_missing, masks))
     except OSError as error:

@@ -41,22 +41,27 @@ def named(path: Path | str) -> str:
 
 
 def report(problems: Sequence[Problem]) -> None:
-    """Raise one UserError of one line for all of them, like ones together; nothing if there are
-    none."""
+    """Raise one UserError of one line for all of them, nothing if there are none."""
     if not problems:
         return
+    told = described(problems)
+    rest = f"; and {len(told) - _SHOWN} other kinds" if len(told) > _SHOWN else ""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    raise UserError(f"{count} with images: {'; '.join(told[:_SHOWN])}{rest}")
+
+
+def described(problems: Sequence[Problem]) -> list[str]:
+    """A line for each kind of problem: like ones together."""
     alike: dict[str, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(problem.reason, []).append(problem)
     told = []
-    for reason, group in list(alike.items())[:_SHOWN]:
+    for reason, group in alike.items():
         files = [named(p.path) for p in group[:_ALIKE] if p.path is not None]
         more = f" and {len(group) - _ALIKE} more" if len(group) > _ALIKE else ""
         each = ": each" if len(group) > 1 else ""
         told.append(f"{', '.join(files)}{more}{each} {reason}" if files else reason)
-    rest = f"; and {len(alike) - _SHOWN} other kinds" if len(alike) > _SHOWN else ""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    raise UserError(f"{count} with images: {'; '.join(told)}{rest}")
+    return told
 
 
 def is_picture(path: Path) -> bool:

@@ -124,6 +124,6 @@ def formats_in(root: Path) -> list[str]:
     for form in READERS:
         try:
             found += [form] if next(iter(READERS[form](root)), None) else []
-        except (Problem, UserError):
+        except Exception:  # whatever a reader does with files that are none of its own
             continue
     return found

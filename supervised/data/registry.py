@@ -59,15 +59,20 @@ def load(
     from rl_attn.supervised.data.dataset import check  # torch
     from rl_attn.supervised.data.replaced import with_masks
 
-    loader = LOADERS[name]
+    values = options_for(name, options)
+    dataset = check(LOADERS[name](None if root is None else Path(root), **values))
+    return dataset if masks is None else with_masks(dataset, Path(masks))
+
+
+def options_for(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as what a data set takes. UserError: a name or a value that it does not."""
     known = options_of(name)
-    for option in options:
+    for option in given:
         choose(f"option of {name}", option, list(known))
-    values = {key: _converted(name, key, value, known[key]) for key, value in options.items()}
+    values = {key: _converted(name, key, value, known[key]) for key, value in given.items()}
     if not 0 <= values.get("seed", 0) < 2**63:
         raise UserError(f"seed of {name} is {values['seed']}: it must be from 0 to 2^63 - 1")
-    dataset = check(loader(None if root is None else Path(root), **values))
-    return dataset if masks is None else with_masks(dataset, Path(masks))
+    return values
 
 
 def options_of(name: str) -> Mapping[str, Any]:

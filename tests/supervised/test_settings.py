@@ -61,3 +61,18 @@ def test_every_method_is_its_flags(method):
 def test_a_method_of_another_flag_is_refused():
     with pytest.raises(UserError, match="attention-epochs"):
         parsed("--method", "camal", "--attention-epochs", "3")
+
+
+def test_a_data_set_of_a_strangers_own(tmp_path, monkeypatch):
+    from rl_attn.supervised.train import prepare
+
+    file = tmp_path / "strangers_set.py"
+    file.write_text(
+        "from rl_attn.supervised.data import LOADERS\n"
+        "@LOADERS.register('strangers')\n"
+        "def load(root=None, *, size: int = 8): ...\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["--import", "./strangers_set.py", "--data", "strangers"]
+    args, _, _ = prepare(words)
+    assert args.data == "strangers" and args.imports == (str(file),)

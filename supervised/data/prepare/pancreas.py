@@ -16,7 +16,7 @@ Pictures are as a radiologist sees them, rows to the back and columns to the pat
 says how its arrays lie. Of NIH's labels tools disagree whether that is so (deedsBCV, issue 2), so
 each is tried as it says and flipped in every way, and what covers most soft tissue (-50 to 250 HU)
 is taken; what it says wins unless another is better by a twentieth. Labels that were flipped are
-named: look at the result (`python -m supervised.data pancreas --sheet FILE`).
+named: look at the result (`python -m supervised.check pancreas --sheet FILE`).
 """
 
 from __future__ import annotations
