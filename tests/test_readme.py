@@ -11,7 +11,8 @@ from rl_attn.agents import ActorCritic
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WRITTEN = [file for file in (ROOT / "docs").rglob("*.md") if "made" not in file.parts]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(WRITTEN)]
 
 
 def snippet(containing: str) -> str:
@@ -60,6 +61,8 @@ def test_the_classifier_snippet_reaches_both_sides_of_the_tap():
 def test_links_to_files_and_sections_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        if target.startswith("../made/"):  # exists in the built site: its build checks these
+            continue
         path, _, section = target.partition("#")
         linked = (page.parent / path).resolve() if path else page
         assert linked.exists(), f"{page.name} links to {target}"

@@ -1,0 +1,535 @@
+"""Pages of the site that are made from the code, so that what is registered has its page.
+
+    python docs/pages.py        # writes them to docs/made/, as the build of the site does
+
+Every command, method, environment, data set, map, network and backbone gets a page: its docstring,
+its flags or options, how to use it, and its API. Docstrings are Markdown, and are pasted as such.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import docstring_parser
+
+ROOT = Path(__file__).parents[1]
+MADE = ROOT / "docs" / "made"
+
+#: Packages whose `__all__` is the public interface, in the order of the reference.
+PUBLIC = (
+    "rl_attn.attention",
+    "rl_attn.attention.losses",
+    "rl_attn.sb3",
+    "rl_attn.statistics",
+    "rl_attn.envs",
+    "rl_attn.agents",
+    "rl_attn.agents.networks",
+    "rl_attn.rl.methods",
+    "rl_attn.supervised.data",
+    "rl_attn.supervised.methods",
+    "rl_attn.teachers",
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of thing that has a page each."""
+
+    folder: str
+    title: str
+    intro: str
+    names: Callable[[], Iterable[str]]
+    page: Callable[[str], str]
+
+
+def pages() -> dict[str, str]:
+    """Path below docs/made -> Markdown."""
+    found = {}
+    for kind in KINDS:
+        made = {name: kind.page(name) for name in kind.names()}
+        for name, text in made.items():
+            found[f"{kind.folder}/{file_of(name)}"] = _leaf(kind, text)
+        found[f"{kind.folder}/index.md"] = _index(kind, made)
+    found |= {f"api/{name.removeprefix('rl_attn.')}.md": _api(name) for name in PUBLIC}
+    for file in ("CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md"):
+        text = (ROOT / file).read_text(encoding="utf-8").replace("](docs/", "](../")
+        found[file.lower()] = re.sub(r"\]\((?!https?:|\.|#)", "](../../", text)
+    return found
+
+
+def write(folder: Path = MADE) -> None:
+    """Write every page; only what has changed is touched, so that a second build is short."""
+    made = pages()
+    for path, text in made.items():
+        file = folder / path
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    for file in folder.rglob("*.md"):
+        if str(file.relative_to(folder)) not in made:
+            file.unlink()
+
+
+def file_of(name: str) -> str:
+    """The file of a name: "timm:NAME" has a colon, and `index` is the list of all."""
+    return name.replace(":", "-").replace("+", "-and-") + ".md"
+
+
+# ---- one page of each kind -------------------------------------------------------------------
+
+
+def _command(name: str) -> str:
+    from rl_attn.run.commands import COMMANDS, settings_of
+
+    module = COMMANDS[name].load()
+    kind = settings_of(module, [])
+    return _join(
+        f"# rl-attn {name}", _doc(module), "## Flags", _flags(kind, of=f"rl-attn {name} --help")
+    )
+
+
+def _agents_method(name: str) -> str:
+    from rl_attn.rl.methods import METHODS, Method
+
+    kind = METHODS[name]
+    return _join(
+        f"# {name}",
+        _doc(sys.modules[kind.__module__]),
+        _code(f"rl-attn ppo --env DefendCenter --method {name} --total-timesteps 100000"),
+        "## Flags of its own",
+        _flags(kind, without=Method),
+        "All methods for agents, their cost and their sources: [](../../methods.md).",
+        _source(kind),
+    )
+
+
+def _classifier_method(name: str) -> str:
+    from rl_attn.supervised.methods import METHODS, Method
+
+    kind = METHODS[name]
+    return _join(
+        f"# {name}",
+        _doc(sys.modules[kind.__module__]),
+        _doc(kind),
+        _code(f"rl-attn train --method {name} --data decoy-mnist"),
+        "## Flags of its own",
+        _flags(kind, without=Method),
+        _recipes(kind.recipes),
+        _needs(kind),
+        _source(kind),
+    )
+
+
+def _environment(name: str) -> str:
+    from rl_attn.env_settings import EnvSettings
+    from rl_attn.envs.doom.scenarios import SCENARIOS
+    from rl_attn.envs.registry import find
+
+    scenario = SCENARIOS[name]
+    known = find(EnvSettings(env=name))
+    limit = f"{scenario.time_limit} tics" if scenario.time_limit else "none"
+    rows = [
+        ("gymnasium", f"`rl_attn.envs:rl_attn/{name}-v0`"),
+        ("objects that can be shown", _listed(scenario.shown) or "not listed"),
+        ("actions", _listed(known.action_names) or f"`{known.action_space}`"),
+        ("frame (H, W, C)", f"`{known.frame_shape}`"),
+        ("time limit", f"{limit} (35 tics are a second)"),
+    ]
+    return _join(
+        f"# {name}",
+        _picture("environments", name, "a frame, and the same with its mask"),
+        f"ViZDoom's `{Path(scenario.config).name}`; targets are {_listed(scenario.targets)}.",
+        _table(("", ""), rows),
+        "## Use",
+        _code(
+            f"rl-attn ppo --env {name} --camal 0.1 --total-timesteps 100000",
+            f"rl-attn random-policy --env {name} --out runs/random",
+        ),
+        "Targets are changed with `--targets`, frames with `--frame-size`; see "
+        "[](../../environments.md).",
+    )
+
+
+def _dataset(name: str) -> str:
+    from rl_attn.supervised.data import LOADERS, options_of
+
+    loader = LOADERS[name]
+    function = getattr(loader, "func", loader)
+    described = [_doc(function), _doc(sys.modules[function.__module__])]
+    shared = list(LOADERS.modules.values()).count(function.__module__) > 1
+    defaults = inspect.signature(loader).parameters
+    rows = [
+        (f"`{key}`", _type(hint), _value(getattr(defaults.get(key), "default", MISSING)))
+        for key, hint in options_of(name).items()
+    ]
+    return _join(
+        f"# {name}",
+        _picture("data", name, "pictures, and the same with all but the mask dimmed"),
+        *(described if shared else reversed(described)),
+        _code(f"rl-attn data {name} --sheet {name}.png", f"rl-attn train --data {name}"),
+        "## Options",
+        "Given as `--data-options key=value` to `rl-attn train`, and as `--options key=value` to "
+        "`rl-attn data`."
+        if rows
+        else "It has none.",
+        _table(("option", "type", "default"), rows) if rows else "",
+        _source(function),
+    )
+
+
+def _map(name: str) -> str:
+    from rl_attn import attention
+
+    function = getattr(attention, name.replace("-", "_"), None)
+    made_by = attention.MAPS[name]
+    kind = attention.MAPS.kinds[name]
+    about = {
+        "features": "It is made of a layer's feature maps, and has their cells.",
+        "blocks": "It is made of a transformer's attention, and has the cells of its patches.",
+        "pixels": "It is made of the image's pixels.",
+        "probes": "It is made of the score of changed images. It has no gradient: it measures and "
+        "explains, and no loss can be trained through it.",
+    }
+    train = f"rl-attn ppo --env DefendCenter --camal 0.1 --attention {name}"
+    measure = f"rl-attn evaluate RUN --attention {name}"
+    return _join(
+        f"# {name}",
+        _picture("maps", name, "a picture, and the map of a small trained network"),
+        _doc(function or made_by),
+        about[kind],
+        _code(*([] if kind == "probes" else [train]), measure),
+        f"```python\nfrom rl_attn.attention import explain\n\n"
+        f'attention = explain("{name}", seen)  # see Seen for what it may be made of\n```',
+        _source(function) if function else "",
+    )
+
+
+def _network(name: str) -> str:
+    from rl_attn.agents import NETWORKS
+
+    kind = NETWORKS[name]
+    return _join(
+        f"# {name}",
+        _doc(sys.modules[kind.__module__]),
+        _code(f"rl-attn ppo --env DefendCenter --network {name}"),
+        "Flags that all networks take: `--tap`, `--width-scale`, `--recurrent`.",
+        _source(kind),
+    )
+
+
+def _backbone(name: str) -> str:
+    if name == "timm:NAME":
+        return _join(
+            f"# {name}",
+            "Any model of timm (`pip install 'rl-attn[timm]'`).",
+            _code("rl-attn train --data digits --size 64 --backbone timm:resnet10t"),
+            "Its standard layer is found by the model's type; `--layer` names another.",
+        )
+    import torch
+
+    from rl_attn.supervised.backbones import SMALL, build, parameters_of, tap_layer
+
+    small = name in SMALL
+    with torch.device("meta"):
+        model = build(name, 3, 10, (32, 32) if small else (224, 224))
+    about = SMALL[name].__doc__ if small else f"`torchvision.models.{name}`, with a fresh head."
+    return _join(
+        f"# {name}",
+        about or "",
+        _table(
+            ("", ""),
+            [
+                ("parameters, RGB, ten classes", f"{parameters_of(model):,}"),
+                ("layer of the attention (`--layer`)", f"`{tap_layer(model, '')}`"),
+                ("ImageNet's weights", "no" if small else "`--weights imagenet`"),
+            ],
+        ),
+        _code(f"rl-attn train --backbone {name}" + ("" if small else " --size 64")),
+    )
+
+
+def _backbones() -> list[str]:
+    from rl_attn.supervised.settings import SMALL, TORCHVISION
+
+    return [*SMALL, *TORCHVISION, "timm:NAME"]
+
+
+def _registered(module: str, registry: str) -> Callable[[], Iterable[str]]:
+    """The names of a registry, those of somebody else's file included."""
+    return lambda: list(getattr(import_module(module), registry))
+
+
+KINDS = (
+    Kind(
+        "commands",
+        "Commands",
+        "Every command is `rl-attn NAME`, and `rl-attn NAME --help` in a terminal.",
+        _registered("rl_attn.run.commands", "COMMANDS"),
+        _command,
+    ),
+    Kind(
+        "methods",
+        "Methods for agents",
+        "`rl-attn ppo --method NAME`; several at once are joined by a plus: `camal+drac`.",
+        _registered("rl_attn.rl.methods", "METHODS"),
+        _agents_method,
+    ),
+    Kind(
+        "classifier-methods",
+        "Methods for classifiers",
+        "`rl-attn train --method NAME`.",
+        _registered("rl_attn.supervised.methods", "METHODS"),
+        _classifier_method,
+    ),
+    Kind(
+        "maps",
+        "Attention maps",
+        "`--attention NAME`, in every command.",
+        _registered("rl_attn.attention", "MAPS"),
+        _map,
+    ),
+    Kind(
+        "environments",
+        "Doom environments",
+        "`rl-attn ppo --env NAME`. Any gymnasium environment with a frame and a mask works too: "
+        "[](../../environments.md).",
+        _registered("rl_attn.envs", "SCENARIOS"),
+        _environment,
+    ),
+    Kind(
+        "networks",
+        "Networks for agents",
+        "`rl-attn ppo --network NAME`.",
+        _registered("rl_attn.agents", "NETWORKS"),
+        _network,
+    ),
+    Kind(
+        "data",
+        "Data sets",
+        "`rl-attn train --data NAME`; `rl-attn data NAME --sheet FILE` shows one.",
+        _registered("rl_attn.supervised.data", "LOADERS"),
+        _dataset,
+    ),
+    Kind(
+        "backbones",
+        "Backbones for classifiers",
+        "`rl-attn train --backbone NAME`.",
+        _backbones,
+        _backbone,
+    ),
+)
+
+
+# ---- their parts -----------------------------------------------------------------------------
+
+
+def _index(kind: Kind, made: Mapping[str, str]) -> str:
+    rows = [(f"[{name}]({file_of(name)})", _summary(text)) for name, text in made.items()]
+    return _join(f"# {kind.title}", kind.intro, _table(("name", ""), rows))
+
+
+def _leaf(kind: Kind, text: str) -> str:
+    """A page that the sidebar leaves out, since a hundred of them would hide all others there (and
+    double the time of the build): it says where its list is."""
+    title, rest = text.split("\n", 1)
+    return f"---\norphan: true\n---\n\n{title}\n\n*One of the [{kind.title.lower()}](index.md).*\n{rest}"
+
+
+def _summary(page: str) -> str:
+    """The first sentence of a page's prose."""
+    parts = [part for part in page.split("\n\n")[1:] if part[0] not in "|#!`:" or part[1] != "`"]
+    prose = next((part for part in parts if part[0] not in "|#!:"), "")
+    first = re.split(r"(?<! al)\. ", " ".join(prose.split()))[0]
+    return first.rstrip(".:").replace("|", "\\|")
+
+
+def _api(module: str) -> str:
+    """The public names of a package, by autodoc."""
+    package = import_module(module)
+    elsewhere = "rl_attn.attention" if module == "rl_attn.attention.losses" else ""
+    elsewhere = "rl_attn.agents" if module == "rl_attn.agents.networks" else elsewhere
+    known = set(import_module(elsewhere).__all__) if elsewhere else set()
+    entries = []
+    for name in package.__all__:
+        thing = getattr(package, name)
+        if name in known:
+            continue
+        if inspect.isclass(thing):
+            entries.append(f".. autoclass:: {module}.{name}\n   :members:\n")
+        elif inspect.isroutine(thing):
+            entries.append(f".. autofunction:: {module}.{name}\n")
+        else:
+            text = " ".join(repr(thing).split())
+            text = text if len(text) < 80 and "<" not in text else type(thing).__name__
+            entries.append(f".. py:data:: {module}.{name}\n   :value: {text}\n")
+    listed = f"The names of `{elsewhere}` are described there." if known else ""
+    body = "\n".join(entries)
+    return _join(f"# {module}", _doc(package), listed, f"```{{eval-rst}}\n{body}```")
+
+
+def _flags(kind: type | None, without: type | None = None, of: str = "") -> str:
+    """A table of a dataclass's fields as flags; those of `without` are not its own."""
+    if kind is None or not is_dataclass(kind):
+        return f"`{of}` lists them." if of else "It has none."
+    inherited = {field.name for field in fields(without)} if without else set()
+    rows = [
+        row
+        for row in _rows(kind)
+        if row[0].split("`")[1].strip("-").replace("-", "_") not in inherited
+    ]
+    return _table(("flag", "type", "default", "meaning"), rows) if rows else "It has none."
+
+
+def _rows(kind: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    hints, helps = get_type_hints(kind, include_extras=True), _helps(kind)
+    for field in fields(kind):
+        bare = hints[field.name]
+        notes = bare.__metadata__ if get_origin(bare) is Annotated else ()
+        renamed = [note.name for note in notes if getattr(note, "name", None)]
+        name = prefix + (renamed or [field.name.replace("_", "-")])[0]
+        section = get_args(bare)[0] if notes else bare
+        if inspect.isclass(section) and is_dataclass(section):
+            yield from _rows(section, f"{name}.")
+            continue
+        positional = any("Positional" in str(note) for note in notes)
+        switch = f"` `--no-{name}" if bare is bool else ""
+        flag = name.upper() if positional else f"--{name}{switch}"
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        yield f"`{flag}`", _type(bare), _value(default), helps.get(field.name, "")
+
+
+def _helps(kind: type) -> dict[str, str]:
+    """Field -> the text below it, of the class and of those that it inherits from."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if is_dataclass(base):
+            try:
+                parsed = docstring_parser.parse_from_object(base)
+            except (OSError, TypeError):  # made at run time: it has no source
+                continue
+            found |= {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
+    return found
+
+
+def _type(hint: Any) -> str:
+    """A type as a reader of a command line wants it: choices, or the kind of value."""
+    if get_origin(hint) is Annotated:
+        return _type(get_args(hint)[0])
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    name = getattr(get_origin(hint), "__name__", str(get_origin(hint)))
+    if name == "Literal":
+        return ", ".join(f"`{part}`" for part in parts)
+    if name in ("Union", "UnionType"):
+        return " or ".join(map(_type, parts))
+    if name == "tuple":
+        return f"{_type(parts[0])}, several"
+    return {"str": "text", "int": "integer", "float": "number", "bool": "yes or no"}.get(
+        getattr(hint, "__name__", ""), "path"
+    )
+
+
+def _value(default: Any) -> str:
+    if default is MISSING or default is inspect.Parameter.empty:
+        return ""
+    if isinstance(default, tuple):
+        return " ".join(f"`{part}`" for part in default)
+    words = {None: "", True: "yes", False: "no"}
+    if default is None or isinstance(default, bool):
+        return words[default]
+    return f"`{default}`" if default != "" else ""
+
+
+def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    if not recipes:
+        return ""
+    rows = [
+        (f"`{where}`" if where else "everywhere", ", ".join(f"`{k}={v}`" for k, v in said.items()))
+        for where, said in recipes.items()
+    ]
+    return _join("## The paper's values", "They are the defaults; a flag overrides them.",
+                 _table(("data set or backbone", "values"), rows))  # fmt: skip
+
+
+def _needs(kind: Any) -> str:
+    said = ["masks on the training pictures"] if kind.needs_masks else []
+    said += ["feature maps"] if kind.needs_features else []
+    return f"It needs {' and '.join(said) or 'neither masks nor feature maps'}."
+
+
+def _source(thing: Any) -> str:
+    """The file that it is in."""
+    file = inspect.getsourcefile(inspect.unwrap(thing))
+    if file is None or ROOT not in Path(file).resolve().parents:
+        return ""
+    path = Path(file).resolve().relative_to(ROOT)
+    return f"Source: [`{path}`](../../../{path})"
+
+
+def _doc(thing: Any) -> str:
+    """A docstring as Markdown: sections of arguments become lists, prompts become code."""
+    text = inspect.getdoc(thing) or ""
+    if text.startswith(("partial(", f"{getattr(thing, '__name__', '')}(")):
+        return ""  # made by functools or dataclasses
+    return "\n".join(_markdown(text.splitlines()))
+
+
+def _markdown(lines: list[str]) -> Iterator[str]:
+    section, fenced = False, False
+    for line in lines:
+        if fenced and not line.strip():
+            yield "```"
+            fenced = False
+        if not fenced and line.lstrip().startswith(">>> "):
+            yield "\n```pycon"
+            fenced = True
+        if fenced:
+            yield line.strip()
+        elif line in ("Args:", "Returns:", "Raises:", "Yields:"):
+            yield f"**{line[:-1]}**\n"
+            section = True
+        elif section and line.startswith("    "):
+            head, colon, rest = line[4:].partition(": ")
+            plain = line.startswith("     ") or not colon or " " in head.replace(", ", "")
+            yield f"  {line.strip()}" if plain else f"- `{head}`: {rest}"
+        else:
+            section = section and not line
+            yield line
+    if fenced:
+        yield "```"
+
+
+def _picture(folder: str, name: str, caption: str) -> str:
+    """A picture that `docs/pictures.py` has made, where it has."""
+    file = MADE / "pictures" / folder / f"{name}.png"
+    return f"![{name}: {caption}](../pictures/{folder}/{name}.png)" if file.exists() else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _code(*lines: str) -> str:
+    return "\n".join(["```bash", *lines, "```"])
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |"
+                     for line in lines)  # fmt: skip
+
+
+def _join(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+if __name__ == "__main__":
+    shutil.rmtree(MADE, ignore_errors=True)
+    write()
