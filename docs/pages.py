@@ -12,7 +12,7 @@ import inspect
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +25,7 @@ MADE = ROOT / "docs" / "made"
 
 #: Packages whose `__all__` is the public interface, in the order of the reference.
 PUBLIC = (
+    "rl_attn",
     "rl_attn.attention",
     "rl_attn.attention.losses",
     "rl_attn.sb3",
@@ -52,16 +53,22 @@ class Kind:
 
 def pages() -> dict[str, str]:
     """Path below docs/made -> Markdown."""
+    found = named()
+    found |= {f"api/{name.partition('.')[2] or name}.md": _api(name) for name in PUBLIC}
+    for file in ("CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md"):
+        text = (ROOT / file).read_text(encoding="utf-8").replace("](docs/", "](../")
+        found[file.lower()] = re.sub(r"\]\((?!https?:|\.|#)", "](../../", text)
+    return found
+
+
+def named() -> dict[str, str]:
+    """The pages of what has a name, and the lists that lead there."""
     found = {}
     for kind in KINDS:
         made = {name: kind.page(name) for name in kind.names()}
         for name, text in made.items():
             found[f"{kind.folder}/{file_of(name)}"] = _leaf(kind, text)
         found[f"{kind.folder}/index.md"] = _index(kind, made)
-    found |= {f"api/{name.removeprefix('rl_attn.')}.md": _api(name) for name in PUBLIC}
-    for file in ("CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md"):
-        text = (ROOT / file).read_text(encoding="utf-8").replace("](docs/", "](../")
-        found[file.lower()] = re.sub(r"\]\((?!https?:|\.|#)", "](../../", text)
     return found
 
 
@@ -340,7 +347,8 @@ def _leaf(kind: Kind, text: str) -> str:
     """A page that the sidebar leaves out, since a hundred of them would hide all others there (and
     double the time of the build): it says where its list is."""
     title, rest = text.split("\n", 1)
-    return f"---\norphan: true\n---\n\n{title}\n\n*One of the [{kind.title.lower()}](index.md).*\n{rest}"
+    above = f"*One of the [{kind.title.lower()}](index.md).*"
+    return f"---\norphan: true\n---\n\n{title}\n\n{above}\n{rest}"
 
 
 def _summary(page: str) -> str:
@@ -380,17 +388,17 @@ def _flags(kind: type | None, without: type | None = None, of: str = "") -> str:
     if kind is None or not is_dataclass(kind):
         return f"`{of}` lists them." if of else "It has none."
     inherited = {field.name for field in fields(without)} if without else set()
-    rows = [
-        row
-        for row in _rows(kind)
-        if row[0].split("`")[1].strip("-").replace("-", "_") not in inherited
-    ]
+    rows = list(_rows(kind, without=inherited))
     return _table(("flag", "type", "default", "meaning"), rows) if rows else "It has none."
 
 
-def _rows(kind: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+def _rows(
+    kind: type, prefix: str = "", without: Collection[str] = ()
+) -> Iterator[tuple[str, str, str, str]]:
     hints, helps = get_type_hints(kind, include_extras=True), _helps(kind)
     for field in fields(kind):
+        if field.name in without:
+            continue
         bare = hints[field.name]
         notes = bare.__metadata__ if get_origin(bare) is Annotated else ()
         renamed = [note.name for note in notes if getattr(note, "name", None)]

@@ -15,7 +15,7 @@ import pages  # noqa: E402
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, str]:
-    return pages.pages()
+    return pages.named()
 
 
 @pytest.mark.parametrize("kind", pages.KINDS, ids=lambda kind: kind.folder)
