@@ -157,7 +157,7 @@ class OnEachCore:
         self.workers = [Worker(Entry("a run", self.run_of)) for _ in range(args.threads)]
         for worker in self.workers:
             worker.start(replace(args, threads=1))
-        (self.note,) = {worker.answer() for worker in self.workers}
+        (self.note,) = {worker.answer()[0] for worker in self.workers}
 
     def run(self, count: int) -> float:
         for worker in self.workers:

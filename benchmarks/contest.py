@@ -51,6 +51,7 @@ class Entry:
     name: str
     factory: str
     options: dict[str, Any] = field(default_factory=dict)
+    own_work: bool = False  # it cannot be made to do the others' work, only as much; say so
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Result:
     times: list[float] = field(default_factory=list)  # seconds / the baseline's of that round
     cpu_seconds: list[float] = field(default_factory=list)  # of all threads of its main process
     cpu_times: list[float] = field(default_factory=list)  # as `times`, of CPU seconds
+    start_cpu_seconds: float = nan  # of its main process, until it was ready: imports and all
     works: list[float] = field(default_factory=list)
     peak_mib: float = nan
 
@@ -93,7 +95,10 @@ def compete(
 ) -> list[Result]:
     """Warm every contender up with one chunk of `count`, then measure `rounds` chunks of each."""
     with working(entries, settings, inline) as workers:
-        results = [Result(worker.entry.name, worker.note) for worker in workers]
+        results = [
+            Result(worker.entry.name, worker.note, start_cpu_seconds=worker.start_cpu_seconds)
+            for worker in workers
+        ]
         for worker in workers:
             worker.ask(count)
         for worker in workers:
@@ -119,7 +124,7 @@ def working(
             for worker in workers:
                 worker.start(settings)
         for worker in workers:
-            worker.note = worker.answer()
+            worker.note, worker.start_cpu_seconds = worker.answer()
         yield workers
         patience = PATIENCE
     finally:
@@ -138,10 +143,11 @@ def _round(workers: list["Worker"], results: list[Result], count: int, turn: int
         memory = held_mib(worker.pid)
         result.peak_mib = memory if memory != memory else max(memory, result.peak_mib)
     baseline = results[0]
-    for result in results:
+    for result, worker in zip(results, workers, strict=True):
         result.times.append(result.seconds[-1] / baseline.seconds[-1])
         result.cpu_times.append(result.cpu_seconds[-1] / baseline.cpu_seconds[-1])
-        if not isclose(result.works[-1], baseline.works[-1], rel_tol=1e-3, abs_tol=1e-3):
+        same = isclose(result.works[-1], baseline.works[-1], rel_tol=1e-3, abs_tol=1e-3)
+        if not same and not worker.entry.own_work:
             raise RuntimeError(
                 f"{result.name} did other work ({result.works[-1]:g}) than {baseline.name} "
                 f"({baseline.works[-1]:g}): their times cannot be compared"
@@ -157,6 +163,7 @@ class Worker:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.note: Any = None  # the contender's
+        self.start_cpu_seconds = nan
         self.process: multiprocessing.process.BaseProcess | None = None
 
     def start(self, settings: Any) -> None:
@@ -192,7 +199,7 @@ class Inline(Worker):
 
     def start(self, settings: Any) -> None:
         self._contender = _build(self.entry, settings)
-        self._answer = self._contender.note
+        self._answer = self._contender.note, nan
 
     pid = property(lambda self: os.getpid())
 
@@ -217,7 +224,7 @@ def _serve(connection: Connection, entry: Entry, settings: Any) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         contender = _build(entry, settings)
-        connection.send(contender.note)
+        connection.send((contender.note, time.process_time()))
         while (count := connection.recv()) is not None:
             connection.send(_timed(contender, count))
         contender.close()

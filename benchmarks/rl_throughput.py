@@ -6,7 +6,10 @@
 Three sections, each with its baseline in the first row:
 
 - stepping: our lanes, gymnasium's AsyncVectorEnv with shared memory, and stable-baselines3's
-  SubprocVecEnv play the same episodes with random actions and see frames and masks.
+  SubprocVecEnv play the same episodes with random actions and see frames and masks. EnvPool joins
+  in where it is installed (`uv pip install envpool`), with RGB frames, without masks, and with
+  episodes of its own. Sample Factory does not: it asks for versions of gymnasium and NumPy that
+  rl-attn has left behind.
 - training: our PPO without CAMAL, stable-baselines3's PPO (on SubprocVecEnv, which is faster for
   it than DummyVecEnv, and VecFrameStack), and the loop of CleanRL's `ppo_atari.py` with its float32
   observations learn from the same games with the same network and hyper-parameters (Table 8 of
@@ -17,8 +20,9 @@ Three sections, each with its baseline in the first row:
 Every contender has a process of its own and the same number of torch threads. They are warmed up
 and measured in turns (see `contest.py`), so that their ratios hold on a machine that is busy with
 other things. The table gives the median of the rounds' steps/s with the smallest and largest, the
-median over the rounds of the time relative to the baseline's (2.00x: takes twice as long), and the
-peak memory of all processes of the contender, games included.
+median over the rounds of the time relative to the baseline's (2.00x: takes twice as long), the
+peak memory of all processes of the contender, games included, and the CPU time of its main process
+until it was ready, imports and all.
 
 Needs stable-baselines3, which `uv sync` installs with the development tools.
 """
@@ -37,6 +41,7 @@ from contest import Entry, Result, compete
 from machine import SENTENCE, describe, num_cores, stop_at_signals
 from rich.console import Console
 from rich.table import Table
+from stepping import EnvPool
 from workload import Games
 
 from rl_attn.envs.doom.game import screen_resolution
@@ -126,6 +131,7 @@ def numbers(result: Result, steps: int) -> dict[str, Any]:
         "fastest": max(speeds),
         "relative_time": result.time,
         "peak_memory_mib": None if isnan(result.peak_mib) else result.peak_mib,
+        "start_cpu_seconds": result.start_cpu_seconds,
         "rounds": {
             "steps_per_second": speeds,
             "relative_time": result.times,
@@ -134,9 +140,18 @@ def numbers(result: Result, steps: int) -> dict[str, Any]:
     }
 
 
+def entries(section: str, args: ThroughputSettings) -> list[Entry]:
+    """The section's contenders, those that only some have among them."""
+    found = list(SECTIONS[section])
+    if section == "stepping" and args.env in EnvPool.NAMES and find_spec("envpool") is not None:
+        name = "EnvPool (RGB, no masks)"
+        found.append(Entry(name, "stepping:EnvPool", own_work=True))
+    return found
+
+
 def measure(section: str, args: ThroughputSettings) -> dict[str, Any]:
     count, steps = chunk(section, args)
-    results = compete(SECTIONS[section], args, count, args.rounds)
+    results = compete(entries(section, args), args, count, args.rounds)
     return {
         "what": results[0].note,
         "contenders": [numbers(result, steps) for result in results],
@@ -147,7 +162,7 @@ def table(sections: dict[str, dict[str, Any]]) -> Table:
     """All sections as one table."""
     caption = "time: relative to the section's first row. peak MiB: all processes, games included."
     shown = Table("contender", caption=caption)
-    for heading in ("steps/s", "slowest .. fastest", "time", "peak MiB"):
+    for heading in ("steps/s", "slowest .. fastest", "time", "peak MiB", "start CPU s"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for section, content in sections.items():
         shown.add_section()
@@ -165,6 +180,7 @@ def _cells(row: dict[str, Any]) -> Sequence[str]:
         f"{_number(row['slowest'])} .. {_number(row['fastest'])}",
         f"{row['relative_time']:.2f}x",
         "-" if memory is None else f"{memory:,.0f}",
+        f"{row['start_cpu_seconds']:.1f}",
     )
 
 

@@ -5,6 +5,7 @@ proves it. This file must not import torch, whose memory would otherwise be coun
 """
 
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
@@ -69,6 +70,36 @@ class GymnasiumAsync(Stepping):
 
     def step(self, actions: np.ndarray) -> np.ndarray:
         return self._envs.step(actions)[1]
+
+    def close(self) -> None:
+        self._envs.close()
+
+
+class EnvPool(Stepping):
+    """EnvPool's ViZDoom: RGB frames without labels, and episodes and rewards of its own."""
+
+    #: Our scenarios that it has.
+    NAMES: ClassVar = {"DefendCenter": "DefendTheCenter-v1", "DefendLine": "DefendTheLine-v1"}
+
+    def __init__(self, args: Games) -> None:
+        import envpool
+
+        self._envs = envpool.make_gymnasium(
+            self.NAMES[args.env],
+            num_envs=args.num_envs,
+            img_width=args.width,
+            img_height=args.height,
+            stack_num=1,
+            frame_skip=4,
+            seed=SEED,
+        )
+        self._envs.reset()
+        buttons = self._envs.action_space.shape[0]
+        self._pressed = np.eye(1 + buttons)[:, 1:]  # action 0 presses none
+        super().__init__(args, 1 + buttons)
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        return self._envs.step(self._pressed[actions])[1]
 
     def close(self) -> None:
         self._envs.close()

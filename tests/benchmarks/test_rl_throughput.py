@@ -58,6 +58,7 @@ def test_every_contender_has_speed_ratio_and_memory(report):
         for row in rows:
             assert row["slowest"] <= row["steps_per_second"] <= row["fastest"]
             assert row["slowest"] > 0 and row["relative_time"] > 0
+            assert row["start_cpu_seconds"] > 0
             assert sys.platform != "linux" or row["peak_memory_mib"] > 20
 
 
