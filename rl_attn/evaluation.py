@@ -23,6 +23,7 @@ from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.ending import say
 from rl_attn.run.files import json_text, write_text
 from rl_attn.run.folder import make
 from rl_attn.run.plugins import import_all
@@ -147,7 +148,9 @@ def evaluate(args: EvaluationSettings) -> int:
         looks: list[Callable[[Moment], None]] = [sampler] if args.faithfulness else []
         if args.video:
             fps = player.environment.fps
-            looks.append(stack.enter_context(VideoWriter(out / "evaluation.mp4", fps=fps)))
+            names = player.environment.action_names
+            video = VideoWriter(out / "evaluation.mp4", fps=fps, names=names)
+            looks.append(stack.enter_context(video))
         progress = stack.enter_context(bar("playing", len(seeds)))
         episodes = player.play(
             args.num_envs,
@@ -180,4 +183,11 @@ def evaluate(args: EvaluationSettings) -> int:
     results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
     write_text(out / "evaluation.json", json_text(results))
     report(summary, loops, f"{player.settings.env}, {args.episodes} episodes, {args.policy}")
+    say(
+        results=out / "evaluation.json",
+        video=out / "evaluation.mp4" if args.video else None,
+        curves=out / "faithfulness.png" if args.faithfulness else None,
+        twins=out / "twins.mp4" if args.twins and args.video else None,
+        next=None if is_model(args.run) else f"rl-attn watch {args.run}",
+    )
     return 0

@@ -20,13 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from rl_attn.attention import Attention, upsample
-from rl_attn.pictures import enlarged, heat
+from rl_attn.pictures import DEAD, TARGET, enlarged, heat
 
-#: What stands in a map that is zero everywhere.
-DEAD = "no positive attention"
 #: Pixels that a panel's longer side has at least.
 _SIDE = 224
-_OUTLINE = "#00dc5a"
+_OUTLINE = "#{:02x}{:02x}{:02x}".format(*TARGET)
 
 Map = Attention | Tensor | np.ndarray
 
@@ -132,7 +130,7 @@ def as_rgb(image: Tensor | np.ndarray | Image.Image) -> np.ndarray:
 def over(attention: Map, size: tuple[int, int]) -> np.ndarray:
     """A map (H, W) at the image's size; signed ones of dead maps are zero."""
     if isinstance(attention, Attention):
-        full = attention.upsample(size)
+        full = attention.faded(size)
     else:
         values = torch.as_tensor(attention).float()
         full = upsample(values.reshape(1, *values.shape[-2:]), size)

@@ -7,7 +7,6 @@ a folder that is removed with the page.
 """
 
 import os
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_attn.errors import UserError
+from rl_attn.run.local_page import free_port, refusal
+
+__all__ = ["Guard", "free_port", "gradio", "server", "size_of", "upload_folder"]
 
 #: Bytes of one upload, and of all that lie on disk at once.
 MOST_BYTES, MOST_IN_ALL = 8 * 2**20, 256 * 2**20
-_HOSTS = ("127.0.0.1", "localhost")
 
 
 def gradio() -> Any:
@@ -49,9 +50,7 @@ class Guard:
     """ASGI middleware: 403 to a foreign Host or Origin, 413 to uploads when the folder is full."""
 
     def __init__(self, app: Any, port: int, folder: Path):
-        self.app, self.folder = app, folder
-        self.hosts = {f"{host}:{port}" for host in _HOSTS}
-        self.origins = {f"http://{host}" for host in self.hosts}
+        self.app, self.port, self.folder = app, port, folder
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -69,10 +68,8 @@ class Guard:
         headers = {
             name.decode("latin-1").lower(): v.decode("latin-1") for name, v in scope["headers"]
         }
-        if headers.get("host") not in self.hosts:
-            return 403, "this page answers to 127.0.0.1 and localhost alone"
-        if headers.get("origin", next(iter(self.origins))) not in self.origins:
-            return 403, "this page answers to itself alone, not to other sites"
+        if reason := refusal(headers, self.port):
+            return 403, reason
         if scope["path"].endswith("/upload") and size_of(self.folder) > MOST_IN_ALL - MOST_BYTES:
             return 413, "the page holds as many pictures as it may: restart it"
         return None
@@ -81,18 +78,6 @@ class Guard:
 def size_of(folder: Path) -> int:
     """Bytes of all files below it."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def free_port(port: int) -> socket.socket:
-    """A socket that listens at this port of 127.0.0.1; a UserError where it cannot be had."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise UserError(f"port {port} cannot be had ({error}): take another --port") from None
-    return listener
 
 
 def server(blocks: Any, folder: Path, port: int) -> Any:

@@ -78,6 +78,16 @@ def nearest_cell(size: int, grid: int, cells: Line, device: torch.device) -> Ten
     return (place - 0.5).ceil().clamp(0, grid - 1).long()
 
 
+@lru_cache(maxsize=64)
+def fade(size: int, grid: int, cells: Line | None, device: torch.device) -> Tensor:
+    """(size,) 1 between the outermost of `grid` cells, falling to 0 one cell beyond them; all 1 for
+    cells that cover the picture evenly."""
+    if cells is None:
+        return torch.ones(size, device=device)
+    place = _places(size, cells, device, torch.float32)
+    return (1 - (place - place.clamp(0, grid - 1)).abs()).clamp_min(0)
+
+
 def _places(size: int, cells: Line, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Where each pixel lies, counted in cells, (size,)."""
     first, step = cells

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from rl_attn.attention.cells import PIXELS, Cells, size_of
+from rl_attn.attention.cells import PIXELS, Cells, fade, lines, size_of
 from rl_attn.attention.maps import upsample
 from rl_attn.attention.masks import MaskWeights, mask_weights
 
@@ -41,6 +41,16 @@ class Attention:
         if self.cells == PIXELS and self.grid == size:
             return self.map
         return upsample(self.map, size, self.cells)
+
+    def faded(self, size: tuple[int, int]) -> Tensor:
+        """`upsample` for pictures, (B, H, W): beyond the outermost cells, whose values it repeats
+        up to the border (and which measures count there), the map fades out within one cell."""
+        full = self.upsample(size)
+        down, across = (
+            fade(n, m, line, full.device)
+            for n, m, line in zip(size, self.grid, lines(self.cells), strict=True)
+        )
+        return full * down[:, None] * across
 
     def weights(self, mask: Tensor) -> MaskWeights:
         """`mask_weights` of masks (B, H, W) at these cells."""

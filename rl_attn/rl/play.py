@@ -4,7 +4,7 @@ The same seeds, policy and network give the same episodes, however many lanes pl
 episode draws its actions from a generator of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ FIRST_SEED = 1_000_000
 
 @dataclass
 class Moment:
-    """One step of all lanes, before the action: what `play` shows to those who look on."""
+    """One step of all lanes: what the agents see, and the actions they are about to take."""
 
     stacks: Tensor  # (N, S*C, H, W) uint8, as the agent is shown them
     frames: np.ndarray  # (N, H, W, C) uint8, the newest frames
@@ -41,6 +41,11 @@ class Moment:
     episode: list[int | None]  # which of the seeds each lane plays; None: idle
     random: list[np.random.Generator | None]  # each lane's generator, of its episode
     memory: Memory | None = None  # what a recurrent agent remembers of what it has acted on
+    drawn: Tensor | None = None  # (N, H, W), `attention` for pictures: see `Attention.faded`
+    measures: dict[str, Tensor] = field(default_factory=dict)  # (N,) each, of `measure`
+    actions: Tensor | None = None  # (N, ...); not known to `disturb` yet
+    rewards: np.ndarray | None = None  # (N,) raw, of the step before
+    returns: np.ndarray | None = None  # (N,) sum of the raw rewards of the episode so far
 
 
 @dataclass
@@ -97,18 +102,58 @@ def play(
     Returns:
         Episodes in the order of `seeds`.
     """
+    results = [Played(seed) for seed in seeds]
+    finished = 0
+
+    def ended(index: int, episode: Episode) -> None:
+        nonlocal finished
+        finished += 1
+        _finish(results[index], episode)
+        if progress:
+            progress(finished)
+
+    how = {"greedy": greedy, "target": target, "attention": attention, "stack": stack}
+    how |= {"disturb": disturb, "observe": observe, "variation": variation, "ended": ended}
+    for moment in moments(agent, lanes, seeds, **how):
+        _add_measures(moment, results)
+        if look:
+            look(moment)
+    return results
+
+
+def moments(
+    agent: Network,
+    lanes: VectorEnv,
+    seeds: Sequence[int],
+    *,
+    greedy: bool = False,
+    target: str = "value",
+    attention: str = "grad-cam",
+    stack: int = 4,
+    disturb: Callable[[Moment], Tensor] | None = None,
+    observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
+    variation: Variation | None = None,
+    reseed: bool = False,
+    ended: Callable[[int, Episode], None] = lambda index, episode: None,
+) -> Iterator[Moment]:
+    """What `play` plays, step by step; arguments as there. A moment is valid until the next one.
+
+    Args:
+        reseed: the lanes are not made for these seeds: they begin anew from them, one a lane.
+        ended: called with the number of a seed and its episode.
+    """
     device = next(agent.parameters()).device
     storage = RolloutStorage(
         1, lanes.num_lanes, lanes.frame_shape, stack, device, memory_size=agent.memory_size
     )
-    results = [Played(seed) for seed in seeds]
     current: list[int | None] = [i if i < len(seeds) else None for i in range(lanes.num_lanes)]
     random = [_generator(seeds, index) for index in current]
-    looks: dict[str, Any] = {}
+    begin: dict[str, Any] = {"seeds": list(seeds)} if reseed else {}
     if variation is not None:
-        looks["variations"] = [variation] * lanes.num_lanes
-    lanes.reset(*storage.inbox(0), **looks)
+        begin["variations"] = [variation] * lanes.num_lanes
+    lanes.reset(*storage.inbox(0), **begin)
     storage.deliver(0)
+    rewards, returns = np.zeros((2, lanes.num_lanes))
     finished = 0
     while finished < len(seeds):
         stacks = storage.observation(0)
@@ -118,30 +163,29 @@ def play(
         memory = storage.recall(0, slice(None))
         maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
         moment = _observe(storage, stacks, maps, output, current, random, memory)
-        _measure(moment, maps, results)
-        if look:
-            look(moment)
+        moment.rewards, moment.returns = rewards.copy(), returns.copy()
         if disturb:
             with torch.no_grad():
                 output = agent(disturb(moment), memory=memory)
         storage.remember(0, slice(None), output.recall)
-        actions = agent.head.for_environment(choose_actions(output.policy, random, greedy))
+        moment.actions = choose_actions(output.policy, random, greedy)
+        yield moment
+        actions = agent.head.for_environment(moment.actions)
         step = lanes.step(actions, *storage.inbox(1))
         storage.deliver(1)
         dones = step.terminated | step.truncated
         storage.record(0, slice(None), step.rewards, dones, step.final_frames, step.final_masks)
         storage.roll()
+        rewards = np.where(dones, 0, step.rewards)
+        returns = np.where(dones, 0, returns + step.rewards)
         for episode in step.episodes:
             index = current[episode.lane]
             assert index is not None  # idle lanes end no episodes
-            _finish(results[index], episode)
             following = index + lanes.num_lanes
             current[episode.lane] = following if following < len(seeds) else None
             random[episode.lane] = _generator(seeds, current[episode.lane])
             finished += 1
-            if progress:
-                progress(finished)
-    return results
+            ended(index, episode)
 
 
 def _generator(seeds: Sequence[int], index: int | None) -> np.random.Generator | None:
@@ -159,15 +203,24 @@ def _observe(
 ) -> Moment:
     masks = storage.masks[0]
     frames = storage.frames[storage.stack - 1].cpu().numpy()
-    full = maps.upsample(size_of(masks))
-    return Moment(stacks, frames, masks, full, output, list(current), list(random), memory)
+    return Moment(
+        stacks=stacks,
+        frames=frames,
+        masks=masks,
+        attention=maps.upsample(size_of(masks)),
+        output=output,
+        episode=list(current),
+        random=list(random),
+        memory=memory,
+        drawn=maps.faded(size_of(masks)),
+        measures=measure(maps, masks),
+    )
 
 
-def _measure(moment: Moment, maps: Attention, results: list[Played]) -> None:
+def _add_measures(moment: Moment, results: list[Played]) -> None:
     """Add this step's measures to the episodes that are being played."""
-    values = measure(maps, moment.masks)
     names: list[str] = ["present", *MEASURES]
-    columns = [values[name].float() for name in names]
+    columns = [moment.measures[name].float() for name in names]
     table = torch.stack(columns, dim=1).cpu().tolist()
     for lane, index in enumerate(moment.episode):
         if index is not None:

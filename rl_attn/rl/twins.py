@@ -125,6 +125,7 @@ def play_beside(
     lanes.reset(frames, masks, seeds=seeds, variations=[{}, *variations])
     _part(twins, masks, None, "in the first frame")
     over, steps = False, 0
+    rewards, returns = np.zeros((2, lanes.num_lanes))
     storage.deliver(0)
     while not over:
         stacks = storage.observation(0)
@@ -135,13 +136,15 @@ def play_beside(
         maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
         storage.remember(0, slice(None), output.recall)
         moment = _moment(storage, stacks, maps, output, random, memory)
-        _compare(twins, moment, maps)
+        moment.rewards, moment.returns = rewards, returns
+        _compare(twins, moment)
+        action = choose_actions(output.policy[:1], [random], greedy)
+        actions = moment.actions = action.expand(lanes.num_lanes, *action.shape[1:])
         if look:
             look(moment)
-        action = choose_actions(output.policy[:1], [random], greedy)
-        actions = action.expand(lanes.num_lanes, *action.shape[1:])
         frames, masks = storage.inbox(1)
         step = lanes.step(agent.head.for_environment(actions), frames, masks)
+        rewards, returns = step.rewards, returns + step.rewards
         steps += 1
         over = bool(step.terminated[0] or step.truncated[0])
         _part(twins, masks, step, f"after {steps} steps")
@@ -161,8 +164,19 @@ def _moment(
 ) -> Moment:
     masks, count = storage.masks[0], len(stacks)
     frames = storage.frames[storage.stack - 1].cpu().numpy()
-    full = maps.upsample((masks.shape[1], masks.shape[2]))
-    return Moment(stacks, frames, masks, full, output, [0] * count, [random] * count, memory)
+    size = (masks.shape[1], masks.shape[2])
+    return Moment(
+        stacks=stacks,
+        frames=frames,
+        masks=masks,
+        attention=maps.upsample(size),
+        output=output,
+        episode=[0] * count,
+        random=[random] * count,
+        memory=memory,
+        drawn=maps.faded(size),
+        measures=measure(maps, masks),
+    )
 
 
 def _part(twins: Sequence[Twin], masks: np.ndarray, step: Step | None, when: str) -> None:
@@ -186,9 +200,9 @@ def _difference(lane: int, masks: np.ndarray, step: Step | None, when: str) -> s
     return "" if np.array_equal(first, other) else f"{when}: another mask"
 
 
-def _compare(twins: Sequence[Twin], moment: Moment, maps: Attention) -> None:
+def _compare(twins: Sequence[Twin], moment: Moment) -> None:
     """Add this frame to the twins' measures."""
-    measured = measure(maps, moment.masks)
+    measured = moment.measures
     iou = torch.where(measured["present"], measured["iou"].double(), torch.nan).cpu()
     policy = moment.output.policy.to("cpu", torch.float64)
     value = moment.output.value.double().cpu()

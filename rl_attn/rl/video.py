@@ -8,7 +8,16 @@ import av
 import numpy as np
 from av.container import OutputContainer
 
-from rl_attn.pictures import captioned, enlarged, grid, heat, side_by_side
+from rl_attn.pictures import (
+    attended,
+    captioned,
+    enlarged,
+    grid,
+    outlined,
+    rgb_of,
+    scale_of,
+    side_by_side,
+)
 from rl_attn.rl.play import Moment
 
 
@@ -47,9 +56,17 @@ class _MP4:
 class VideoWriter(_MP4):
     """Watches the episode of seed number `index` in `play` and writes it."""
 
-    def __init__(self, path: Path, index: int = 0, fps: Fraction = Fraction(35, 4), scale: int = 3):
+    def __init__(
+        self,
+        path: Path,
+        index: int = 0,
+        fps: Fraction = Fraction(35, 4),
+        scale: int | None = None,
+        names: tuple[str, ...] = (),
+    ):
+        """scale: pixels a pixel, by default so many that a panel is 320 wide; names: of actions."""
         super().__init__(path, fps)
-        self.index, self.scale = index, scale
+        self.index, self.scale, self.names = index, scale, names
 
     def __call__(self, moment: Moment) -> None:
         if self.index not in moment.episode:
@@ -58,11 +75,13 @@ class VideoWriter(_MP4):
         picture = side_by_side(
             moment.frames[lane],
             moment.masks[lane].cpu().numpy(),
-            moment.attention[lane].cpu().numpy(),
-            self.scale,
+            drawn(moment, lane),
+            self.scale or scale_of(moment.frames.shape[2], 320),
+            bar=True,
         )
-        value = f"attention   V(s) = {float(moment.output.value[lane]):.2f}"
-        self._write(captioned(picture, ["frame", "mask of the targets", value]))
+        panels = captioned(picture, ["frame", "mask of the targets", "attention"])
+        said = [f"{name} {value}" for name, value in numbers(moment, self.names, lane).items()]
+        self._write(captioned(panels, said))
 
 
 class TwinVideo(_MP4):
@@ -79,19 +98,40 @@ class TwinVideo(_MP4):
         self.names, self.columns = ["plain", *names], columns
 
     def __call__(self, moment: Moment) -> None:
-        modes = moment.output.policy.mode()
-        panels = []
+        modes, panels = moment.output.policy.mode(), []
         for lane, name in enumerate(self.names):
-            frame, attention = moment.frames[lane], moment.attention[lane].cpu().numpy()
-            rgb = np.broadcast_to(frame, (*frame.shape[:2], 3))
-            scale = max(1, round(240 / rgb.shape[1]))
-            rgb = enlarged(rgb, scale)
+            rgb = rgb_of(moment.frames[lane])
+            scale = scale_of(rgb.shape[1], 240)
+            rgb, on = enlarged(rgb, scale), enlarged(moment.masks[lane].cpu().numpy() > 0, scale)
+            said = numbers(moment, (), lane)
             other = "  other action" if bool((modes[lane] != modes[0]).any()) else ""
-            value = f"V = {float(moment.output.value[lane]):.2f}{other}"
-            shown = np.vstack([rgb, heat(rgb, attention)])
+            value = f"V {said['V']}  IoU {said['IoU']}{other}"
+            shown = np.vstack([outlined(rgb, on), attended(rgb, drawn(moment, lane), on)])
             panels.append(captioned(captioned(shown, [name]), [value]))
         while len(panels) % min(self.columns, len(self.names)):
             panels.append(np.zeros_like(panels[0]))
         step = min(self.columns, len(self.names))
         rows = [np.hstack(panels[i : i + step]) for i in range(0, len(panels), step)]
         self._write(grid(rows))
+
+
+def numbers(moment: Moment, action_names: tuple[str, ...], lane: int = 0) -> dict[str, str]:
+    """What a step's pictures are captioned with: action, reward, return, V and IoU."""
+    assert moment.actions is not None and moment.rewards is not None and moment.returns is not None
+    action = moment.actions[lane]
+    number = int(action) if action.ndim == 0 and not action.is_floating_point() else -1
+    named = 0 <= number < len(action_names)
+    visible = bool(moment.measures["present"][lane])
+    return {
+        "action": action_names[number] if named else str(action.tolist()),
+        "reward": f"{moment.rewards[lane]:g}",
+        "return": f"{moment.returns[lane]:g}",
+        "V": f"{float(moment.output.value[lane]):.2f}",
+        "IoU": f"{float(moment.measures['iou'][lane]):.2f}" if visible else "no target",
+    }
+
+
+def drawn(moment: Moment, lane: int) -> np.ndarray:
+    """The map (H, W) as pictures show it."""
+    assert moment.drawn is not None
+    return moment.drawn[lane].cpu().numpy()

@@ -21,7 +21,7 @@ class AttentionSample:
 
     frames: np.ndarray  # (B, H, W, C) uint8
     masks: np.ndarray  # (B, H, W) uint8
-    attention: np.ndarray  # (B, H, W) in [0, 1]
+    attention: np.ndarray  # (B, H, W) in [0, 1], as `Attention.faded`
     iou: float  # NaN where no frame shows a target
 
     @property
@@ -32,8 +32,12 @@ class AttentionSample:
     def picture(self, rows: int = 4) -> np.ndarray:
         """RGB uint8; frames with a target come first."""
         order = np.argsort(~self.masks.any(axis=(1, 2)), kind="stable")[:rows]
-        panels = (self.frames, self.masks, self.attention)
-        return grid([side_by_side(*(panel[i] for panel in panels), scale=2) for i in order])
+        return grid(
+            [
+                side_by_side(self.frames[i], self.masks[i], self.attention[i], bar=True)
+                for i in order
+            ]
+        )
 
 
 def attention_maps(
@@ -123,4 +127,5 @@ def attention_sample(
     visible = (masks > 0).flatten(1).any(dim=1)
     overlap = iou(full[visible], masks[visible]).mean().item() if visible.any() else np.nan
     frames = storage.frames[steps + storage.stack - 1, lanes]
-    return AttentionSample(frames.cpu().numpy(), masks.cpu().numpy(), full.cpu().numpy(), overlap)
+    drawn = maps.faded(size_of(masks)).cpu().numpy()
+    return AttentionSample(frames.cpu().numpy(), masks.cpu().numpy(), drawn, overlap)

@@ -1,5 +1,6 @@
-"""A tiny trained run that several tests look at."""
+"""A tiny trained run that several tests look at, and a browser."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,3 +55,30 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     status = ppo.main([*TINY, "--total-timesteps", "128", "--run-dir", str(run)])
     assert status == 0
     return run
+
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --disable-dev-shm-usage "
+    "--autoplay-policy=no-user-gesture-required"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium without a window, that logs what it complains of and what it fetches."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('browser')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()

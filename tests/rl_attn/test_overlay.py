@@ -28,10 +28,10 @@ def test_a_dead_map_is_said_to_be_dead_and_a_live_one_is_not():
     assert said == {"image": [], "live": [], "dead": [DEAD], "signed": [DEAD]}
 
 
-def test_maps_are_placed_by_their_cells():
+def test_maps_are_placed_by_their_cells_and_fade_beyond_them():
     attention = Attention(torch.tensor([[[1.0, 0.0]]]), ((0.0, 1.0), (2.0, 4.0)))
     full = over(attention, (1, 8))
-    np.testing.assert_allclose(full[0], [1, 1, 1, 0.75, 0.5, 0.25, 0, 0])
+    np.testing.assert_allclose(full[0], [0.5, 0.75, 1, 0.75, 0.5, 0.25, 0, 0])
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])

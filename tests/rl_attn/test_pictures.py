@@ -37,7 +37,7 @@ def test_side_by_side_is_one_rgb_picture_that_begins_with_the_frame(mask, scale,
 
 
 def test_gaps_between_panels_are_white(frame, mask):
-    picture = side_by_side(frame, mask, np.zeros((H, W)))
+    picture = side_by_side(frame, mask, np.zeros((H, W)), 1)
     assert (picture[:, W : W + 2] == 255).all()
     assert (picture[:, 2 * W + 2 : 2 * W + 4] == 255).all()
 
@@ -54,13 +54,13 @@ def test_the_mask_is_drawn_where_it_is_and_nowhere_else(frame, mask, scale, dtyp
 
 
 def test_an_empty_mask_changes_nothing(frame):
-    picture = side_by_side(frame, np.zeros((H, W)), np.zeros((H, W)))
+    picture = side_by_side(frame, np.zeros((H, W)), np.zeros((H, W)), 1)
     plain, masked, _ = panels(picture)
     np.testing.assert_array_equal(plain, masked)
 
 
 def test_a_full_mask_is_drawn_everywhere(frame):
-    picture = side_by_side(frame, np.ones((H, W)), np.zeros((H, W)))
+    picture = side_by_side(frame, np.ones((H, W)), np.zeros((H, W)), 1)
     plain, masked, _ = panels(picture)
     assert (plain != masked).any(axis=2).all()
 
