@@ -22,6 +22,7 @@ from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, run_command
+from rl_attn.run.ending import say
 from rl_attn.run.settings import PathText, Seed, Share
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def main(argv: list[str]) -> int:
         print(f"{line['metric']}: {line['text']}: {line['verdict']} ({line['runs']})")
     for note in report.notes:
         print(f"note: {note}")
-    print(f"report: {out / 'index.html'}")
+    say(report=out / "index.html", tables=out / "tables", figures=out / "figures")
     return 0
 
 

@@ -29,6 +29,7 @@ from annotated_types import Interval
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.configs import find_config
+from rl_attn.run.ending import say
 from rl_attn.run.settings import NotNegative, PathText, Positive
 from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.studies.cell import refuse_foreign
@@ -129,6 +130,8 @@ def run(study: Study, out: Path, args: StudySettings, stop: StopRequest) -> int:
     if stop:
         print(f"stopped; the same command continues it ({out})")
         return 128 + stop.signal
+    if record.in_state("finished"):
+        say(results=out / "results.csv", next=f"rl-attn report {out}")
     # Something is left to do as well where a cluster has lost all its nodes.
     return 1 if record.in_state("failed", "pending") else 0
 

@@ -7,11 +7,14 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 
 from rl_attn.errors import UserError
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.ending import say
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
@@ -184,7 +187,16 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     result = finish(trainer, sample, before, path)
     if args.keep_checkpoints:  # the best network in the place of what a run goes on from
         save_checkpoint(path, trainer.network_state(), trainer.global_step, 1)
-    values = "  ".join(f"{k} {v['mean']:.3f}" for k, v in result["summary"].items())
     chosen = ", ".join(map(str, result["epochs"]))
-    print(f"done: {path}, network of epoch {chosen}: {values}")
+    table = Table("", "mean", title=f"test, network of epoch {chosen}")
+    for name, value in result["summary"].items():
+        table.add_row(name.replace("_", " "), f"{value['mean']:.3f}")
+    Console().print(table)
+    picture = path / "attention" / "before_after.png"
+    say(
+        done=path,
+        results=path / "evaluation.json",
+        picture=picture,
+        next=f"rl-attn explain {path} IMAGE",
+    )
     return 0

@@ -14,6 +14,7 @@ from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.map_names import MAPS
+from rl_attn.run.help import OneOf
 from rl_attn.run.plugins import config_values, listed, load_imports, words_of
 from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
 from rl_attn.run.teacher import TeacherSettings
@@ -65,7 +66,7 @@ class TrainSettings:
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import", aliases=["--imports"])] = ()
     """modules or files MODULE.py that register methods, data sets, annotation formats of yours"""
 
-    data: str = "decoy-mnist"
+    data: Annotated[str, OneOf("rl_attn.supervised.data:LOADERS")] = "decoy-mnist"
     """the data set by name"""
     data_root: PathText = "data"
     """folder with the data sets that do not come with a package"""
@@ -103,7 +104,7 @@ class TrainSettings:
     flip: bool = False
     """mirror training pictures at random"""
 
-    method: str = "camal"
+    method: Annotated[str, OneOf("rl_attn.supervised.methods:METHODS")] = "camal"
     """how attention is supervised"""
     backbone: str = "decoy-cnn"
     """lenet, color-cnn, decoy-cnn, rrr-mlp, resnet18, convnext_tiny, efficientnet_b0,

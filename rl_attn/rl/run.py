@@ -30,6 +30,7 @@ from rl_attn.run.checkpoint import (
     step_of,
 )
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
+from rl_attn.run.ending import say
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
 from rl_attn.run.loop import Pieces, carry_out
@@ -37,6 +38,19 @@ from rl_attn.run.plugins import settled
 from rl_attn.run.progress import Progress
 from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.run.track import check_tracking, tracked
+
+#: What TensorBoard's custom scalars show first.
+CHARTS = {
+    "how well it plays, where it looks": {
+        "return": ["charts/mean_return_100", "eval/episode_return"],
+        "IoU of attention and targets": ["attention/iou", "eval/iou"],
+        "attention inside (alpha) and outside (beta) the targets": [
+            "attention/alpha",
+            "attention/beta",
+        ],
+        "share of dead maps": ["attention/dead_maps"],
+    },
+}
 
 
 def updates(trainer: Trainer, log: RunLog | None, stop: StopRequest) -> Pieces:
@@ -95,7 +109,8 @@ def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
         args.attention,
         trainer.method.observe,
     )
-    due = args.picture_interval and (update == 1 or update % args.picture_interval == 0)
+    last = trainer.global_step >= trainer.end
+    due = args.picture_interval and (update == 1 or last or update % args.picture_interval == 0)
     if log is not None and due:
         log.picture("attention/frame_mask_map", sample.picture(), trainer.global_step)
     seen = [(iou, count) for iou, count in ranks.gather((sample.iou, sample.visible)) if count]
@@ -252,6 +267,8 @@ def run(
         if not replays:
             print(f"note: {args.env} {CANNOT_RESUME}", flush=True)
         log = RunLog(path, trainer.global_step if resumed else None) if ranks.first else None
+        if log is not None and not resumed:
+            log.layout(CHARTS)
         status = carry_out(
             updates(trainer, log, stop),
             stop,
@@ -264,5 +281,5 @@ def run(
             first=ranks.first,
         )
     if status == 0:
-        print(f"done: {path}; look at it with python -m rl_attn.evaluate {path}")
+        say(done=path, measure=f"rl-attn evaluate {path}", watch=f"rl-attn watch {path}")
     return status

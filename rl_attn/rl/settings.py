@@ -23,6 +23,7 @@ from rl_attn.errors import UserError
 from rl_attn.map_names import MAPS
 from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run import plugins
+from rl_attn.run.help import OneOf
 from rl_attn.run.settings import (
     NotNegative,
     PathText,
@@ -32,6 +33,8 @@ from rl_attn.run.settings import (
     Threads,
     check,
 )
+
+MethodName = Annotated[str, OneOf("rl_attn.rl.methods:METHODS")]
 
 
 @dataclass
@@ -46,7 +49,7 @@ class EnvironmentSettings(EnvSettings):
 class NetworkSettings:
     """The actor-critic."""
 
-    network: str = "nature"
+    network: Annotated[str, OneOf("rl_attn.agents.networks:NETWORKS")] = "nature"
     """the actor-critic by its name: a file of rl_attn/agents/networks, or one of --import"""
     tap: str = ""
     """whose feature maps attention is made of: one of the network's own (default: its last), or any
@@ -178,10 +181,11 @@ class RunSettings:
 class AgentSettings(
     RunSettings, PPOSettings, AttentionSettings, NetworkSettings, EnvironmentSettings
 ):
-    """Every setting but the method's own."""
+    """How attention is trained; all other settings are inherited."""
 
-    method: str = "camal"
-    """how attention is trained: vanilla, camal, prior, or one of --import"""
+    method: MethodName = "camal"
+    """vanilla, camal, prior, ..., two at once (camal+drac), or one of --import; each has flags of
+    its own: --method NAME --help lists them"""
 
 
 def args_type(argv: Sequence[str]) -> type[AgentSettings]:
@@ -205,7 +209,7 @@ def with_method(name: str) -> type[AgentSettings]:
     It inherits from both, since the help of a flag is read from the source of its class.
     """
     kind = METHODS[name]
-    changed = [("method", str, dataclasses.field(default=name))]
+    changed = [("method", MethodName, dataclasses.field(default=name))]
     made = dataclasses.make_dataclass(
         "TrainingArgs", changed, bases=(kind, AgentSettings), namespace={"__reduce__": _reduce}
     )

@@ -19,6 +19,8 @@ import tyro
 from rl_attn.errors import USERS_MISTAKE, EnvironmentFailed, UserError, choose
 from rl_attn.run.configs import find_config
 from rl_attn.run.files import full_disk
+from rl_attn.run.help import help_text
+from rl_attn.run.near_misses import unknown_flag, whole_numbers
 from rl_attn.run.settings import alternatives, check, fields_of, short
 from rl_attn.run.signals import exits, silence, tell
 from rl_attn.run.yaml import load_yaml
@@ -33,18 +35,23 @@ def parse(settings_type: type[T], argv: Sequence[str], prog: str) -> T:
     checked for names, types, choices and the constraints of `rl_attn.run.settings` alike.
     """
     argv = list(argv)
+    if {"-h", "--help"} & set(argv):
+        print(help_text(settings_type, prog))
+        raise SystemExit(0)
     config = config_of(argv)
     if config is not None:
         file = find_config(config)
         argv = _checked_flags(load_yaml(file), settings_type, str(file)) + argv
+    argv = whole_numbers(argv, settings_type)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             settings = tyro.cli(settings_type, args=argv, prog=prog)
     except SystemExit as end:
-        if end.code in (0, None):  # --help
+        if end.code in (0, None):  # a completion script
             raise
-        raise UserError(_one_line(complaint.getvalue())) from None
+        line = unknown_flag(argv, settings_type) or _one_line(complaint.getvalue())
+        raise UserError(f"{line}; --help lists every flag") from None
     check(settings)
     return settings
 
@@ -167,4 +174,4 @@ def _one_line(panel: str) -> str:
     lines = [line for line in lines if line]
     ends = ("Argument helptext", "For full helptext")
     cut = next((i for i, line in enumerate(lines) if line.startswith(ends)), len(lines))
-    return " ".join(lines[:cut]) + "; --help lists every flag"
+    return " ".join(lines[:cut])

@@ -83,12 +83,20 @@ def create(path: Path, args: Any) -> Path:
     return path
 
 
+def newest_run(path: Path) -> Path | None:
+    """The run below a folder, at most two levels down, that was begun last; None without one."""
+    found = [file for depth in ("*", "*/*") for file in path.glob(f"{depth}/config.yaml")]
+    return max(found, key=lambda file: file.stat().st_mtime).parent if found else None
+
+
 def load_args(path: Path, type_of: Callable[[list[str]], type[T]]) -> T:
     """The configuration that the run was started with, of the type that `type_of` finds for such
     words of a command line."""
     file = path / "config.yaml"
     if not file.is_file():
-        raise UserError(f"{path} is not a run: it has no config.yaml")
+        newest = newest_run(path)
+        hint = f"; the newest run below it is {newest}" if newest else ""
+        raise UserError(f"{path} is not a run: it has no config.yaml{hint}")
     words = ["--config", str(file)]
     args = parse(type_of(words), words, str(path))
     return dataclasses.replace(args, config=load_yaml(file).get("config"))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,6 +40,15 @@ class RunLog:
             self.board = SummaryWriter(str(path), purge_step=purge, flush_secs=10)
             stack.callback(self.board.close)
             self._stack = stack.pop_all()
+
+    def layout(self, charts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """What TensorBoard's first page, "Custom scalars", shows: section -> chart -> tags."""
+        self.board.add_custom_scalars(
+            {
+                section: {title: ["Multiline", list(tags)] for title, tags in listed.items()}
+                for section, listed in charts.items()
+            }
+        )
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """One value for TensorBoard alone."""

@@ -1,7 +1,10 @@
 """`rl-attn`: every command under one name."""
 
+import contextlib
 import importlib
 import importlib.util
+import os
+import pty
 import subprocess
 import sys
 from dataclasses import is_dataclass
@@ -91,3 +94,21 @@ def test_an_unknown_shell_is_refused():
 def test_commands_are_found_without_importing_them():
     for command in commands.COMMANDS.values():
         assert importlib.util.find_spec(command.module)
+
+
+def test_on_a_terminal_a_mistake_is_one_line_without_frames_and_colours():
+    """What tyro draws on a terminal, 60 columns wide, is no part of it."""
+    main, other = pty.openpty()
+    words = [sys.executable, "-m", "rl_attn", "ppo", "--dead-maps", "sined"]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60", "FORCE_COLOR": "1"}
+    process = subprocess.Popen(words, stdin=other, stdout=other, stderr=other, env=environment)
+    os.close(other)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(main, 4096):
+            said += part
+    os.close(main)
+    assert process.wait() == 2
+    (line,) = said.decode().splitlines()
+    assert line.startswith("error: ") and "'sined'" in line and "--dead-maps" in line
+    assert line.isascii() and line.isprintable()

@@ -62,7 +62,7 @@ def test_dry_run_lists_and_report_only_reports_and_neither_runs(whole, table, ca
     stored = whole / "report" / "tables" / "tasks_iou.csv"
     stored.unlink()
     assert compare.main([str(table), "--out", str(whole), "--report-only", "--no-figures"]) == 0
-    assert stored.exists() and "report: " in capsys.readouterr().out
+    assert stored.exists() and "report " in capsys.readouterr().out
     assert (whole / "state.json").read_bytes() == before
 
 

@@ -103,7 +103,7 @@ def test_two_ranks_make_the_updates_of_one(two_ranks, tiny_run):
 @pytest.mark.slow
 def test_one_log_with_the_means_of_all_ranks(two_ranks, tiny_run):
     run, output = two_ranks
-    assert output.count("done: ") == 1
+    assert output.count("done  ") == 1
     assert len([*run.glob("events.out.tfevents.*")]) == 1
     tables = []
     for folder in (tiny_run, run):
