@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rl_attn.attention import iou
 from rl_attn.errors import UserError
-from rl_attn.pictures import enlarged, heat, tinted
+from rl_attn.pictures import attended, enlarged, rgb_of, scale_of, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
@@ -73,7 +73,7 @@ def attention_plates(study: Study, frames: int) -> list[Plate]:
             f"({first}), with its IoU at 0.7. One run of each method, its last checkpoint.",
             alt=f"Frames of {', '.join(study.tasks)} with the mask and the attention of "
             f"{', '.join(study.methods)}",
-            draw=partial(attention_grid, rows, ["frame", "mask", *study.methods]),
+            draw=partial(attention_grid, rows, ["frame", "mask", *study.methods], bar=True),
         )
     ]
 
@@ -130,17 +130,21 @@ def _rows(
             attention=settings.attention,
             memory=player.agent.blank(len(stacks)),
         )
-        maps[method] = attention.upsample((masks.shape[1], masks.shape[2]))
+        maps[method] = attention
+    size = (masks.shape[1], masks.shape[2])
     channels = first.environment.frame_shape[2]
     rows = []
     for i, mask in enumerate(masks):
         frame = stacks[i, -channels:].permute(1, 2, 0).numpy()  # (H, W, C), the newest
-        rgb = enlarged(frame if channels == 3 else frame.repeat(3, axis=2), 2)
-        pictures = [(rgb, ""), (tinted(rgb, enlarged(mask.numpy() > 0, 2)), "")]
+        scale = scale_of(frame.shape[1], 320)
+        rgb, on = enlarged(rgb_of(frame), scale), enlarged(mask.numpy() > 0, scale)
+        pictures = [(rgb, ""), (tinted(rgb, on), "")]
         for method in study.methods:
             if method in maps:
-                value = iou(maps[method][i : i + 1], masks[i : i + 1]).item()
-                pictures.append((heat(rgb, maps[method][i].numpy()), f"IoU {value:.2f}"))
+                one = maps[method][i : i + 1]
+                value = iou(one.upsample(size), masks[i : i + 1]).item()
+                drawn = one.faded(size)[0].numpy()
+                pictures.append((attended(rgb, drawn, on), f"IoU {value:.2f}"))
             else:
                 pictures.append((np.full_like(rgb, 128), "no agent"))
         rows.append((task, pictures))

@@ -33,7 +33,7 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
     shown = [one for one in measured if one.raw.present()]
     missing = [one.raw.metric.label for one in measured if one not in shown]
     notes += [f"no run has a value of {label}" for label in missing]
-    sections, verdicts = [], []
+    sections, verdicts = _answer(study, shown, gallery), []
     if shown and not study.paired:
         compared = compare(study, shown, how, notes)
         verdicts = content.verdict_lines(compared.pairs, compared.labels)
@@ -48,11 +48,16 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
         sections.append(Section(one.raw.metric.label, [*some, *curves]))
     if study.tuned:
         sections.append(Section("Tuning", [content.tuning_table(study)]))
-    if gallery:
-        sections.append(Section("Attention", list(gallery)))
     notes += version_notes(versions)
     sections.append(Section("Runs", _run_parts(study, versions)))
     return Report(sections, verdicts, list(dict.fromkeys(notes)))
+
+
+def _answer(study: Study, shown: list[Measured], gallery: list[Plate]) -> list[Section]:
+    """The first section: one table, then pictures; [] where nothing has come out yet."""
+    means = [(one.raw, analysis.task_means(one.raw)) for one in shown]
+    tables = [content.answer_table(means, study.run_name)] if means else []
+    return [Section("Answer", [*tables, *gallery])] if tables or gallery else []
 
 
 def _seed_parts(study: Study, one: Measured, found: pd.DataFrame, how: Resampling) -> list:

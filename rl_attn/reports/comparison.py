@@ -116,7 +116,8 @@ def size(means: pd.DataFrame) -> str:
     if means.empty:
         return "no runs"
     tasks, runs = means["tasks"].iloc[0], sorted(set(means["runs"]))
-    return f"{tasks} task{'s' if tasks > 1 else ''}, {' to '.join(map(str, runs))} runs each"
+    each = f"{' to '.join(map(str, runs))} run{'' if runs == [1] else 's'} each"
+    return f"{tasks} task{'s' if tasks > 1 else ''}, {each}"
 
 
 def scale_note(shown: Scores) -> str:

@@ -1,6 +1,6 @@
 """Which tables a report has, and what stands in their cells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -28,6 +28,38 @@ def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
         note=f"Mean over {run_name}s and its 95 % interval, 1.96 standard errors"
         f" ({_counts(means, run_name)}).",
     )
+
+
+def answer_table(shown: Sequence[tuple[Scores, pd.DataFrame]], run_name: str) -> Table:
+    """What a reader looks for first: every metric of every method on every task, the best in bold.
+
+    Args:
+        shown: raw scores of a metric, and their means by task and method.
+    """
+    known = [(raw, means.set_index(["task", "method"])) for raw, means in shown]
+    rows = []
+    for task in shown[0][0].tasks:
+        for method in shown[0][0].methods:
+            cells = [_answer(raw, means, task, method) for raw, means in known]
+            if any(cell.text != "-" for cell in cells):
+                rows.append([plain(task), plain(method), *cells])
+    header = ["task", "method", *(raw.metric.label for raw, _ in shown)]
+    data = pd.concat([means.assign(metric=raw.metric.name) for raw, means in shown])
+    note = (
+        f"Mean over {run_name}s and its 95 % interval, 1.96 standard errors; raw scales. Bold: the "
+        "best mean of a task, which need not be better than the others: see the tests below."
+    )
+    return Table("answer", "What came out", header, rows, data, note)
+
+
+def _answer(raw: Scores, means: pd.DataFrame, task: str, method: str) -> Entry:
+    if (task, method) not in means.index:
+        return Entry("-")
+    of_task = means.loc[[task]]["mean"] if task in means.index.get_level_values(0) else None
+    best = of_task.max() if raw.metric.better == "higher" else of_task.min()
+    mean, low, high = means.loc[(task, method), ["mean", "low", "high"]]
+    several = len(of_task) > 1
+    return interval(mean, low, high, "bold" if several and mean == best else "")
 
 
 def fold_table(
@@ -222,6 +254,7 @@ def verdict_lines(found: pd.DataFrame, labels: dict[str, str]) -> list[dict[str,
     lines = []
     for row in found[found["task"] == ALL_TASKS].itertuples():
         shown = interval(row.probability, row.low, row.high).text
+        plural = "s" if row.baseline_runs > 1 else ""
         lines.append(
             {
                 "verdict": row.verdict,
@@ -229,7 +262,7 @@ def verdict_lines(found: pd.DataFrame, labels: dict[str, str]) -> list[dict[str,
                 "method": row.method,
                 "text": f"P({row.method} > {row.baseline}) = {shown}",
                 "runs": f"{row.tasks} task{'s' if row.tasks > 1 else ''}, "
-                f"{row.runs} : {row.baseline_runs} runs on each",
+                f"{row.runs} : {row.baseline_runs} run{plural} on each",
             }
         )
     return lines

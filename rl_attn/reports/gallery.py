@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
@@ -20,12 +22,15 @@ Captioned = tuple[np.ndarray, str]
 
 
 @drawn
-def attention_grid(rows: Sequence[tuple[str, Sequence[Captioned]]], heads: Sequence[str]) -> Figure:
+def attention_grid(
+    rows: Sequence[tuple[str, Sequence[Captioned]]], heads: Sequence[str], bar: bool = False
+) -> Figure:
     """Rows of pictures under common heads.
 
     Args:
         rows: each row's name and its pictures; a row may be shorter than the widest.
         heads: what stands over each column.
+        bar: with a bar of the maps' colours.
     """
     height = 1.75 * len(rows) + 0.4
     figure = Figure(figsize=(2.3 * len(heads) + 0.3, height), layout="constrained")
@@ -43,6 +48,9 @@ def attention_grid(rows: Sequence[tuple[str, Sequence[Captioned]]], heads: Seque
             if i == 0:
                 axis.set_title(heads[j])
         axes[i][0].set_ylabel(name)
+    if bar:
+        colours = ScalarMappable(Normalize(0, 1), "inferno")
+        figure.colorbar(colours, ax=axes, fraction=0.02, pad=0.01, label="attention")
     return figure
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rl_attn.errors import UserError
-from rl_attn.reports.page import render
+from rl_attn.reports.page import render, videos
 from rl_attn.reports.parts import Report
 from rl_attn.reports.study import Study
 from rl_attn.reports.tables import as_csv
@@ -11,7 +11,7 @@ from rl_attn.run.files import replacing, write_text
 
 
 def write(study: Study, report: Report, out: Path) -> None:
-    """Every table, figure and the page, each replaced in one move."""
+    """Every table, figure, video and the page, each replaced in one move."""
     tables, figures = out / "tables", out / "figures"
     try:
         for folder in (tables, figures):
@@ -28,4 +28,4 @@ def write(study: Study, report: Report, out: Path) -> None:
                 scratch.write_bytes(content)
         if plate.data is not None:
             write_text(figures / f"{plate.name}.csv", as_csv(plate.data))
-    write_text(out / "index.html", render(study, report, out))
+    write_text(out / "index.html", render(study, report, videos(study, out / "videos")))

@@ -26,6 +26,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A word beside the heading of what is wider than its place.
+const widths = new ResizeObserver((entries) => {
+  for (const { target } of entries)
+    target.closest(".part").classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+});
+for (const place of document.querySelectorAll(".part > .scroll, .part > .zoom")) widths.observe(place);
+
 // Theme: the system's until the reader chooses.
 const root = document.documentElement;
 const system = window.matchMedia("(prefers-color-scheme: dark)");

@@ -29,7 +29,7 @@ def study(tmp_path, tiny_run):
 
 def test_every_method_is_shown_on_the_same_frames(study, monkeypatch):
     seen = {}
-    monkeypatch.setattr(agents, "attention_grid", lambda *drawn: seen.update(drawn=drawn))
+    monkeypatch.setattr(agents, "attention_grid", lambda *drawn, bar: seen.update(drawn=drawn))
     (plate,) = attention_plates(study, frames=2)
     plate.draw()
     rows, heads = seen["drawn"]

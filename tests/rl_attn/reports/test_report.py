@@ -12,7 +12,7 @@ from rl_attn import report
 from rl_attn.errors import UserError
 
 TABLES = {
-    *("tasks_iou", "tasks_episode_return", "tasks_episode_return_normalised"),
+    *("answer", "tasks_iou", "tasks_episode_return", "tasks_episode_return_normalised"),
     *("aggregates", "improvement", "runs", "versions", "configuration"),
 }
 
@@ -192,14 +192,30 @@ def test_metrics_can_be_chosen_and_those_not_declared_too(reported, tmp_path):
     assert names == {"tasks_iou"}
 
 
-def test_a_video_is_linked_from_wherever_the_report_is(known, tmp_path):
+def test_a_video_goes_with_the_report_and_stands_behind_the_answer(known, tmp_path):
     (known / "cells" / "A-CAMAL-s2" / "evaluation.mp4").write_bytes(b"video")
-    run(known, "--no-figures")
-    page = (known / "report" / "index.html").read_text()
-    assert 'src="../cells/A-CAMAL-s2/evaluation.mp4"' in page
-    run(known, "--out", str(tmp_path / "far" / "away"), "--no-figures")
-    page = (tmp_path / "far" / "away" / "index.html").read_text()
-    assert 'src="../../known/cells/A-CAMAL-s2/evaluation.mp4"' in page
+    out = tmp_path / "far" / "away"
+    run(known, "--out", str(out), "--no-figures")
+    page = (out / "index.html").read_text()
+    assert 'src="videos/A-CAMAL-s2.mp4"' in page
+    assert (out / "videos" / "A-CAMAL-s2.mp4").read_bytes() == b"video"
+    places = [page.index(f'id="{part}"') for part in ("answer", "videos", "notes", "comparison")]
+    assert places == sorted(places)
+
+
+def test_the_answer_has_every_metric_of_every_method_the_best_in_bold(reported):
+    text = (reported / "report" / "tables" / "answer.md").read_text()
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| A")]
+    assert [line[1] for line in lines] == ["Vanilla", "CAMAL", "Blind"]
+    assert [line[2].startswith("**") for line in lines] == [False, True, False]
+    assert "0.320" in lines[1][2] and "22.0" in lines[1][3]
+
+
+def test_one_run_is_one_run(study_of):
+    folder = study_of({("A", "Vanilla"): [{"iou": 0.1}]}, seeds=[1])
+    run(folder, "--no-figures")
+    page = (folder / "report" / "index.html").read_text()
+    assert "1 task, 1 method (Vanilla), 1 run." in page and "1 runs" not in page
 
 
 BAD = {
