@@ -1,5 +1,6 @@
 """What `rl_attn.evaluate` does with an agent: play, look, disturb, and write down."""
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -180,6 +181,7 @@ def evaluate(args: EvaluationSettings) -> int:
         results["looks"] = under_looks(player, args, seeds, plain, out, how)
     if args.twins:
         results["twins"] = beside_twins(player, args, seeds, out, how)
+    results["summary"] |= measures(results)
     results["episodes"] = [{k: v for k, v in asdict(e).items() if k != "frames"} for e in episodes]
     write_text(out / "evaluation.json", json_text(results))
     report(summary, loops, f"{player.settings.env}, {args.episodes} episodes, {args.policy}")
@@ -191,3 +193,27 @@ def evaluate(args: EvaluationSettings) -> int:
         next=None if is_model(args.run) else f"rl-attn watch {args.run}",
     )
     return 0
+
+
+def measures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What the optional parts of an evaluation measured, named by their place in it, for a study.
+
+    Such as `looks/surfaces/episode_return`, `looks/drop` (all axes together),
+    `twins/surfaces/flip`, `closed_loop/attended/difference`, and the areas under the curves of
+    faithfulness, which have no interval.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for row in results.get("looks", {}).get("rows", ()):
+        if not row["look"]:
+            place = "/".join(filter(None, ("looks", row["axis"])))
+            found |= {f"{place}/{name}": row[name] for name in ("episode_return", "drop")}
+    parts = {"twins": results.get("twins", {}).get("axes", {})}
+    parts["closed_loop"] = results.get("closed_loop", {})
+    for part, sections in parts.items():
+        for section, values in sections.items():
+            named = {name: value for name, value in values.items() if isinstance(value, dict)}
+            found |= {f"{part}/{section}/{name}": value for name, value in named.items()}
+    nothing = {"low": math.nan, "high": math.nan}
+    for name, area in results.get("faithfulness", {}).get("areas", {}).items():
+        found[f"faithfulness/{name}"] = {"mean": area, **nothing}
+    return found

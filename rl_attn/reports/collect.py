@@ -51,9 +51,10 @@ def collect(path: Path) -> Study:
 
 
 def _found_metrics(cells: list[Cell]) -> list[Metric]:
-    """All that the evaluations hold."""
+    """All that the evaluations hold, but for dozens of an agent's that a study names itself."""
     names = dict.fromkeys(name for cell in cells for name in cell.summary)
-    return [Metric(name, name.replace("_", " ")) for name in names]
+    parts = ("looks/", "twins/", "closed_loop/", "faithfulness/")
+    return [Metric(name, name.replace("_", " ")) for name in names if not name.startswith(parts)]
 
 
 def _stand_in(metrics: list[Metric], cells: list[Cell]) -> None:

@@ -124,7 +124,6 @@ def scale_note(shown: Scores) -> str:
     """What 0 and 1 mean, where scores are normalised."""
     if shown.scale == "raw":
         return ""
-    return (
-        f" Scores are normalised on each task: 0 is the mean of the {shown.metric.reference} "
-        "policy, 1 the best mean of any method here."
-    )
+    best = shown.metric.best
+    one = "the best mean of any method here" if best is None else f"that of {best}"
+    return f" Scores are normalised on each task: 0 is {shown.metric.reference}'s mean, 1 {one}."

@@ -88,29 +88,45 @@ def scores(study: Study, metric: Metric) -> Scores:
         for task in study.tasks
         for method in study.methods
     }
-    found = {t: study.references.get((metric.reference or "", t), {}) for t in study.tasks}
-    anchors = {t: s[metric.name].mean for t, s in found.items() if metric.name in s}
+    anchors = {task: _anchor(study, metric, task, values) for task in study.tasks}
     anchors = {task: mean for task, mean in anchors.items() if math.isfinite(mean)}
     tasks, methods = tuple(study.tasks), tuple(study.methods)
     return Scores(metric, tasks, methods, values, anchors, baselines=study.baselines)
 
 
+def _anchor(
+    study: Study, metric: Metric, task: str, values: dict[tuple[str, str], dict[int, float]]
+) -> float:
+    """The mean of the metric's reference, or of the method that is its reference; else NaN."""
+    name = metric.reference or ""
+    if (name, task) in study.references:
+        found = study.references[name, task].get(metric.name)
+        return math.nan if found is None else found.mean
+    runs = values.get((task, name), {})
+    return float(np.mean(list(runs.values()))) if runs else math.nan
+
+
 def normalised(raw: Scores) -> tuple[Scores | None, list[str]]:
     """(x - reference) / (best - reference) on each task, and what could not be, in words.
 
-    `best` is the best mean of any method on that task, so 1 is the best seen, not the best there
-    is. Tasks without a reference, and those where no method's mean is better than the reference,
-    have no such scale and are left out. None: no task has one.
+    `best` is the mean of the metric's `best` method, or the best mean of any method on that task,
+    so 1 is the best seen, not the best there is. Tasks without a reference, and those where no
+    such mean is better than the reference, have no such scale and are left out. None: no task
+    has one.
     """
     if raw.metric.reference is None or not raw.metric.compared:
         return None, []
     notes, values, tasks = [], {}, []
     for task in raw.tasks:
-        means = [raw.runs(task, m).mean() for m in raw.methods if raw.values[task, m]]
-        if not means:
+        ones = raw.methods if raw.metric.best is None else (raw.metric.best,)
+        means = [raw.runs(task, method).mean() for method in ones if raw.values[task, method]]
+        if not means and raw.metric.best is None:
             continue
         if task not in raw.references:
             notes.append(f"{raw.metric.label} on {task} is not normalised: no reference")
+            continue
+        if not means:
+            notes.append(f"{raw.metric.label} on {task} is not normalised: no run of {ones[0]}")
             continue
         low = raw.references[task]
         best = max(means, key=lambda mean: raw.metric.sign * mean)

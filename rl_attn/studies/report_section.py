@@ -10,6 +10,7 @@ report:
     - {name: iou, label: IoU, reference: random, curve: attention/iou, better: higher}
     - {name: ceiling, better: neither}          # shown and not compared
     - {name: prompted, otherwise: accuracy}     # which stands in for it in runs that lack it
+    - {name: episode_return, reference: vanilla, best: masked input}     # two methods as 0 and 1
   heat_maps: [accuracy]      # metrics to draw over a grid of two keys
 """
 
@@ -26,7 +27,8 @@ class Metric:
 
     name: str
     label: str
-    reference: str | None = None  # name of the reference that is 0 after normalisation
+    reference: str | None = None  # the reference or the method that is 0 after normalisation
+    best: str | None = None  # the method that is 1 after it; None: the best mean of any
     curve: str | None = None  # column of metrics.csv; None: found by name
     better: str = "higher"  # or "lower", or "neither": shown, and not compared
     otherwise: str | None = None  # the metric of runs that lack this one
@@ -85,7 +87,7 @@ def read_report(
         compare=compare,
         paired=values.get("paired", paired),
         baselines={str(method): str(own) for method, own in baselines.items()},
-        metrics=_metrics(values.get("metrics"), references),
+        metrics=_metrics(values.get("metrics"), references, grid.get(compare or "", ())),
         heat_maps=_heat_maps(values.get("heat_maps"), grid),
     )
 
@@ -96,12 +98,14 @@ def _compare(values: Mapping[str, Any], grid: Mapping[str, Any]) -> str | None:
     return "method" if "method" in grid else next(reversed(list(grid)), None)
 
 
-def _metrics(entries: Any, references: Collection[str]) -> tuple[Metric, ...]:
+def _metrics(
+    entries: Any, references: Collection[str], methods: Collection[str]
+) -> tuple[Metric, ...]:
     if entries is None:
         return ()
     if not isinstance(entries, list):
         raise UserError(f"report.metrics must list metrics, found {entries!r}")
-    metrics = tuple(_metric(entry, references) for entry in entries)
+    metrics = tuple(_metric(entry, references, methods) for entry in entries)
     names = [metric.name for metric in metrics]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -109,7 +113,7 @@ def _metrics(entries: Any, references: Collection[str]) -> tuple[Metric, ...]:
     return metrics
 
 
-def _metric(entry: Any, references: Collection[str]) -> Metric:
+def _metric(entry: Any, references: Collection[str], methods: Collection[str]) -> Metric:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise UserError(f"a metric of report.metrics needs a name: found {entry!r}")
     where = f"of metric {entry['name']} in report.metrics"
@@ -119,7 +123,11 @@ def _metric(entry: Any, references: Collection[str]) -> Metric:
             raise UserError(f"{key} {where} must be a word, found {value!r}")
     choose(f"better {where}:", entry.get("better", "higher"), ("higher", "lower", "neither"))
     if "reference" in entry:
-        choose(f"reference {where}:", entry["reference"], references)
+        choose(f"reference {where}:", entry["reference"], [*references, *methods])
+    if "best" in entry:
+        choose(f"best {where}:", entry["best"], methods)
+        if "reference" not in entry:
+            raise UserError(f"best {where} is the 1 of a scale: name its 0, as reference")
     return Metric(**{"label": entry["name"].replace("_", " "), **entry})
 
 

@@ -55,6 +55,10 @@ def test_closed_loop_compares_returns_over_the_same_seeds(evaluated):
     for loop in result["closed_loop"].values():
         after = loop["episode_return"]["mean"]
         assert loop["difference"]["mean"] == pytest.approx(after - before)
+    measured = result["summary"]["closed_loop/attended/difference"]  # where a study finds it
+    assert measured == result["closed_loop"]["attended"]["difference"]
+    area = result["faithfulness"]["areas"]["removal_attended_kl"]
+    assert result["summary"]["faithfulness/removal_attended_kl"]["mean"] == area
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,10 @@ def test_looks_and_twins_are_tables_files_and_a_video(corridor_run, tmp_path, ca
     mean = sum(sum(returns) for returns in played["wall"].values()) / 4
     assert wall["episode_return"]["mean"] == pytest.approx(mean)
     assert wall["drop"]["mean"] == pytest.approx(sum(played["plain"]) / 2 - mean)
+    assert result["summary"]["looks/wall/drop"] == wall["drop"]
+    assert result["summary"]["looks/drop"] == every["drop"]
     twins = result["twins"]
+    assert result["summary"]["twins/wall/flip"] == twins["axes"]["wall"]["flip"]
     assert {name: axis["changes_targets"] for name, axis in twins["axes"].items()} == {
         "wall": False,
         "square": True,

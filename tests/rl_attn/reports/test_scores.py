@@ -38,6 +38,23 @@ def test_where_lower_is_better_the_lowest_mean_is_one(study_of):
     assert found.runs("A", "y") == [1] and found.runs("A", "x") == pytest.approx(1 / 3)
 
 
+def test_a_share_of_the_gain_of_one_method_over_another(study_of):
+    """(x - plain) / (oracle - plain), of runs whose means are 4 and 12."""
+    values = {
+        ("A", "plain"): [{"gain": 3.0}, {"gain": 5.0}],
+        ("A", "mine"): [{"gain": 10.0}, {"gain": 14.0}],
+        ("A", "oracle"): [{"gain": 12.0}, {"gain": 12.0}],
+        ("B", "plain"): [{"gain": 3.0}],
+        ("B", "mine"): [{"gain": 10.0}],
+    }
+    metric = {"name": "gain", "reference": "plain", "best": "oracle"}
+    declared = {"report": {"compare": "method", "metrics": [metric]}, "references": []}
+    found, notes = normalised(of(collect(study_of(values, **declared)), "gain"))
+    assert found.runs("A", "mine").tolist() == [0.75, 1.25]
+    assert found.runs("A", "plain").tolist() == [-0.125, 0.125] and found.tasks == ("A",)
+    assert notes == ["gain on B is not normalised: no run of oracle"]
+
+
 def test_a_task_without_a_scale_is_left_out_and_said(known, study_of):
     values = {
         ("A", "x"): [{"episode_return": 5.0}],
