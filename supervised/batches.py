@@ -26,6 +26,7 @@ class Batch(NamedTuple):
     target: Any  # what the method makes of the masks, see `Method.target`
     index: Tensor  # (B,) of the split
     known: Tensor | None = None  # (B, H, W) bool, False = unknown, see `Split`; None: all known
+    weights: Tensor | None = None  # (B,) of the pictures in the task's loss; None: 1
 
     @property
     def allowed(self) -> Tensor:
@@ -36,17 +37,21 @@ class Batch(NamedTuple):
 class Draws(NamedTuple):
     """Chance of one epoch, on the CPU."""
 
-    order: Tensor  # (N,) a permutation
-    crops: Tensor  # (N, 2) in [0, 1): where in its range a crop begins
-    flips: Tensor  # (N,) bool
+    order: Tensor  # (N,) a permutation, or drawn with replacement
+    crops: Tensor  # (N, 2) in [0, 1): where in its range each crop in that order begins
+    flips: Tensor  # (N,) bool, in that order
 
     @classmethod
-    def of(cls, number: int, seed: int, epoch: int) -> "Draws":
+    def of(cls, number: int, seed: int, epoch: int, odds: Tensor | None = None) -> "Draws":
+        """odds: (N,) by which pictures are drawn, with replacement; None: each once."""
         mixed = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
         order = torch.randperm(number, generator=generator)
         crops = torch.rand(number, 2, generator=generator)
-        return cls(order, crops, torch.rand(number, generator=generator) < 0.5)
+        flips = torch.rand(number, generator=generator) < 0.5
+        if odds is None:
+            return cls(order, crops[order], flips[order])
+        return cls(torch.multinomial(odds, number, True, generator=generator), crops, flips)
 
 
 @dataclass
@@ -84,6 +89,7 @@ class Batches:
         self.split, self.view, self.make_masks = split, view, make_masks
         self.make_target: Callable[[Tensor, Tensor | None], Any] | None = None
         self.targets: Any = None  # of the whole split, where they can be made once
+        self.class_weights: Tensor | None = None  # (classes,) of pictures in the task's loss
 
     def give_target(self, make: Callable[[Tensor, Tensor | None], Any], once: bool) -> None:
         """Have batches carry make(masks, known), made `once` for the whole split or batch by
@@ -126,7 +132,8 @@ class Batches:
             made = self.make_target and masks is not None
             target = self.make_target(masks, known) if made else None
         labels = self.split.labels[index]
-        return Batch(self.view.pictures(images), labels, masks, target, index, known)
+        weights = None if self.class_weights is None else self.class_weights[labels]
+        return Batch(self.view.pictures(images), labels, masks, target, index, known, weights)
 
     def _annotations(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """uint8 masks (B, H, W) of the split, or made now, and bool: what is known of them."""

@@ -5,8 +5,7 @@ another map, `--attention`), divided by its maximum, upsampled to the pictures b
 lie; for networks without feature maps the absolute input gradient. Pictures with an empty mask
 count for accuracy alone.
 
-    accuracy, worst_group_accuracy         in [0, 1]
-    precision, recall, f1                  of the second of two classes; of more, classes' mean
+    accuracy, auroc, ...                   of the classes, see `scoring`
     iou, iou_ceiling                       at 0.7 (CAMAL, Eq. 8), and what the map's grid allows
     energy_inside, pointing_game           share of attention in the mask; share of peaks in it
     alpha, beta                            mean attention inside and outside (CAMAL, Eq. 1)
@@ -17,13 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 
 from rl_attn.attention import Attention, measure
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.network import Network
+from rl_attn.supervised.scoring import scores
 
 
 @contextmanager
@@ -51,17 +50,22 @@ def attention_of(network: Network, batch: Batch) -> tuple[Tensor, Attention]:
 
 def evaluate(network: Network, batches: Batches, size: int = 256) -> list[dict[str, float]]:
     """Means over the split, of each of the network's copies."""
+    return [means(values, batches.split) for values in measured(network, batches, size)]
+
+
+def measured(network: Network, batches: Batches, size: int = 256) -> list[dict[str, Tensor]]:
+    """What is measured of each picture of the split, of each of the network's copies: (N,) each,
+    and the probabilities of the classes, (N, classes)."""
     parts, copies = [], network.copies
     with at_rest(network):
         for batch in batches.in_order(size, copies):
             logits, attention = attention_of(network, batch)
-            values = {"predicted": logits.argmax(1)}  # each picture's, (S * B,)
+            values = {"predicted": logits.argmax(1), "probabilities": logits.softmax(1)}
             if batch.masks is not None:
                 values |= measure(attention, batch.masks, batch.known)
-            parts.append({name: v.view(copies, -1) for name, v in values.items()})
+            parts.append({name: v.unflatten(0, (copies, -1)) for name, v in values.items()})
     columns = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}  # (S, N)
-    each = [{name: v[copy] for name, v in columns.items()} for copy in range(copies)]
-    return [means(values, batches.split) for values in each]
+    return [{name: v[copy] for name, v in columns.items()} for copy in range(copies)]
 
 
 def accuracies(network: Network, batches: Batches, size: int = 512) -> list[float]:
@@ -75,28 +79,10 @@ def accuracies(network: Network, batches: Batches, size: int = 512) -> list[floa
 
 
 def means(columns: dict[str, Tensor], split: Split) -> dict[str, float]:
-    """Of one network's values (N,) on a split."""
-    result = scores(columns.pop("predicted"), split)
-    present = columns.pop("present", None)
+    """Of one network's values on a split, see `measured`."""
+    values = dict(columns)
+    result = scores(values.pop("predicted"), split, values.pop("probabilities"))
+    present = values.pop("present", None)
     if present is not None and present.any():
-        result |= {name: values[present].mean().item() for name, values in columns.items()}
+        result |= {name: column[present].mean().item() for name, column in values.items()}
     return result
-
-
-def scores(predicted: Tensor, split: Split) -> dict[str, float]:
-    """Of the classes (N,) predicted for a split; precision without predictions is 0."""
-    labels, correct = split.labels, (predicted == split.labels).float()
-    result = {"accuracy": correct.mean().item()}
-    if split.groups is not None:
-        result["worst_group_accuracy"] = min(
-            correct[split.groups == group].mean().item() for group in split.groups.unique()
-        )
-    binary = max(labels.max(), predicted.max()) < 2
-    found = precision_recall_fscore_support(
-        labels.cpu().numpy(),
-        predicted.cpu().numpy(),
-        average="binary" if binary else "macro",
-        labels=None if binary else labels.unique().tolist(),
-        zero_division=0,
-    )
-    return result | dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))

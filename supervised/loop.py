@@ -19,7 +19,7 @@ from rl_attn.supervised.batches import Draws
 from rl_attn.supervised.evaluation import accuracies, at_rest, evaluate
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.settings import TrainSettings, seeds_of
+from rl_attn.supervised.settings import SELECTABLE, TrainSettings, seeds_of
 from rl_attn.supervised.setup import Data, inputs_of
 
 #: Optimiser steps between looks for a loss that is not finite: each look waits for the device.
@@ -72,6 +72,11 @@ class Trainer:
         self.seen = 0
         self.best: dict[str, Any] = {}
         self.optimizer = self.new_optimizer()
+        #: By which training pictures are drawn, (N,) on the CPU; None: each once an epoch.
+        self.odds: Tensor | None = None
+        if args.sampling == "balanced":
+            labels = self.train.split.labels.cpu()
+            self.odds = 1 / labels.bincount()[labels].double()
 
     # ------------------------------------------------------------------ train
 
@@ -96,7 +101,8 @@ class Trainer:
                 self.optimizer, self.restarted = self.new_optimizer(), self.epoch
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate()
-        draws = [Draws.of(len(self.train), seed, self.epoch) for seed in seeds_of(self.args)]
+        number, odds = len(self.train), self.odds
+        draws = [Draws.of(number, seed, self.epoch, odds) for seed in seeds_of(self.args)]
         self.network.model.train()
         self.extra.train()
         self.method.begin(self.network, self.epoch)
@@ -128,9 +134,9 @@ class Trainer:
         index = torch.cat([drawn.order[rows] for drawn in draws])  # (S * B,)
         crops = flips = None
         if self.args.crop == "random":
-            crops = torch.cat([drawn.crops[drawn.order[rows]] for drawn in draws])
+            crops = torch.cat([drawn.crops[rows] for drawn in draws])
         if self.args.flip:
-            flips = torch.cat([drawn.flips[drawn.order[rows]] for drawn in draws])
+            flips = torch.cat([drawn.flips[rows] for drawn in draws])
         batch = self.train.take(index, crops, flips)
         self.optimizer.zero_grad(set_to_none=True)
         ahead = self.method.ahead(self.network, batch, self.epoch)
@@ -176,8 +182,8 @@ class Trainer:
     def score(self, validation: dict[str, float]) -> float | None:
         if self.args.select == "last":
             return float(self.epoch)
-        if self.args.select == "accuracy":
-            return validation["accuracy"]
+        if self.args.select != "method":
+            return SELECTABLE[self.args.select] * validation[self.args.select]
         return self.method.validation_score(self.epoch, validation)
 
     def keep_best(self, scores: Sequence[float | None]) -> None:

@@ -22,10 +22,11 @@ from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.progress import Progress
 from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.supervised.backbones import parameters_of
-from rl_attn.supervised.evaluation import evaluate
+from rl_attn.supervised.evaluation import means, measured
 from rl_attn.supervised.faithfulness import confidence_falls, faithfulness
 from rl_attn.supervised.loop import State, Trainer
 from rl_attn.supervised.methods import Method
+from rl_attn.supervised.scoring import confusion
 from rl_attn.supervised.settings import TrainSettings, method_of, seeds_of
 from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
 from rl_attn.supervised.showing import Sample, save
@@ -59,12 +60,18 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
     trainer.take_best()
     show(trainer, sample, before, path)
     runs_: list[dict[str, float]] = [{} for _ in range(network.copies)]
+    confused = {}
     for name, batches in trainer.data.splits.items():
         if name.startswith(TEST):
             prefix = "" if name == TEST else f"{name}/"
             own = trainer.method.measures(network, batches, args.seed)
-            for found, values in zip(runs_, evaluate(network, batches), strict=True):
-                found |= {prefix + key: value for key, value in (values | own).items()}
+            looked, split = measured(network, batches), batches.split
+            for found, columns in zip(runs_, looked, strict=True):
+                values = means(columns, split) | own
+                found |= {prefix + key: value for key, value in values.items()}
+            number = len(trainer.data.classes)
+            matrices = [confusion(c["predicted"], split.labels, number) for c in looked]
+            confused[name] = sum(matrices).tolist()
     for found, values in zip(runs_, further(trainer, path), strict=True):
         found |= values
     columns = {name: [run[name] for run in runs_] for name in runs_[0]}
@@ -74,6 +81,8 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
             for name, values in columns.items()
         },
         "runs": [{"seed": s, **run} for s, run in zip(seeds_of(args), runs_, strict=True)],
+        # Of each test split, true by predicted, summed over the runs.
+        "confusion": {"classes": trainer.data.classes, **confused},
         "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
         "selected": {"by": args.select, "on": args.select_on},
         "parameters": parameters_of(network.model) // network.copies,

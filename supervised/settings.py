@@ -33,6 +33,15 @@ Stem = Literal["standard", "small"]
 #: What a paper's values depend on (`Method.recipes`).
 CHOSEN = ("method", "data", "backbone")
 
+#: What --select takes of the validation split's measures: 1 where more is better, else -1.
+SELECTABLE = {
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "worst_group_accuracy"), 1),
+    **dict.fromkeys(("precision", "recall", "sensitivity", "specificity", "f1"), 1),
+    **dict.fromkeys(("auroc", "average_precision"), 1),
+    "calibration_error": -1,
+    **dict.fromkeys(("iou", "energy_inside", "pointing_game"), 1),
+}
+
 #: The value of --masks for which a vision-language model makes them while training goes on.
 TEACHER = "teacher"
 
@@ -128,6 +137,11 @@ class TrainSettings:
     weights: Literal["none", "imagenet"] = "none"
     """what the backbone starts from"""
 
+    class_weights: Literal["none", "balanced"] = "none"
+    """weights of pictures in the classes' loss: none, or N / (classes * pictures of the class) of
+    the N training pictures, so that each class counts alike"""
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    """how an epoch draws its pictures: each once, or with replacement, each class as often"""
     epochs: Positive[int] = 30
     """passes over the training pictures"""
     batch_size: Annotated[int, Interval(ge=1, le=2**20)] = 32
@@ -146,9 +160,11 @@ class TrainSettings:
     """epochs between steps of the step schedule"""
     step_factor: Positive[float] = 0.1
     """by which each of them multiplies"""
-    select: Literal["method", "last", "accuracy"] = "method"
-    """which epoch's network is kept: as the method's paper has it, the last, or the best validation
-    accuracy"""
+    select: str = "method"
+    """which epoch's network is kept: as the method's paper has it (method), the last, or the best
+    by a measure of the validation split: accuracy, balanced_accuracy, worst_group_accuracy,
+    precision, recall, sensitivity, specificity, f1, auroc, average_precision, calibration_error,
+    iou, energy_inside, pointing_game"""
     select_on: str = "validation"
     """the split that decides it"""
     select_every: NotNegative[int] = 0
@@ -229,10 +245,16 @@ def validate(args: TrainSettings) -> None:
     MAPS.check_trained(args.attention)
     if not args.backbone.startswith("timm:"):
         choose("backbone", args.backbone, [*SMALL, *TORCHVISION, "timm:NAME"])
+    choose("--select", args.select, ["method", "last", *SELECTABLE])
     if args.select_every and args.select != "accuracy":
         raise UserError(
             f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "
             "take --select accuracy, or leave it out"
+        )
+    if args.class_weights == args.sampling == "balanced":
+        raise UserError(
+            "--class-weights balanced and --sampling balanced make up for rare classes twice: "
+            "leave one of them out"
         )
     if args.mask_options and args.masks in (None, TEACHER):
         raise UserError(

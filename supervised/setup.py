@@ -154,7 +154,29 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
         split = Split(own.images, own.labels, masks, own.groups, known=known)
         trained[name] = Batches(split, view, maker)
     train, validation = trained["train"], trained[args.select_on]
+    check_select(args, splits[args.select_on].split)
+    if args.class_weights == "balanced":
+        counts = train.split.labels.bincount(minlength=len(sized.classes))
+        weights = len(train) / (len(sized.classes) * counts.clamp_min(1).float())
+        train.class_weights = validation.class_weights = weights
     return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
+
+
+def check_select(args: TrainSettings, split: Split) -> None:
+    """UserError: a measure that the split does not have."""
+    lacking = {
+        "worst_group_accuracy": (split.groups is None, "has no groups"),
+        "auroc": (len(split.labels.unique()) < 2, "has a single class"),
+        "average_precision": (len(split.labels.unique()) < 2, "has a single class"),
+    }
+    for name in ("iou", "energy_inside", "pointing_game"):
+        lacking[name] = (split.masks is None or not split.masks.any(), "has no masks")
+    absent, reason = lacking.get(args.select, (False, ""))
+    if absent:
+        raise UserError(
+            f"--select {args.select}: {args.select_on} of {args.data} {reason}: take another "
+            "measure or another --select-on"
+        )
 
 
 def training_masks(args: TrainSettings, method: Method, name: str, split: Split) -> Tensor | None:

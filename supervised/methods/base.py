@@ -127,8 +127,9 @@ def batch_size(network: Network, batch: Batch) -> int:
     return len(batch.labels) // network.copies
 
 
-def cross_entropy(output: Output, batch: Batch) -> Tensor:
-    """(B,)."""
+def cross_entropy(output: Output, batch: Batch, rows: Tensor | slice = slice(None)) -> Tensor:
+    """(B,), times the weights of the labels, where there are any; rows: of an output of some."""
     import torch.nn.functional as F
 
-    return F.cross_entropy(output.logits, batch.labels, reduction="none")
+    loss = F.cross_entropy(output.logits, batch.labels[rows], reduction="none")
+    return loss if batch.weights is None else loss * batch.weights[rows]

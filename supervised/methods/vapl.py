@@ -212,7 +212,6 @@ class Vapl(Method):
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         import torch
-        import torch.nn.functional as F
 
         from rl_attn.supervised.prompts import given
 
@@ -223,7 +222,7 @@ class Vapl(Method):
         if len(rows) > 1 or not self.prompted.model.training:  # BatchNorm cannot take a single one
             attention = self.refined(batch, rows, epoch)  # (rows, H, W)
             seen = self.prompted(batch.pictures[rows] * attention[:, None])
-            task = F.cross_entropy(seen.logits, batch.labels[rows], reduction="none")
+            task = cross_entropy(seen, batch, rows)
             distance = self.distance(output.features[rows], seen.features)
         else:
             task, distance = zero[rows], zero[rows]
@@ -311,8 +310,8 @@ class Vapl(Method):
         import torch
 
         from rl_attn.supervised.batches import Batches
-        from rl_attn.supervised.evaluation import scores
         from rl_attn.supervised.prompts import decode, encode
+        from rl_attn.supervised.scoring import scores
 
         masks = batches.split.masks
         if masks is None:
@@ -324,10 +323,11 @@ class Vapl(Method):
         made = Batches(split, batches.view)
         made.give_target(decode, once=False)
         parts = [
-            self.predict(batch.pictures, batch.target, seed)[0].argmax(1)
+            self.predict(batch.pictures, batch.target, seed)[0].softmax(1)
             for batch in made.in_order(64)
         ]
-        found = scores(torch.cat(parts), batches.split)
+        probabilities = torch.cat(parts)
+        found = scores(probabilities.argmax(1), batches.split, probabilities)
         return {f"prompted_{name}": value for name, value in found.items()}
 
 

@@ -1,11 +1,15 @@
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from rl_attn.supervised.batches import Batches, View
 from rl_attn.supervised.data import Split
-from rl_attn.supervised.evaluation import evaluate, scores
+from rl_attn.supervised.evaluation import evaluate
 from rl_attn.supervised.network import Network
+from rl_attn.supervised.scoring import calibration_error, confusion, ranked, scores
 
 
 class ReadsTheTopLeft(nn.Module):
@@ -65,12 +69,42 @@ def test_without_masks_only_accuracy_is_measured(split):
     (found,) = evaluate(Network(ReadsTheTopLeft(), "identity"), Batches(bare, view))
     # Predicted 1 1 1 0 of 1 1 0 0.
     expected = {"accuracy": 0.75, "precision": 2 / 3, "recall": 1.0, "f1": 0.8}
+    expected |= {"balanced_accuracy": 0.75, "sensitivity": 1.0, "specificity": 0.5}
+    # Class 1 has the probability p for the first three pictures, 1 - p for the last.
+    expected |= {"auroc": (0.5 + 1) / 2, "average_precision": 2 / 3}
+    expected["calibration_error"] = 1 / (1 + math.exp(-8)) - 0.75
     assert found == pytest.approx(expected)
 
 
-def test_precision_and_recall_of_more_than_two_classes_are_means_over_the_classes():
+def test_of_more_than_two_classes_means_over_the_classes():
     split = Split(torch.zeros(6, 1, 2, 2).byte(), torch.tensor([0, 0, 1, 1, 2, 2]))
-    found = scores(torch.tensor([0, 1, 1, 1, 0, 0]), split)
+    predicted = torch.tensor([0, 1, 1, 1, 0, 0])
+    found = scores(predicted, split)
     # Right of predicted: 1/3, 2/3, none; right of labelled: 1/2, 1, 0. F1: 2/5, 4/5, 0.
     expected = {"accuracy": 0.5, "precision": 1 / 3, "recall": 0.5, "f1": 0.4}
+    # Of the four others, 2, 1 and 0 were taken for the class.
+    expected |= {"balanced_accuracy": 0.5, "sensitivity": 0.5}
+    expected["specificity"] = (2 / 4 + 3 / 4 + 4 / 4) / 3
     assert found == pytest.approx(expected)
+    matrix = confusion(predicted, split.labels, 3)
+    assert matrix.tolist() == [[1, 1, 0], [0, 2, 0], [2, 0, 0]]
+
+
+def test_ranks_and_calibration_by_hand():
+    labels = np.array([0, 0, 1, 2])
+    probabilities = np.array([[0.5, 0.4, 0.1], [0.2, 0.7, 0.1], [0.3, 0.6, 0.1], [0.1, 0.2, 0.7]])
+    found = ranked(probabilities, labels)
+    # Pairs in the right order, of class 0: 3 of 4; of class 1: 2 of 3; of class 2: all.
+    assert found["auroc"] == pytest.approx((3 / 4 + 2 / 3 + 1) / 3)
+    # Precision where each picture of the class is met: 1 and 2/3; 1/2; 1.
+    assert found["average_precision"] == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2 + 1) / 3)
+    assert ranked(probabilities, np.zeros(4, int)) == {}
+    confidence = torch.tensor([0.91, 0.92, 0.55, 1.0])  # bins 13, 13, 8, 14
+    error = calibration_error(confidence, torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    assert error == pytest.approx((abs(1 - 0.91 - 0.92) + 0.45 + 0) / 4)
+
+
+def test_a_split_of_one_class():
+    split = Split(torch.zeros(3, 1, 2, 2).byte(), torch.zeros(3).long())
+    found = scores(torch.tensor([0, 0, 1]), split, torch.tensor([[0.9, 0.1]] * 2 + [[0.2, 0.8]]))
+    assert found["balanced_accuracy"] == pytest.approx(2 / 3) and "auroc" not in found

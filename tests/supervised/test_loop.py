@@ -1,12 +1,16 @@
 """What the training loop keeps, whatever it runs on."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
 from training import trainer_of
 
+from rl_attn.errors import UserError
 from rl_attn.supervised import backbones
+from rl_attn.supervised.batches import Draws
+from rl_attn.supervised.data import LOADERS, Split
 from rl_attn.supervised.evaluation import evaluate
 
 
@@ -60,3 +64,50 @@ def test_the_best_of_all_steps_is_kept_of_each_network(toy, copies):
         for name, expected in looks[best][1].items():
             rows = (copy,) if copies > 1 else ()
             torch.testing.assert_close(kept[name][rows], expected[rows], rtol=0, atol=0)
+
+
+def test_balanced_sampling_draws_each_class_as_often_and_weights_weigh_the_loss(toy):
+    trainer = trainer_of("vanilla", sampling="balanced")
+    split = trainer.train.split
+    few = torch.cat([(split.labels == 0).nonzero()[:2, 0], (split.labels > 0).nonzero()[:, 0]])
+    odds = 1 / split.labels[few].bincount()[split.labels[few]].double()
+    drawn = torch.cat([Draws.of(len(few), 1, epoch, odds).order for epoch in range(40)])
+    shares = split.labels[few][drawn].bincount() / len(drawn)
+    assert (shares - 1 / 3).abs().max() < 0.04  # 1,360 draws: three deviations
+    assert trainer.odds is not None and len(trainer.odds) == len(split)
+
+    weighted = trainer_of("vanilla", class_weights="balanced")
+    weighted.train.class_weights = torch.tensor([3.0, 1.0, 0.0])
+    batch = weighted.train.take(torch.arange(6))
+    loss, _ = weighted.method.loss(weighted.network, batch, 0)
+    plain, _ = weighted.method.loss(weighted.network, batch._replace(weights=None), 0)
+    torch.testing.assert_close(loss, plain * torch.tensor([3.0, 1.0, 0.0])[batch.labels])
+
+
+def test_balanced_class_weights_are_of_mean_one_over_the_pictures(toy, monkeypatch):
+    train = toy.splits["train"]
+    uneven = replace(toy, splits={**toy.splits, "train": train[train.labels.sort().indices[4:]]})
+    monkeypatch.setitem(LOADERS, "toy", lambda root: uneven)
+    trainer = trainer_of("vanilla", class_weights="balanced")
+    assert trainer.train.class_weights.tolist() == pytest.approx([44 / 36, 44 / 48, 44 / 48])
+    batch = trainer.train.take(torch.arange(44))
+    assert batch.weights.mean().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("measure", ["auroc", "calibration_error", "iou"])
+def test_the_network_is_kept_that_is_best_by_a_measure(toy, measure):
+    trainer = trainer_of("camal", epochs=3, select=measure)
+    values = []
+    for _ in range(3):
+        assert trainer.run_epoch()
+        values.append(trainer.finish_epoch()[f"validation/{measure}"])
+    best = min(values) if measure == "calibration_error" else max(values)
+    assert trainer.best["epochs"] == [max(i for i, value in enumerate(values) if value == best)]
+
+
+def test_a_measure_that_the_split_does_not_have(toy, monkeypatch):
+    bare = {k: Split(s.images, s.labels) for k, s in toy.splits.items()}
+    monkeypatch.setitem(LOADERS, "toy", lambda root: replace(toy, splits=bare))
+    for measure, reason in (("iou", "has no masks"), ("worst_group_accuracy", "has no groups")):
+        with pytest.raises(UserError, match=f"--select {measure}: validation of toy {reason}"):
+            trainer_of("vanilla", select=measure)

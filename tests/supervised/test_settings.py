@@ -45,6 +45,13 @@ def test_nothing_is_selected_by_folds_that_are_trained_on():
     validate(parsed("--no-fold-validation", "--fold", "0", "--select", "last"))
 
 
+def test_rare_classes_are_made_up_for_once():
+    with pytest.raises(UserError, match="make up for rare classes twice"):
+        validate(parsed("--class-weights", "balanced", "--sampling", "balanced"))
+    with pytest.raises(UserError, match=r"unknown --select 'auc' \(did you mean auroc"):
+        validate(parsed("--select", "auc"))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_its_flags(method):
     """All fields reach the method, none hides a flag of training, each recipe works."""

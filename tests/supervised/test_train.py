@@ -4,6 +4,7 @@ import json
 import signal
 
 import numpy as np
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -28,8 +29,15 @@ def test_a_run_leaves_what_readers_expect(flags, tmp_path, capsys):
     assert train.main(flags) == 0
     run = tmp_path / "run"
     assert capsys.readouterr().out.count("weights: none") == 1
-    summary = json.loads((run / "evaluation.json").read_text())["summary"]
+    result = json.loads((run / "evaluation.json").read_text())
+    summary, confused = result["summary"], result["confusion"]
     wanted = "accuracy worst_group_accuracy iou iou_ceiling energy_inside pointing_game alpha beta"
+    wanted += " balanced_accuracy sensitivity specificity auroc average_precision calibration_error"
+    assert confused["classes"] == ["a", "b", "c"]
+    for name, split in (("test", "accuracy"), ("test-iid", "test-iid/accuracy")):
+        matrix = np.array(confused[name])
+        assert matrix.sum() == {"test": 24, "test-iid": 12}[name]
+        assert summary[split]["mean"] == pytest.approx(np.trace(matrix) / matrix.sum())
     for prefix in ("", "test-iid/"):
         assert {prefix + name for name in wanted.split()} <= set(summary)
     assert all(v["low"] == v["mean"] == v["high"] for v in summary.values())

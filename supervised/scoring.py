@@ -1,0 +1,93 @@
+"""How well classes were predicted: one network's predictions against a split's labels.
+
+    accuracy, balanced_accuracy, worst_group_accuracy
+    precision, recall (also called sensitivity), specificity, f1
+    auroc, average_precision
+    calibration_error      expected, of the predicted class's probability in 15 bins of equal width
+                           (Guo et al., On calibration of modern neural networks, ICML 2017)
+
+All are in [0, 1]. Those of one class are of the second of two classes; of more, means over the
+classes that the split has. Precision without predictions is 0.
+"""
+
+import numpy as np
+import torch
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+from torch import Tensor
+
+from rl_attn.supervised.data import Split
+
+BINS = 15
+
+
+def scores(
+    predicted: Tensor, split: Split, probabilities: Tensor | None = None
+) -> dict[str, float]:
+    """Of the classes (N,) predicted for a split, and the probabilities (N, classes) of all."""
+    labels, correct = split.labels, (predicted == split.labels).float()
+    result = {"accuracy": correct.mean().item()}
+    if split.groups is not None:
+        result["worst_group_accuracy"] = min(
+            correct[split.groups == group].mean().item() for group in split.groups.unique()
+        )
+    binary = bool(max(labels.max(), predicted.max()) < 2)
+    found = precision_recall_fscore_support(
+        labels.cpu().numpy(),
+        predicted.cpu().numpy(),
+        average="binary" if binary else "macro",
+        labels=None if binary else labels.unique().tolist(),
+        zero_division=0,
+    )
+    result |= dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
+    result |= _rates(confusion(predicted, labels, int(max(labels.max(), predicted.max())) + 1))
+    if probabilities is not None:
+        result |= ranked(probabilities.cpu().numpy(), labels.cpu().numpy())
+        confidence = probabilities.amax(1).cpu()
+        result["calibration_error"] = calibration_error(confidence, correct.cpu())
+    return result
+
+
+def confusion(predicted: Tensor, labels: Tensor, classes: int) -> np.ndarray:
+    """int (classes, classes): how many of the class of a row were predicted as that of a column."""
+    pairs = (labels * classes + predicted).cpu()
+    return pairs.bincount(minlength=classes**2).view(classes, classes).numpy()
+
+
+def _rates(matrix: np.ndarray) -> dict[str, float]:
+    """Sensitivity, specificity, and their kin, of a confusion matrix."""
+    here, total = matrix.sum(1) > 0, matrix.sum()
+    right, own = np.diag(matrix), matrix.sum(1)
+    wrongly, others = matrix.sum(0) - right, total - own
+    sensitivity = right[here] / own[here]
+    specificity = 1 - wrongly[here] / np.maximum(others[here], 1)
+    one = slice(1, 2) if len(matrix) == 2 and here.all() else slice(None)
+    return {
+        "balanced_accuracy": float(sensitivity.mean()),
+        "sensitivity": float(sensitivity[one].mean()),
+        "specificity": float(specificity[one].mean()),
+    }
+
+
+def ranked(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """AUROC and average precision; {} of a split with one class, for which there are none."""
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        return {}
+    if probabilities.shape[1] == 2:
+        classes = classes[1:]
+    pairs = [(labels == label, probabilities[:, label]) for label in classes]
+    return {
+        "auroc": float(np.mean([roc_auc_score(*pair) for pair in pairs])),
+        "average_precision": float(np.mean([average_precision_score(*pair) for pair in pairs])),
+    }
+
+
+def calibration_error(confidence: Tensor, correct: Tensor) -> float:
+    """Of probabilities (N,) of the predicted classes, and whether these were right, (N,)."""
+    bins = (confidence * BINS).long().clamp(0, BINS - 1)
+    gap = torch.zeros(BINS).index_add(0, bins, correct.float() - confidence.float())
+    return gap.abs().sum().item() / len(confidence)
