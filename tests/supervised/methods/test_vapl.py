@@ -206,7 +206,7 @@ def test_the_prompted_model_tells_the_squares_where_the_stripe_lies(trainer_of):
         trainer.epoch, trainer.step = trainer.epoch + 1, 0
     test = trainer.data.splits["test"]
     measured = trainer.method.measures(trainer.network, test, seed=1)
-    assert set(measured) == {f"prompted_{n}" for n in ("accuracy", "precision", "recall", "f1")}
+    assert {f"prompted_{n}" for n in ("accuracy", "f1", "auroc")} < set(measured)
     assert measured["prompted_accuracy"] > 0.8
 
 
