@@ -5,13 +5,12 @@
     color-cnn     CDEP's for ColorMNIST (Rieger et al. 2020): 20 and 50 channels, 500 hidden units
     decoy-cnn     CDEP's for DecoyMNIST, which the XIL typology uses too: 256 hidden units
     rrr-mlp       RRR's (Ross et al. 2017): 50 and 30 hidden units, no feature maps
-    resnet18 ...  the six of CAMAL, from torchvision
-    timm:NAME     any model of timm
+    resnet18 ...  of torchvision, timm, transformers, or your own: `models.py`
 
 Letters: B pictures, C channels, K feature maps of h x w cells.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -20,9 +19,10 @@ from torch import Tensor, nn
 
 from rl_attn.attention import standard_layer
 from rl_attn.attention.backbones import find_layer
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import UserError
+from rl_attn.supervised.models import made
 from rl_attn.supervised.norms import replace_batch_norm, small_stem
-from rl_attn.supervised.settings import TORCHVISION, BatchNorm, Stem
+from rl_attn.supervised.settings import BatchNorm, Stem
 
 
 class InputConv2d(nn.Conv2d):
@@ -143,16 +143,14 @@ def build(
         UserError: an unknown name, pictures that do not fit, weights that cannot be had, a network
             that `batch_norm` or `stem` has nothing to change in.
     """
-    if name.startswith("timm:"):
-        model = _timm(name.removeprefix("timm:"), classes, imagenet, size)
-    elif name in TORCHVISION:
-        model = _torchvision(name, classes, imagenet, size)
-    elif imagenet and name in SMALL:
-        raise UserError(f"there are no ImageNet weights for {name}: leave out --weights imagenet")
+    if name in SMALL:
+        if imagenet:
+            raise UserError(
+                f"there are no ImageNet weights for {name}: leave out --weights imagenet"
+            )
+        model = SMALL[name](channels, classes, size)
     else:
-        model = SMALL[choose("backbone", name, [*SMALL, *TORCHVISION, "timm:NAME"])](
-            channels, classes, size
-        )
+        model = made(name, channels, classes, size, imagenet)
     if stem == "small":
         small_stem(model, name)
     if batch_norm != "keep":
@@ -171,69 +169,27 @@ def layout_of(name: str, device: torch.device) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def tap_layer(model: nn.Module, layer: str) -> str | None:
-    """The layer to tap: the one asked for, else the standard one; None where there is none."""
+def tap_layer(model: nn.Module, layer: str, size: tuple[int, int] | None = None) -> str | None:
+    """The layer to tap: the one asked for, else the standard one; None where there is none.
+
+    size: (H, W) of the pictures.
+    """
     if layer:
         try:
             find_layer(model, layer)
         except ValueError as error:
             raise UserError(str(error)) from None
         return layer
-    if hasattr(model, "layer"):
-        return model.layer
+    if isinstance(said := getattr(model, "layer", ""), str | None) and said != "":
+        return said
     try:
-        return standard_layer(model)
+        return standard_layer(model, size)
     except ValueError as error:
         raise UserError(f"{error} (--layer NAME)") from None
 
 
 def parameters_of(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _torchvision(name: str, classes: int, imagenet: bool, size: tuple[int, int]) -> nn.Module:
-    from torchvision import models  # slow to import: the small networks do without
-
-    fresh = name == "vit_b_16" and not imagenet  # its positions are of one size, ImageNet's of 224
-    try:
-        model = models.get_model(
-            name,
-            weights="DEFAULT" if imagenet else None,
-            **{"image_size": size[0]} if fresh else {},
-        )
-    except OSError as error:
-        raise UserError(
-            f"ImageNet weights of {name} could not be fetched ({error}): take --weights none, or "
-            "put torchvision's file into torch's hub folder"
-        ) from None
-    owner, last = _last_linear(model)
-    head = nn.Linear(last.in_features, classes)
-    if not imagenet:  # torchvision's fresh ViT has a head of zeros, which attends nowhere
-        nn.init.trunc_normal_(head.weight, std=0.02)
-        nn.init.zeros_(head.bias)
-    setattr(owner[0], owner[1], head)
-    return model
-
-
-def _last_linear(model: nn.Module) -> tuple[tuple[nn.Module, str], nn.Linear]:
-    name, layer = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
-    parent, _, attribute = name.rpartition(".")
-    return (model.get_submodule(parent), attribute), layer
-
-
-def _timm(name: str, classes: int, imagenet: bool, size: Sequence[int]) -> nn.Module:
-    try:
-        import timm
-    except ImportError:
-        raise UserError("timm:NAME needs timm: pip install 'rl-attn[timm]'") from None
-    if not timm.is_model(name):
-        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "timm.list_models()"
-        raise UserError(f"timm has no model {name!r}: choose from {close}")
-    try:
-        return timm.create_model(name, pretrained=imagenet, num_classes=classes)
-    except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"timm could not make {name} ({reason}): take --weights none?") from None
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:

@@ -6,6 +6,7 @@ run.explain("x.png", maps=["grad-cam", "le-grad"])
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ class Classifier:
 
 def load_classifier(run: Path, device: torch.device) -> Classifier:
     """The best network of a run of rl-attn train; UserError if there is none yet."""
-    args = load_args(run, args_type)
+    args = replace(load_args(run, args_type), weights="none")  # the checkpoint has them
     file = latest_checkpoint(run)
     if file is None:
         raise UserError(f"{run} has no checkpoint yet: train it first")

@@ -7,6 +7,7 @@ whose paper then gives the defaults (`Method.recipes`).
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
 import tyro
@@ -26,6 +27,8 @@ from rl_attn.supervised.methods import Method, method_class
 #: Appendix C): `backbones.py`.
 SMALL = ("lenet", "color-cnn", "decoy-cnn", "rrr-mlp")
 TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
+
+OTHERS = ("torchvision:NAME", "timm:NAME", "hf:NAME", "module:function")
 
 BatchNorm = Literal["keep", "group", "frozen"]
 Stem = Literal["standard", "small"]
@@ -116,8 +119,9 @@ class TrainSettings:
     method: Annotated[str, OneOf("rl_attn.supervised.methods:METHODS")] = "camal"
     """how attention is supervised"""
     backbone: str = "decoy-cnn"
-    """lenet, color-cnn, decoy-cnn, rrr-mlp, resnet18, convnext_tiny, efficientnet_b0,
-    vit_b_16, swin_v2_t, maxvit_t, or timm:NAME"""
+    """lenet, color-cnn, decoy-cnn, rrr-mlp; resnet18, convnext_tiny, efficientnet_b0, vit_b_16,
+    swin_v2_t, maxvit_t; torchvision:NAME; timm:NAME; hf:NAME of transformers; or your own, as
+    module:function or file.py:function, called with channels, classes, size"""
     layer: str = ""
     """whose feature maps are the attention (empty: the backbone's standard tap)"""
     batch_norm: BatchNorm = "keep"
@@ -134,8 +138,9 @@ class TrainSettings:
     hires-cam, diff-grad-cam, le-grad (of transformers); or of pixels, which costs forwards of
     their own: input-gradient, input-x-gradient, guided-backpropagation, integrated-gradients,
     expected-gradients, smooth-grad; methods whose papers name a map keep that in training"""
-    weights: Literal["none", "imagenet"] = "none"
-    """what the backbone starts from"""
+    weights: PathText = "none"
+    """what the backbone starts from: none, imagenet (of timm and hf: the weights that belong to the
+    name), or a file of weights, .safetensors or torch's"""
 
     class_weights: Literal["none", "balanced"] = "none"
     """weights of pictures in the classes' loss: none, or N / (classes * pictures of the class) of
@@ -243,9 +248,13 @@ def validate(args: TrainSettings) -> None:
     """Refuse what cannot work, before data are loaded."""
     check(args)
     MAPS.check_trained(args.attention)
-    if not args.backbone.startswith("timm:"):
-        choose("backbone", args.backbone, [*SMALL, *TORCHVISION, "timm:NAME"])
     choose("--select", args.select, ["method", "last", *SELECTABLE])
+    if ":" not in args.backbone:
+        choose("backbone", args.backbone, [*SMALL, *TORCHVISION, *OTHERS])
+    if args.weights not in ("none", "imagenet") and not Path(args.weights).is_file():
+        raise UserError(
+            f"--weights {args.weights} is no file: take none, imagenet, or a file of weights"
+        )
     if args.select_every and args.select != "accuracy":
         raise UserError(
             f"--select-every {args.select_every} looks at accuracy and --select is {args.select}: "

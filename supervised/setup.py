@@ -34,6 +34,7 @@ from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TEACHER, TrainSettings, seeds_of
+from rl_attn.supervised.weights import load_weights
 
 #: The data set whose pictures are made at the side asked for, and so resized once at most.
 RENDERED = "monsters"
@@ -197,7 +198,7 @@ def training_masks(args: TrainSettings, method: Method, name: str, split: Split)
 def make_view(
     args: TrainSettings, dataset: DataSet, crop: tuple[int, int] | None, device: torch.device
 ) -> View:
-    channels = dataset.channels if args.backbone in backbones.SMALL else 3  # of large ones
+    channels = dataset.channels if args.backbone in backbones.SMALL else 3  # of others
     mean, std = dataset.mean, dataset.std
     if args.weights == "imagenet":
         mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -229,7 +230,10 @@ def make_network(
         backbones.seeded(seed, lambda: backbones.build(args.backbone, *shape, imagenet, *changes))
         for seed in seeds_of(args)
     ]
-    layer = backbones.tap_layer(models[0], args.layer)
+    if args.weights not in ("none", "imagenet"):
+        said = [load_weights(model, Path(args.weights)) for model in models]
+        print(said[0], flush=True)
+    layer = backbones.tap_layer(models[0], args.layer, data.size)
     if layer is None and method.needs_features:
         raise UserError(
             f"--method {method.name} needs feature maps and {args.backbone} has none: choose "

@@ -28,8 +28,8 @@ def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
     if not resume:
         args = parse(args_type(argv), argv, "rl-attn train")
         validate(args)
-        args = replace(args, imports=settled(args.imports))
-        name = f"{args.method}-{args.backbone.replace(':', '-')}-s{args.seed}"
+        args = replace(args, imports=settled(args.imports), **from_anywhere(args))
+        name = f"{args.method}-{Path(args.backbone).name.replace(':', '-')}-s{args.seed}"
         name += time.strftime("-%Y%m%d-%H%M%S")
         return args, Path(args.run_dir or Path("runs") / args.data / name), False
     others = [word for word in argv if word.startswith("--") and word not in resume]
@@ -41,6 +41,17 @@ def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
     args = load_args(path, args_type)
     validate(args)
     return args, path, True
+
+
+def from_anywhere(args: TrainSettings) -> dict[str, str]:
+    """The files that are named, with their full paths: a run is resumed and asked elsewhere."""
+    module, colon, function = args.backbone.rpartition(":")
+    found = {}
+    if module.endswith(".py"):
+        found["backbone"] = f"{Path(module).absolute()}{colon}{function}"
+    if args.weights not in ("none", "imagenet"):
+        found["weights"] = str(Path(args.weights).absolute())
+    return found
 
 
 def main(argv: list[str]) -> int:

@@ -74,6 +74,8 @@ class Output(NamedTuple):
 class Network(nn.Module):
     """Base class of actor-critics; see the head of this file."""
 
+    #: Where its maps are: a field of its own output, see `attention/standard.py`.
+    standard_tap = "output.features"
     #: Feature maps that the trunk itself can give; the last one is the default.
     TAPS: tuple[str, ...] = ("",)
 

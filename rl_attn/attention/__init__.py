@@ -1,6 +1,5 @@
 """The core: attention maps, the losses and metrics on them; pure torch, batched, differentiable."""
 
-from rl_attn.attention.backbones import standard_layer
 from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
 from rl_attn.attention.cells import PIXELS, Cells, evenly
 from rl_attn.attention.contrast import contrast
@@ -76,6 +75,7 @@ from rl_attn.attention.rise import (
     score_masks,
     weighted_mean,
 )
+from rl_attn.attention.standard import standard_layer
 from rl_attn.attention.tap_checks import TapError, TapWarning, check_tap
 from rl_attn.attention.taps import differentiable_attention, tap
 from rl_attn.map_names import MAPS

@@ -6,6 +6,7 @@ the gradient by the layer's output, whatever its layout: channels first (B, K, h
 (B, h, w, K), or tokens (B, N, K) with class or register tokens in front of the patches.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -36,9 +37,28 @@ def as_maps(
     return maps, torch.cat([output[:, :prefix], patches], 1) if prefix else patches
 
 
-def prefix_of(around: list[nn.Module]) -> int:
-    """Tokens in front of the patches, as the nearest module around the layer says that knows: timm
-    how many, others have a class token or none."""
+def prefix_of(
+    around: list[nn.Module], tokens: int = 0, grids: Sequence[tuple[int, int]] = ()
+) -> int:
+    """Tokens in front of the patches.
+
+    The nearest module around the layer that knows says it: timm how many, others have a class
+    token or none. But the grids (h, w) that convolutions gave in this forward, the latest first,
+    are looked at before: a class token may join late, or be a part of something else.
+    """
+    said = _said_prefix(around)
+    for rows, columns in grids:
+        spare = tokens - rows * columns
+        if spare in (0, said) or (said is None and 0 < spare <= _MOST):
+            return spare
+    return said or 0
+
+
+#: Tokens that are taken to be none of a picture's patches: a class, and registers.
+_MOST = 16
+
+
+def _said_prefix(around: list[nn.Module]) -> int | None:
     names = ("class_token", "cls_token", "class_embedding")
     for module in around:
         tokens: Any = getattr(module, "num_prefix_tokens", None)
@@ -46,7 +66,7 @@ def prefix_of(around: list[nn.Module]) -> int:
             return int(tokens)
         if any(getattr(module, name, None) is not None for name in names):
             return 1
-    return 0
+    return None
 
 
 def grid_of(patches: int, picture: tuple[int, int] | None) -> tuple[int, int]:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rl_attn.attention.backbones import standard_layer
 from rl_attn.attention.maps import DEAD
 from rl_attn.attention.probe import Probe, probe_of, ran_above
+from rl_attn.attention.standard import standard_layer
 
 
 class Finding(NamedTuple):

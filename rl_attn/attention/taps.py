@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import _pytree as pytree
 
-from rl_attn.attention.backbones import OUTPUT, ancestors, find_layer, standard_layer, unwrapped
+from rl_attn.attention.backbones import OUTPUT, ancestors, find_layer, unwrapped
 from rl_attn.attention.cells import Cells
 from rl_attn.attention.fields import find_cells, is_picture
 from rl_attn.attention.grids import Layout, as_maps, grid_of, prefix_of
 from rl_attn.attention.layouts import Witness, is_witness, layout_of, witness
 from rl_attn.attention.recomputation import in_recomputations, recomputing
+from rl_attn.attention.standard import standard_layer
 
 _cuda = torch.backends.cuda  # where the switches of all devices are
 #: Each attention backend's state and switch; of the four, MATH alone has a second derivative.
@@ -39,7 +40,7 @@ BACKENDS = (
 )
 MATH_ALONE = (True, False, False, False)
 
-#: Layouts that had to be found: model -> layer -> layout.
+#: Layouts that had to be found: model -> layer -> layout and, of tokens, those before the patches.
 _LAYOUTS: WeakKeyDictionary = WeakKeyDictionary()
 #: Where cells lie: model -> (layer, size of the picture, grid) -> cells.
 _CELLS: WeakKeyDictionary = WeakKeyDictionary()
@@ -256,13 +257,17 @@ class Features:
     def shape_of(self, output: Tensor) -> tuple[Layout, int, tuple | None]:
         around, layer = ancestors(self.model, self.layer), self.model.get_submodule(self.layer)
         known = _LAYOUTS.setdefault(self.model, {})
-        layout = self.layout or known.get(self.layer)
+        layout, prefix = (self.layout, None) if self.layout else known.get(self.layer, (None, None))
         if layout is None:
             layout = layout_of(around, layer, output, self.picture, self.witnesses)
-            known[self.layer] = layout
+        if layout == "tokens" and prefix is None:
+            grids = [said.grid for said in reversed(self.witnesses)]
+            prefix = prefix_of(around, output.shape[1], grids)
+        if not self.layout:
+            known[self.layer] = layout, prefix
         if layout != "tokens":
             return layout, 0, None
-        prefix = prefix_of(around) if self.prefix is None else self.prefix
+        prefix = (prefix or 0) if self.prefix is None else self.prefix
         return layout, prefix, self.grid or grid_of(output.shape[1] - prefix, self.picture)
 
     def keep(self, maps: Tensor | None) -> None:

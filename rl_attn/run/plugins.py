@@ -33,13 +33,18 @@ def load_imports(argv: Sequence[str]) -> None:
 def import_all(words: Iterable[str]) -> None:
     """Import modules and files by name; a UserError for the first that cannot be."""
     for word in words:
-        try:
-            _import(word)
-        except UserError:
-            raise
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UserError(f"{FLAG} {word} cannot be imported: {reason}") from None
+        import_one(word)
+
+
+def import_one(word: str, flag: str = FLAG) -> ModuleType:
+    """The module of that name, or the file; a UserError that names the flag if it cannot be."""
+    try:
+        return _import(word)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{flag} {word} cannot be imported: {reason}") from None
 
 
 def settled(words: Iterable[str]) -> tuple[str, ...]:

@@ -1,0 +1,147 @@
+"""Backbones that others have written, by name: (channels, classes, (H, W)) -> a fresh model.
+
+resnet18, convnext_tiny, efficientnet_b0, vit_b_16, swin_v2_t, maxvit_t
+                  CAMAL's six, of torchvision
+torchvision:NAME  any other classifier of torchvision
+timm:NAME         any model of timm
+hf:NAME           any image classifier of transformers: a name of the hub, a folder with its
+                  configuration and weights, or a kind of its standard size (hf:resnet)
+MODULE:FUNCTION   your own: function(channels, classes, size), or some of the three, gives a
+                  torch.nn.Module from images (B, C, H, W) to logits (B, classes);
+                  FILE.py:FUNCTION too
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from rl_attn.errors import UserError, choose
+from rl_attn.run.plugins import import_one
+
+
+def made(
+    name: str, channels: int, classes: int, size: tuple[int, int], imagenet: bool
+) -> nn.Module:
+    """The model of that name, with ImageNet's weights below a fresh head if asked for.
+
+    UserError: an unknown name, weights that cannot be had, a package that is missing.
+    """
+    source, _, rest = name.rpartition(":")
+    if source in ("", "torchvision"):
+        return _torchvision(rest, classes, imagenet, size)
+    if source == "timm":
+        return _timm(rest, classes, imagenet, size)
+    if source == "hf":
+        return _transformers(rest, classes, imagenet, size)
+    if imagenet:
+        raise UserError(
+            f"there are no ImageNet weights for {name}: take --weights FILE, or leave it out"
+        )
+    return _own(source, rest, {"channels": channels, "classes": classes, "size": size})
+
+
+def _torchvision(name: str, classes: int, imagenet: bool, size: tuple[int, int]) -> nn.Module:
+    from torchvision import models  # slow to import: the small networks do without
+
+    choose("model of torchvision", name, models.list_models(module=models))
+    fresh = name.startswith("vit_") and not imagenet  # its positions are of one size
+    options: dict[str, Any] = {"image_size": size[0]} if fresh else {}
+    if name in ("googlenet", "inception_v3") and not imagenet:
+        options = {"aux_logits": False, "init_weights": True}  # the auxiliary heads are left out
+    try:
+        model = models.get_model(name, weights="DEFAULT" if imagenet else None, **options)
+    except OSError as error:
+        raise UserError(
+            f"ImageNet weights of {name} could not be fetched ({error}): take --weights none, or "
+            "put torchvision's file into torch's hub folder"
+        ) from None
+    if not any(isinstance(module, nn.Linear) for module in model.modules()):  # SqueezeNet
+        convolution: Any = model.get_submodule("classifier.1")
+        head = nn.Conv2d(convolution.in_channels, classes, 1)
+        model.get_submodule("classifier")[1] = head  # pyright: ignore[reportIndexIssue]
+        return model
+    owner, last = _last_linear(model)
+    head = nn.Linear(last.in_features, classes)
+    if not imagenet:  # torchvision's fresh ViT has a head of zeros, which attends nowhere
+        nn.init.trunc_normal_(head.weight, std=0.02)
+        nn.init.zeros_(head.bias)
+    setattr(owner[0], owner[1], head)
+    return model
+
+
+def _last_linear(model: nn.Module) -> tuple[tuple[nn.Module, str], nn.Linear]:
+    name, layer = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
+    parent, _, attribute = name.rpartition(".")
+    return (model.get_submodule(parent), attribute), layer
+
+
+def _timm(name: str, classes: int, imagenet: bool, size: Sequence[int]) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise UserError("timm:NAME needs timm: pip install 'rl-attn[timm]'") from None
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "timm.list_models()"
+        raise UserError(f"timm has no model {name!r}: choose from {close}")
+    try:
+        return timm.create_model(name, pretrained=imagenet, num_classes=classes)
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"timm could not make {name} ({reason}): take --weights none?") from None
+
+
+class Logits(nn.Module):
+    """A classifier of transformers that gives its logits alone."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, classes)."""
+        return self.model(pixel_values=x).logits
+
+
+def _transformers(name: str, classes: int, pretrained: bool, size: tuple[int, int]) -> nn.Module:
+    try:
+        from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassification
+    except ImportError:
+        raise UserError("hf:NAME needs transformers: pip install 'rl-attn[transformers]'") from None
+    try:
+        if pretrained:
+            model = AutoModelForImageClassification.from_pretrained(
+                name, num_labels=classes, ignore_mismatched_sizes=True
+            )
+        else:
+            kind = name in CONFIG_MAPPING
+            make = AutoConfig.for_model if kind else AutoConfig.from_pretrained
+            config = make(name, num_labels=classes)
+            if hasattr(config, "image_size"):
+                config.image_size = size[0]
+            config.architectures = config.architectures or []  # from_config walks over it
+            model = AutoModelForImageClassification.from_config(config)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"transformers could not make an image classifier of {name} ({reason}): name a folder "
+            "with its config.json and weights, or a kind such as hf:resnet with --weights none"
+        ) from None
+    return Logits(model)
+
+
+def _own(module: str, function: str, given: dict[str, Any]) -> nn.Module:
+    """What a function of the user's makes; UserError: no such function, or not a module."""
+    where = f"--backbone {module}:{function}"
+    make = getattr(import_one(module, "--backbone"), function, None)
+    if not callable(make):
+        raise UserError(f"{where}: {module} has no function {function!r}")
+    taken = inspect.signature(make).parameters
+    needed = [n for n, p in taken.items() if p.default is p.empty and p.kind not in (2, 4)]
+    if odd := [n for n in needed if n not in given]:
+        raise UserError(f"{where}: it takes {', '.join(odd)}; it is given {', '.join(given)}")
+    model = make(**{name: value for name, value in given.items() if name in taken})
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{where}: it gives a {type(model).__name__}, not a torch.nn.Module")
+    return model
