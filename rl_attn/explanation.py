@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from rl_attn.attention import Attention, measure
-from rl_attn.overlay import as_rgb, over, show
+from rl_attn.overlay import as_rgb, show
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,6 +30,7 @@ class Explanation:
     probability: float  # of that label; NaN where a policy has none
     scores: Mapping[str, float]  # probability of every label; of an agent also its value
     maps: Mapping[str, np.ndarray]  # name -> (H, W) in [0, 1]; zero everywhere: dead
+    attentions: Mapping[str, Attention]  # the same (1, h, w), on their own cells
     mask: np.ndarray | None = None  # (H, W) in [0, 1]
     overlap: Mapping[str, float] = field(default_factory=dict)  # IoU of each map with the mask
     explained: str = ""  # what the maps explain, where it is not the label
@@ -37,7 +38,7 @@ class Explanation:
     def show(self) -> "Image.Image":
         """The image and its maps, named, with the mask's outline."""
         captions = [f"IoU {self.overlap[n]:.2f}" if n in self.overlap else "" for n in self.maps]
-        return show(self.image, self.maps, self.mask, self.title, captions)
+        return show(self.image, self.attentions, self.mask, self.title, captions)
 
     @property
     def title(self) -> str:
@@ -69,12 +70,14 @@ def explanation(
         found = measure(attention, mask[None].to(attention.map.device), mine)
         if found["present"].item():
             overlap[name] = found["iou"].item()
+    full = {name: one.upsample(rgb.shape[:2]).clamp_min(0) for name, one in attentions.items()}
     return Explanation(
         image=rgb,
         label=label,
         probability=scores.get(label, float("nan")),
         scores=dict(scores),
-        maps={name: over(attention, rgb.shape[:2]) for name, attention in attentions.items()},
+        maps={name: one[0].cpu().numpy() for name, one in full.items()},
+        attentions=attentions,
         mask=None if mask is None else mask.cpu().numpy(),
         overlap=overlap,
         explained=explained,
