@@ -17,6 +17,7 @@ from unittest.mock import patch
 import torch
 from workload import Games
 
+from rl_attn.envs.registry import find
 from rl_attn.errors import UserError
 from rl_attn.rl import learn, settings
 from rl_attn.rl.trainer import Trainer
@@ -47,13 +48,14 @@ class Grid:
         self.args, self.seconds, self.flags = args, seconds, flags
         self.device = pick_device(args.device)
         self.precision = pick_precision(args.precision, self.device)
-        self.envs = None
-        self.envs = self._trainer(Kind()).envs
+        first = self._settings(Kind())
+        groups = 2 if self.device.type == "cuda" and args.num_envs % 2 == 0 else 1  # as Trainer has
+        self.envs = find(first).start(args.num_envs, seed=first.seed, num_groups=groups)
         self.note = f"{args.num_envs} games of {args.env}, {self.device} in {self.precision}"
 
-    def _trainer(self, kind: Kind) -> Trainer:
+    def _settings(self, kind: Kind) -> settings.AgentSettings:
         args = self.args
-        chosen = settings.with_method("camal")(
+        return settings.with_method("camal")(
             env=args.env,
             width=args.width,
             height=args.height,
@@ -66,13 +68,12 @@ class Grid:
             cuda_graphs=kind.mode == "graphs",
             **self.flags,
         )
-        return Trainer(chosen, self.device, self.precision, envs=self.envs)
 
     def run(self, kind: Kind) -> dict[str, Any]:
         self._forget()
         began = time.perf_counter()
         try:
-            trainer = self._trainer(kind)
+            trainer = Trainer(self._settings(kind), self.device, self.precision, envs=self.envs)
             trainer.start()
             self._turn(trainer)
             warm = time.perf_counter() - began

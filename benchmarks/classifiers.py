@@ -26,12 +26,12 @@ from rl_attn.supervised.settings import args_type
 class Ours:
     """`supervised.loop`: bytes on the device, masks made once, fused optimiser."""
 
-    def __init__(self, args: Classifiers, ensemble: int = 1):
+    def __init__(self, args: Classifiers, ensemble: int = 1, pictures: int = 0):
         torch.set_num_threads(args.threads)
         keep_freed_memory()
         flags = ["--method", "learning-to-look", "--data", "decoy-mnist", "--attention-epochs", "0"]
         flags += ["--batch-size", str(args.batch_size), "--ensemble", str(ensemble)]
-        flags += ["--device", args.device]
+        flags += ["--device", args.device, "--train-pictures", str(pictures)]
         self.trainer = build(parse(args_type(flags), flags, ""), pick_device(args.device))
         self.note = f"{self.trainer.network.model.__class__.__name__} on {args.device}"
 
