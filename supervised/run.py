@@ -96,8 +96,9 @@ def show(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> None:
     folder, after = path / "attention", sample.attention(trainer.network)
     save(sample.picture(before), folder / "before.png")
     save(sample.picture(after), folder / "after.png")
-    save(sample.before_and_after(before, after), folder / "before_after.png")
-    save_arrays(folder / "sample.npz", sample.arrays(after))
+    said = sample.said(trainer.network, trainer.data.classes)
+    save(sample.before_and_after(before, after, said), folder / "before_after.png")
+    save_arrays(folder / "sample.npz", sample.arrays(after, said))
     test = trainer.data.splits[TEST]
     save_arrays(folder / "variance.npz", spatial_variance(trainer.network, test))
 

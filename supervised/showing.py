@@ -1,5 +1,6 @@
 """Pictures of where a network looks: a few test pictures, one of each class."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rl_attn.pictures import captioned, enlarged, grid, heat, side_by_side
+from rl_attn.attention import Attention, iou
+from rl_attn.pictures import (
+    attended,
+    captioned,
+    colour_bar,
+    enlarged,
+    grid,
+    rgb_of,
+    scale_of,
+    side_by_side,
+    strip,
+)
 from rl_attn.run.files import replacing
 from rl_attn.supervised.batches import Batches
 from rl_attn.supervised.evaluation import at_rest, attention_of
 from rl_attn.supervised.network import Network
-
-#: Pictures are enlarged by whole pixels until they are this high.
-HEIGHT = 112
 
 
 class Sample:
@@ -40,32 +49,55 @@ class Sample:
         self.masks = masks.numpy()
 
     def attention(self, network: Network) -> Tensor:
-        """(n, H, W) in [0, 1], on the CPU; of several networks the first one's."""
+        """(n, H, W) in [0, 1] for pictures (`Attention.faded`), on the CPU; of several networks the
+        first one's."""
+        return self._asked(network)[1].faded(self.size).float().cpu()
+
+    def _asked(self, network: Network) -> tuple[Tensor, Attention]:
+        """Logits (n, classes) and attention of the first network."""
         with at_rest(network):
             repeated = self.batches.take(self.index.repeat(network.copies))
-            attention = attention_of(network, repeated)[1][: len(self.index)]
-            return attention.upsample(self.size).float().cpu()
+            logits, attention = attention_of(network, repeated)
+        return logits[: len(self.index)], attention[: len(self.index)]
 
-    def arrays(self, attention: Tensor) -> dict[str, np.ndarray]:
-        """frames (n, H, W, C) uint8, masks and attention (n, H, W) in [0, 1], for a file."""
-        return {"frames": self.frames, "masks": self.masks, "attention": attention.numpy()}
+    def said(self, network: Network, classes: Sequence[str]) -> list[str]:
+        """Under each picture: its class, what the (first) network predicts, and the map's IoU."""
+        logits, attention = self._asked(network)
+        full = attention.upsample(self.size).float().cpu()
+        overlap = iou(full, torch.from_numpy(self.masks)).tolist()
+        labels = self.batches.split.labels[self.index].tolist()
+        return [
+            f"{classes[label]}, predicted {classes[predicted]}"
+            + (f", IoU {value:.2f}" if mask.any() else ", no mask")
+            for label, predicted, value, mask in zip(
+                labels, logits.argmax(1).tolist(), overlap, self.masks, strict=True
+            )
+        ]
+
+    def arrays(self, attention: Tensor, said: Sequence[str]) -> dict[str, np.ndarray]:
+        """frames (n, H, W, C) uint8, masks and attention (n, H, W) in [0, 1] and captions (n,), for
+        a file."""
+        pictures = {"frames": self.frames, "masks": self.masks, "attention": attention.numpy()}
+        return pictures | {"captions": np.array(said)}
 
     def picture(self, attention: Tensor) -> np.ndarray:
         """frame | mask | attention, a row a picture, RGB uint8."""
-        maps, scale = attention.numpy(), max(1, HEIGHT // self.size[0])
-        rows = zip(self.frames, self.masks, maps, strict=True)
-        return grid([side_by_side(*row, scale=scale) for row in rows])
+        rows = zip(self.frames, self.masks, attention.numpy(), strict=True)
+        return grid([side_by_side(frame, mask, seen, bar=True) for frame, mask, seen in rows])
 
-    def before_and_after(self, before: Tensor, after: Tensor) -> np.ndarray:
-        """frame | mask | attention before | after training, RGB uint8."""
-        scale, rows = max(1, HEIGHT // self.size[0]), []
-        maps = zip(self.frames, self.masks, before.numpy(), after.numpy(), strict=True)
-        for frame, mask, early, late in maps:
-            row = side_by_side(frame, mask, early, scale)
-            rgb = enlarged(frame if frame.shape[2] == 3 else frame.repeat(3, axis=2), scale)
+    def before_and_after(self, before: Tensor, after: Tensor, said: Sequence[str]) -> np.ndarray:
+        """frame | mask | attention before | after training, with what is said of each after it."""
+        scale, rows = scale_of(self.size[1]), []
+        maps = zip(self.frames, self.masks, before.numpy(), after.numpy(), said, strict=True)
+        for frame, mask, early, late, words in maps:
+            row, on = side_by_side(frame, mask, early, scale), enlarged(mask > 0.5, scale)
             gap = np.full((len(row), 2, 3), 255, np.uint8)
-            rows.append(np.hstack([row, gap, heat(rgb, late)]))
-        return captioned(grid(rows), ["picture", "mask", "before", "after"], height=20)
+            trained = attended(enlarged(rgb_of(frame), scale), late, on)
+            whole = np.hstack([row, gap, trained, gap, colour_bar(len(row))])
+            rows.append(captioned(whole, [f"after: {words}"]))
+        width, bar = rows[0].shape[1], colour_bar(1).shape[1]
+        heads = strip(width - bar, ["picture", "mask", "before", "after"])
+        return np.vstack([np.pad(heads, ((0, 0), (0, bar), (0, 0))), grid(rows)])
 
 
 def save(picture: np.ndarray, file: Path) -> None:

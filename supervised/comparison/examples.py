@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from rl_attn.pictures import enlarged, heat, tinted
+from rl_attn.pictures import attended, enlarged, rgb_of, scale_of, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Study
@@ -14,7 +14,7 @@ from rl_attn.supervised.comparison.arrays import read_arrays
 KEYS = ("frames", "masks", "attention")
 #: Pictures of a task.
 ROWS = 4
-#: Pictures are enlarged by whole pixels until they are this high, so that maps look smooth.
+#: Pictures are enlarged by whole pixels until they are this wide, so that maps look smooth.
 SIDE = 224
 
 Sample = dict[str, np.ndarray]
@@ -35,7 +35,7 @@ def example_plates(study: Study) -> list[Plate]:
                     f"class: the first {study.run_name} of each method. The pictures are the first "
                     "of each class that has a mask; they were not chosen by hand.",
                     alt=f"Attention maps of {', '.join(methods)} on the same test pictures",
-                    draw=partial(attention_grid, _rows(methods), ["mask", *methods]),
+                    draw=partial(attention_grid, _rows(methods), ["mask", *methods], bar=True),
                 )
             )
     return plates
@@ -73,9 +73,12 @@ def _rows(methods: dict[str, Sample]) -> Sequence[tuple[str, list[Captioned]]]:
     first = next(iter(methods.values()))
     rows = []
     for i in range(min(ROWS, len(first["frames"]))):
-        frame, scale = first["frames"][i], max(1, SIDE // len(first["frames"][i]))
-        rgb = enlarged(frame if frame.shape[2] == 3 else frame.repeat(3, axis=2), scale)
-        pictures = [(tinted(rgb, enlarged(first["masks"][i] > 0.5, scale)), "")]
-        pictures += [(heat(rgb, sample["attention"][i]), "") for sample in methods.values()]
+        frame, mask = first["frames"][i], first["masks"][i]
+        scale = scale_of(frame.shape[1], SIDE)
+        rgb, on = enlarged(rgb_of(frame), scale), enlarged(mask > 0.5, scale)
+        pictures = [(tinted(rgb, on), "")]
+        for sample in methods.values():
+            caption = str(sample["captions"][i]) if "captions" in sample else ""  # of old runs none
+            pictures.append((attended(rgb, sample["attention"][i], on), caption))
         rows.append(("", pictures))
     return rows
