@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import dataclass, replace
 
 import pytest
@@ -142,3 +143,13 @@ def test_a_damaged_configuration_is_refused(run, text, named):
     with pytest.raises(UserError) as error:
         load_args(run, lambda _: Args)
     assert named in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_of_runs_offers_the_newest_below_it(tmp_path):
+    for number, name in enumerate(("env/old", "env/new", "other")):
+        folder = create(tmp_path / name, Args())
+        os.utime(folder / "config.yaml", (100 + number % 2, 100 + number % 2))
+    with pytest.raises(UserError, match=r"no config.yaml; the newest run below it is .*env/new$"):
+        load_args(tmp_path, lambda words: Args)
+    with pytest.raises(UserError, match=r"no config.yaml$"):
+        load_args(tmp_path / "env" / "nothing", lambda words: Args)

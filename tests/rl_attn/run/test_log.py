@@ -179,3 +179,13 @@ def test_a_table_that_is_none_of_ours_is_refused_and_left(run, content):
         with pytest.raises(UserError, match=r"metrics\.csv is no table of a run"):
             attempt(run)
     assert (run / "metrics.csv").read_bytes() == content
+
+
+def test_a_layout_is_what_tensorboard_opens_on(run):
+    with RunLog(run) as log:
+        log.layout({"first": {"return": ["charts/return", "eval/return"]}})
+    events = EventAccumulator(str(run)).Reload()
+    (name,) = events.Tags()["tensors"]
+    (event,) = events.Tensors(name)
+    said = event.tensor_proto.string_val[0]
+    assert name.startswith("custom_scalars") and b"charts/return" in said and b"first" in said
