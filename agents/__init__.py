@@ -1,4 +1,8 @@
-"""Actor-critics and the rollout storage they learn from."""
+"""Actor-critics and the rollout storage they learn from.
+
+>>> "nature" in NETWORKS
+True
+"""
 
 from typing import TYPE_CHECKING
 

@@ -17,7 +17,12 @@ Recurrent = Literal["none", "lstm", "gru"]
 
 
 class Memory(NamedTuple):
-    """What is remembered when a batch begins, and where in it episodes do."""
+    """What is remembered when a batch begins, and where in it episodes do.
+
+    >>> memory = Memory(torch.zeros(2, 16))  # of two lanes, at the start of a batch
+    >>> memory.starts is None
+    True
+    """
 
     state: Tensor  # (n, M) float32, before the first step
     starts: Tensor | None = None  # (T, n) bool: forget here; None: nowhere, and T = 1

@@ -31,7 +31,13 @@ class FinalFrame:
 
 
 class RolloutStorage:
-    """T steps of N lanes, on `device`; lanes write straight into `inbox` arrays."""
+    """T steps of N lanes, on `device`; lanes write straight into `inbox` arrays.
+
+    >>> storage = RolloutStorage(num_steps=8, num_lanes=2, frame_shape=(44, 52, 1))
+    >>> frames, masks = storage.inbox(step=0)  # lanes write here
+    >>> frames.shape, masks.shape
+    ((2, 44, 52, 1), (2, 44, 52))
+    """
 
     def __init__(
         self,
@@ -236,6 +242,12 @@ def gae(
 
     Returns:
         (T, N) advantages; add `values` for the returns.
+
+    >>> rewards, values = torch.tensor([[1.0], [1.0]]), torch.zeros(2, 1)
+    >>> dones = torch.zeros(2, 1, dtype=torch.bool)
+    >>> gae(rewards, values, dones, torch.zeros(1), gamma=1.0, lam=1.0)
+    tensor([[2.],
+            [1.]])
     """
     next_values = torch.cat([values[1:], last_value[None]])
     going_on = 1.0 - dones.to(values.dtype)

@@ -8,6 +8,9 @@ or, without the first import, `gymnasium.make("rl_attn.envs:rl_attn/DefendCenter
 `registry` finds an environment by name and starts many at once (`protocol.VectorEnv`): `doom` are
 ours, `gym` takes those of anybody. `doom.env` is one game, `doom.vector` many, with gymnasium's
 interface.
+
+>>> SCENARIOS["Basic"].targets, SCENARIOS["Basic"].time_limit
+(('category:Monster',), 300)
 """
 
 from rl_attn.envs.doom.scenarios import SCENARIOS, register_with_gymnasium

@@ -5,6 +5,12 @@
     rl_attn.show(found.image, found.maps, found.mask)
 
 Names are imported when they are used, so that a command line does not pay for them.
+
+>>> show(np.zeros((8, 8)), torch.ones(1, 4, 4)).mode
+'RGB'
+>>> load("nowhere")
+Traceback (most recent call last):
+rl_attn.errors.UserError: nowhere does not exist: name the folder of a run, or a model.zip
 """
 
 from typing import TYPE_CHECKING

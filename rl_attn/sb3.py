@@ -8,6 +8,14 @@
     model = CamalPPO("CamalPolicy", env, camal=1.0, n_steps=128, batch_size=256)
     model.learn(100_000)
 
+>>> env = LanesVecEnv("Basic", num_envs=1, resolution=(160, 120))
+>>> model = CamalPPO("CamalPolicy", env, n_steps=4, batch_size=4, n_epochs=1, device="cpu")
+>>> isinstance(model.policy, CamalPolicy), model.learn(4).num_timesteps
+(True, 4)
+>>> isinstance(model.policy.features_extractor, WithoutMask)  # the mask never reaches it
+True
+>>> env.close()
+
 Everything of `stable_baselines3.PPO` stays as it is: save, load, callbacks, `evaluate_policy`,
 wrappers. Observations are dicts of `frame` and `mask` (`make_vec_env("rl_attn/Basic-v0")` gives
 them too); the mask never reaches the network.

@@ -2,6 +2,9 @@
 
 `NETWORKS["nature"]` imports `nature.py` and no other file; `--import` adds networks of other
 places. What a network owes is in `base.py`.
+
+>>> "impala" in NETWORKS
+True
 """
 
 from typing import TYPE_CHECKING

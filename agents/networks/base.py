@@ -40,12 +40,26 @@ from rl_attn.errors import UserError
 
 
 class Trunk(NamedTuple):
+    """What a network's own layers give, before the heads.
+
+    >>> Trunk(hidden=torch.zeros(1, 8), features=torch.zeros(1, 4, 3, 3)).shift is None
+    True
+    """
+
     hidden: Tensor  # (B, D), what the heads or the core read
     features: Tensor  # (B, K, h, w), the tapped layer's activations
     shift: Tensor | None = None  # (B, K) zeros that were added to every cell, see `trunk`
 
 
 class Output(NamedTuple):
+    """What an actor-critic makes of a batch of frames.
+
+    >>> from rl_attn.agents import ActorCritic
+    >>> output = ActorCritic(4, (44, 52), 3)(torch.zeros(1, 4, 44, 52, dtype=torch.uint8))
+    >>> isinstance(output, Output), output.policy.log_probs.shape
+    (True, torch.Size([1, 3]))
+    """
+
     policy: Policy  # of B samples, float32
     value: Tensor  # (B,) float32
     features: Tensor  # (B, K, h, w), the tapped layer's activations
@@ -72,7 +86,12 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """Base class of actor-critics; see the head of this file."""
+    """Base class of actor-critics; see the head of this file.
+
+    >>> agent = NETWORKS["impoola"](4, (64, 64), 3)
+    >>> isinstance(agent, Network)
+    True
+    """
 
     #: Where its maps are: a field of its own output, see `attention/standard.py`.
     standard_tap = "output.features"

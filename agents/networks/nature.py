@@ -22,7 +22,13 @@ _SHAPES = {"conv1": (8, 4), "conv2": (4, 2), "conv3": (3, 1)}
 
 @NETWORKS.register("nature")
 class ActorCritic(Network):
-    """`output = agent(frames)` with uint8 frames (B, S*C, H, W)."""
+    """`output = agent(frames)` with uint8 frames (B, S*C, H, W).
+
+    >>> agent = ActorCritic(4, (44, 52), 3)  # stacked frames, (H, W), actions
+    >>> output = agent(torch.zeros(2, 4, 44, 52, dtype=torch.uint8))
+    >>> output.value.shape, output.features.shape
+    (torch.Size([2]), torch.Size([2, 64, 2, 3]))
+    """
 
     TAPS = tuple(_SHAPES)
 
@@ -71,7 +77,11 @@ class ActorCritic(Network):
 
 
 def feature_grid(frame_size: tuple[int, int], tap: str = "conv3") -> tuple[int, int]:
-    """(h, w) of the feature maps for frames of (H, W) pixels: 11 x 16 for 120 x 160 at conv3."""
+    """(h, w) of the feature maps for frames of (H, W) pixels: 11 x 16 for 120 x 160 at conv3.
+
+    >>> feature_grid((120, 160))
+    (11, 16)
+    """
     layers = list(_SHAPES.values())[: list(_SHAPES).index(tap) + 1]
 
     def cells(pixels: int) -> int:
@@ -89,6 +99,9 @@ def cell_centres(tap: str = "conv3") -> tuple[float, float]:
     """(first, step): the pixels that cell i sees lie round pixel first + i * step, on both axes.
 
     (17.5, 8) at conv3: nothing is padded, so the first cell's 36 pixels begin at the border.
+
+    >>> cell_centres("conv3")
+    (17.5, 8.0)
     """
     first, step = 0.0, 1.0
     for kernel, stride in list(_SHAPES.values())[: list(_SHAPES).index(tap) + 1]:

@@ -1,4 +1,13 @@
-"""The core: attention maps, the losses and metrics on them; pure torch, batched, differentiable."""
+"""The core: attention maps, the losses and metrics on them; pure torch, batched, differentiable.
+
+>>> "grad-cam" in MAPS, MAPS.kinds["smooth-grad"]
+(True, 'pixels')
+>>> cells: Cells = (17.5, 8.0)  # the first cell's centre and the step, in pixels
+>>> PIXELS  # of a map that has a cell for each pixel
+(0.0, 1.0)
+>>> PRECLUDED, INDISPENSABLE, UNDECIDED  # what a prompt says of a pixel
+(0, 1, -1)
+"""
 
 from rl_attn.attention.cams import cam, grad_cam_plus_plus, hires_cam, layer_cam
 from rl_attn.attention.cells import PIXELS, Cells, evenly

@@ -39,6 +39,11 @@ def cam(
         labels: (B,) int64, the class each map explains; None: every class, (B, classes, h, w).
         relu: cut negative evidence; Zhou et al. do not, Learning to Look does.
         epsilon: see `normalize`.
+
+    >>> features = torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]]])  # (1, 2, 1, 2)
+    >>> weight = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> cam(features, weight, labels=torch.tensor([1]))
+    tensor([[[0., 1.]]])
     """
     if features.ndim != 4 or weight.ndim != 2 or weight.shape[1] != features.shape[1]:
         raise ValueError(
@@ -75,6 +80,11 @@ def grad_cam_plus_plus(
         score: (B,).
         features: (B, K, h, w), non-negative (after a ReLU), as the paper assumes. Negative sums
             can bring the denominator to 0; it is kept above 1e-6.
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
+    >>> grad_cam_plus_plus(features.sum(dim=(1, 2, 3)), features).detach()
+    tensor([[[0.3333, 0.0000],
+             [0.0000, 1.0000]]])
     """
     with torch.autocast(score.device.type, enabled=False):
         gradient = gradient_of(score, features, second_order, per_sample=per_sample)
@@ -98,6 +108,11 @@ def layer_cam(
     Args:
         score: (B,).
         features: (B, K, h, w).
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
+    >>> layer_cam(features.sum(dim=(1, 2, 3)), features).detach()
+    tensor([[[0.3333, 0.0000],
+             [0.0000, 1.0000]]])
     """
     with torch.autocast(score.device.type, enabled=False):
         gradient = gradient_of(score, features, second_order, per_sample=per_sample)
@@ -122,6 +137,11 @@ def hires_cam(
     Args:
         score: (B,).
         features: (B, K, h, w).
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
+    >>> hires_cam(features.sum(dim=(1, 2, 3)), features).detach()
+    tensor([[[0.3333, 0.0000],
+             [0.0000, 1.0000]]])
     """
     with torch.autocast(score.device.type, enabled=False):
         gradient = gradient_of(score, features, second_order, per_sample=per_sample)  # (B, K, h, w)

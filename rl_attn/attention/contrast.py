@@ -27,6 +27,9 @@ def contrast(logits: Tensor, labels: Tensor, baseline: Baseline = "logsumexp") -
         baseline: "logsumexp" makes the score the log-odds log p_y / (1 - p_y), the whole
             decision; "mean" weighs all other classes alike; "max" is the margin to the runner-up.
             With two classes all are logit_y - logit_other.
+
+    >>> contrast(torch.tensor([[2.0, 0.5, 1.0]]), torch.tensor([0]), "max")
+    tensor([1.])
     """
     if logits.ndim != 2 or logits.shape[1] < 2 or labels.shape != logits.shape[:1]:
         raise ValueError(

@@ -27,6 +27,10 @@ def random_control(mask: Tensor, generator: torch.Generator, blob: int = 0) -> T
     Args:
         blob: radius in pixels over which the noise is averaged: 0 scatters single pixels, which
             a coarse map cannot tell from a uniform mask; a target's radius gives patches.
+
+    >>> mask = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
+    >>> random_control(mask, torch.Generator().manual_seed(0)).sum()  # as many pixels
+    tensor(2.)
     """
     noise = torch.rand(mask.shape, generator=generator, device=generator.device)
     if blob:
@@ -41,6 +45,11 @@ def shifted_control(mask: Tensor, generator: torch.Generator, at_least: float = 
 
     Args:
         at_least: share of the height and of the width that it moves at least, up to 0.5.
+
+    >>> mask = torch.zeros(1, 4, 4)
+    >>> mask[0, 0, 0] = 1
+    >>> shifted_control(mask, torch.Generator().manual_seed(0))[0, 0, 0]
+    tensor(0.)
     """
     if not 0 <= at_least <= 0.5:
         raise ValueError(f"at_least is {at_least}: a cyclic shift moves by 0 to 0.5 of the size")
@@ -55,7 +64,12 @@ def shifted_control(mask: Tensor, generator: torch.Generator, at_least: float = 
 
 
 def swapped_control(mask: Tensor, generator: torch.Generator) -> Tensor:
-    """Each sample gets another sample's mask, every mask is used once."""
+    """Each sample gets another sample's mask, every mask is used once.
+
+    >>> masks = torch.tensor([0.0, 1.0]).reshape(2, 1, 1)
+    >>> swapped_control(masks, torch.Generator().manual_seed(0)).flatten()
+    tensor([1., 0.])
+    """
     if len(mask) < 2:
         raise ValueError(f"masks of {len(mask)} sample cannot be swapped: it takes two or more")
     ring = torch.randperm(len(mask), generator=generator, device=generator.device).to(mask.device)
@@ -72,6 +86,11 @@ def noisy_control(mask: Tensor, generator: torch.Generator, noise: Noise, dose: 
             `swapped_control`. "shift", "erode": that share of a deviation that leaves a tenth of
             the mask covered (`deviations`), shifts in a direction that is drawn for each sample.
         dose: 0 (the masks as they are) to 1.
+
+    >>> masks = torch.eye(4)[:, None]  # four masks of 1 x 4
+    >>> drawn = torch.Generator().manual_seed(0)
+    >>> noisy_control(masks, drawn, "wrong", 0.5).shape
+    torch.Size([4, 1, 4])
     """
     if not 0 <= dose <= 1:
         raise ValueError(f"dose is {dose}: it is a share, 0 to 1")

@@ -56,6 +56,12 @@ def deletion(
         points: shares of pixels, evenly from 0 to 1.
         removed: what takes a removed pixel's place; a tensor (B, C, H, W) for anything else.
         batch_size: pictures scored at once, of any samples and shares; bounds the memory.
+
+    >>> def score(pictures, rows):
+    ...     return pictures.mean(dim=(1, 2, 3))
+    >>> curve = deletion(score, torch.ones(1, 1, 2, 2), torch.rand(1, 2, 2), points=5)
+    >>> curve.values
+    tensor([[1.0000, 0.7500, 0.5000, 0.2500, 0.0000]])
     """
     return _curve(score, images, attention, points, removed, batch_size, insert=False)
 
@@ -69,7 +75,14 @@ def insertion(
     removed: Removed | Tensor = "zero",
     batch_size: int = 64,
 ) -> Curve:
-    """The score as the most attended pixels come in, most attended first; as `deletion`."""
+    """The score as the most attended pixels come in, most attended first; as `deletion`.
+
+    >>> def score(pictures, rows):
+    ...     return pictures.mean(dim=(1, 2, 3))
+    >>> curve = insertion(score, torch.ones(1, 1, 2, 2), torch.rand(1, 2, 2), points=5)
+    >>> curve.values
+    tensor([[0.0000, 0.2500, 0.5000, 0.7500, 1.0000]])
+    """
     return _curve(score, images, attention, points, removed, batch_size, insert=True)
 
 

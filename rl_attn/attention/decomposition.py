@@ -41,6 +41,13 @@ def contextual_decomposition(
     Returns:
         (relevant, irrelevant), each as the model's output, with R in front if the mask has it; they
         have gradients of any order.
+
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 1, bias=False))
+    >>> _ = torch.nn.init.constant_(model[1].weight, 2)
+    >>> mask = torch.tensor([[[1.0, 0.0]]])
+    >>> relevant, rest = contextual_decomposition(model, torch.ones(1, 1, 1, 2), mask)
+    >>> relevant.item(), rest.item()
+    (2.0, 2.0)
     """
     if mask.shape[-3:] != (len(pictures), *pictures.shape[2:]) or mask.ndim > 4:
         raise ValueError(

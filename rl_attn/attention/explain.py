@@ -52,7 +52,13 @@ LogitsOf = Callable[[Tensor], Tensor]  # images (N, C, H, W) -> (N, classes)
 
 @dataclass(frozen=True)
 class Seen:
-    """What a map may be made of; whoever makes one gives what there is."""
+    """What a map may be made of; whoever makes one gives what there is.
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
+    >>> seen = Seen(features.sum(dim=(1, 2, 3)), features, cells=(0.5, 2.0))
+    >>> explain("layer-cam", seen).grid
+    (2, 2)
+    """
 
     score: Tensor  # (B,), what is explained
     features: Tensor | None = None  # (B, K, h, w), behind `score`
@@ -73,7 +79,14 @@ class Seen:
 
 
 def explain(name: str, seen: Seen, **options: Any) -> Attention:
-    """The map of that name; a UserError with a suggestion for an unknown one."""
+    """The map of that name; a UserError with a suggestion for an unknown one.
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
+    >>> seen = Seen(features.sum(dim=(1, 2, 3)), features, cells=(0.5, 2.0))
+    >>> explain("grad-cam", seen).map.detach()
+    tensor([[[0.3333, 0.0000],
+             [0.0000, 1.0000]]])
+    """
     return MAPS[name](seen, **options)
 
 

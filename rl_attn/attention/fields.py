@@ -41,6 +41,10 @@ def find_cells(
             floating point; one sample is enough.
         model: what it runs, where it is no method of a module: put into evaluation mode meanwhile,
             so that neither statistics nor the random state move.
+
+    >>> layer = torch.nn.Conv2d(1, 1, kernel_size=4, stride=4)
+    >>> find_cells(layer, torch.rand(1, 1, 16, 16))
+    (1.5, 4.0)
     """
     owner: Any = getattr(maps_of, "__self__", maps_of) if model is None else model
     leaves, tree = pytree.tree_flatten(inputs)

@@ -62,6 +62,11 @@ def guided_backpropagation(
         score_of: as in `inputs.py`, e.g. `class_score(model, labels)`.
         pictures: (B, C, H, W).
         second_order: let a loss on the result reach the parameters.
+
+    >>> layers = torch.nn.Flatten(), torch.nn.Linear(4, 3), torch.nn.ReLU()
+    >>> score_of = class_score(torch.nn.Sequential(*layers), torch.tensor([2]))
+    >>> guided_backpropagation(score_of, torch.rand(1, 1, 2, 2)).shape
+    torch.Size([1, 1, 2, 2])
     """
     rows = torch.arange(len(pictures), device=pictures.device)
     leaf = pictures if pictures.requires_grad else pictures.detach().requires_grad_()

@@ -24,7 +24,13 @@ ScoreOf = Callable[[Tensor, Tensor], Tensor]
 
 
 def class_score(model: Callable[[Tensor], Tensor], labels: Tensor) -> ScoreOf:
-    """The logit of each sample's label (B,), as the methods with own forwards take it."""
+    """The logit of each sample's label (B,), as the methods with own forwards take it.
+
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    >>> score_of = class_score(model, torch.tensor([2]))
+    >>> score_of(torch.rand(1, 1, 2, 2), torch.tensor([0])).shape
+    torch.Size([1])
+    """
     return lambda pictures, rows: model(pictures).gather(1, labels[rows][:, None])[:, 0]
 
 
@@ -38,6 +44,11 @@ def as_map(
     Args:
         channels: "abs" sums magnitudes, "sum" takes the magnitude of the sum, "positive" the sum
             where it speaks for the score, "max" the largest magnitude (Simonyan et al. 2014).
+
+    >>> as_map(torch.tensor([[[[-2.0, 1.0]]]]))
+    tensor([[[1.0000, 0.5000]]])
+    >>> as_map(torch.tensor([[[[-2.0, 1.0]]]]), "positive")
+    tensor([[[0., 1.]]])
     """
     if attribution.ndim != 4:
         raise ValueError(f"as_map needs (B, C, H, W), got {tuple(attribution.shape)}")
@@ -59,6 +70,11 @@ def input_gradient(score: Tensor, pictures: Tensor, *, second_order: bool = True
     Args:
         score: (B,), e.g. `logits.log_softmax(1).sum(1)` for RRR's Eq. 1.
         pictures: (B, C, H, W) that `score` was computed from, with requires_grad set before.
+
+    >>> pictures = torch.ones(1, 1, 1, 2, requires_grad=True)
+    >>> score = (pictures * torch.tensor([1.0, 3.0])).sum(dim=(1, 2, 3))
+    >>> input_gradient(score, pictures)
+    tensor([[[[1., 3.]]]])
     """
     if score.shape != pictures.shape[:1]:
         raise ValueError(
@@ -74,5 +90,11 @@ def input_gradient(score: Tensor, pictures: Tensor, *, second_order: bool = True
 
 
 def input_x_gradient(score: Tensor, pictures: Tensor, *, second_order: bool = True) -> Tensor:
-    """Picture times d score / d picture (Shrikumar et al. 2016), (B, C, H, W)."""
+    """Picture times d score / d picture (Shrikumar et al. 2016), (B, C, H, W).
+
+    >>> pictures = torch.full((1, 1, 1, 2), 2.0, requires_grad=True)
+    >>> score = (pictures * torch.tensor([1.0, 3.0])).sum(dim=(1, 2, 3))
+    >>> input_x_gradient(score, pictures).detach()
+    tensor([[[[2., 6.]]]])
+    """
     return pictures * input_gradient(score, pictures, second_order=second_order)

@@ -40,6 +40,11 @@ def le_grad(
 
     Returns:
         (B, h, w) float32, in [0, 1] unless `normalization` is "none". The paper uses "minmax".
+
+    >>> attentions = torch.full((1, 1, 3, 3), 1 / 3, requires_grad=True)
+    >>> score = attentions[:, 0, 0, 2]  # of a class token and two patches, the second
+    >>> le_grad(score, [attentions], grid=(1, 2)).detach()
+    tensor([[[0., 1.]]])
     """
     if not attentions:
         raise ValueError(
@@ -69,6 +74,13 @@ def record_attention(
     Args:
         keep: what is recorded of each layer's probabilities, without a gradient, where all of
             them would take too much memory: e.g. `lambda p: p.mean(1)`, the mean over heads.
+
+    >>> layer = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+    >>> tokens = torch.rand(1, 3, 4)
+    >>> with record_attention() as attentions:
+    ...     _ = layer(tokens, tokens, tokens, need_weights=False)
+    >>> attentions[0].shape
+    torch.Size([1, 2, 3, 3])
     """
     recorded: list[Tensor] = []
 

@@ -65,6 +65,17 @@ def grad_cam(
 
     Returns:
         (B, h, w) float32, in [0, 1] unless `normalization` is "none" or a dead map signed.
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
+    >>> score = features.sum(dim=(1, 2, 3))
+    >>> grad_cam(score, features).detach()
+    tensor([[[0.3333, 0.0000],
+             [0.0000, 1.0000]]])
+    >>> grad_cam(-score, features).sum().item()  # all evidence is negative: a dead map
+    0.0
+    >>> grad_cam(-score, features, dead="signed").detach()
+    tensor([[[-0.3333, -0.0000],
+             [-0.0000, -1.0000]]])
     """
     with torch.autocast(score.device.type, enabled=False):  # the map is always float32
         gradient = gradient_of(score, features, second_order, shift, per_sample)
@@ -154,6 +165,10 @@ def normalize(maps: Tensor, method: Normalization = "max", epsilon: float = 0.0)
     Finite is not small: a loss on the map has a gradient of one over that divisor, and a map that
     is about to die sends one that can kill all others. `epsilon` is added to the divisor and bounds
     it, in units of the evidence; maps that are far above it are as without.
+
+    >>> maps = torch.tensor([[[1.0, 3.0]]])
+    >>> normalize(maps), normalize(maps, "minmax")
+    (tensor([[[0.3333, 1.0000]]]), tensor([[[0., 1.]]]))
     """
     if method == "none":
         return maps
@@ -171,6 +186,9 @@ def upsample(attention: Tensor, size: tuple[int, int], cells: Cells | None = Non
         size: (H, W) of the picture.
         cells: where the map's cells lie in it, see `cells.py`; None stretches the map over the
             picture, as most code does, pixel centres aligned.
+
+    >>> upsample(torch.tensor([[[0.0, 1.0]]]), (1, 4))
+    tensor([[[0.0000, 0.2500, 0.7500, 1.0000]]])
     """
     if cells is None:
         stretched = F.interpolate(attention[:, None], size, mode="bilinear", align_corners=False)

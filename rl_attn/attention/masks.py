@@ -30,7 +30,12 @@ _ROUNDING = 1e-4
 
 
 class MaskWeights(NamedTuple):
-    """A mask as weights over the cells of an attention map: alpha = sum(h * inside)."""
+    """A mask as weights over the cells of an attention map: alpha = sum(h * inside).
+
+    >>> inside, outside, present = mask_weights(torch.tensor([[[1, 0], [0, 0]]]), (2, 2))
+    >>> isinstance(mask_weights(torch.ones(1, 2, 2), (2, 2)), MaskWeights), present
+    (True, tensor([True]))
+    """
 
     inside: Tensor  # (B, h, w), sums to 1 a sample; zeros where the mask is empty
     outside: Tensor  # (B, h, w), sums to 1 a sample; zeros where the mask is full
@@ -55,6 +60,11 @@ def mask_weights(
         cells: where these maps' cells lie in the mask; None: stretched over it.
         known: (B, H, W) bool, False where nobody said whether a pixel matters: such pixels are
             neither inside nor outside. None: all are known.
+
+    >>> weights = mask_weights(torch.tensor([[[1, 0], [0, 0]]]), (2, 2))
+    >>> weights.inside
+    tensor([[[1., 0.],
+             [0., 0.]]])
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
@@ -116,6 +126,10 @@ def resize_mask(mask: Tensor, size: tuple[int, int], mode: Resize = "area") -> T
             that any pixel touches, so that no target is lost; "bilinear" samples between the
             four pixels nearest to a cell's centre and "nearest" takes one pixel: going down, both
             can miss a target, and much published code does so.
+
+    >>> mask = torch.tensor([[[1.0, 0.0, 0.0, 0.0]]])
+    >>> resize_mask(mask, (1, 2)), resize_mask(mask, (1, 2), "max")
+    (tensor([[[0.5000, 0.0000]]]), tensor([[[1., 0.]]]))
     """
     if mask.ndim != 3:
         raise ValueError(f"mask must be (B, H, W), got {tuple(mask.shape)}")
@@ -143,6 +157,10 @@ def pool_mask(
 
     Each cell takes the mean or the maximum of the pixels nearest to it, those at the rim out to the
     border; or the one pixel at its centre. Without `cells` it is `resize_mask`.
+
+    >>> mask = torch.tensor([[[1.0, 0.0, 0.0, 0.0]]])
+    >>> pool_mask(mask, (1, 2), ((0.0, 1.0), (0.5, 2.0)))
+    tensor([[[0.5000, 0.0000]]])
     """
     if cells is None:
         return resize_mask(mask, grid, mode)

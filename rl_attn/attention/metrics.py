@@ -24,6 +24,9 @@ def iou(attention: Tensor, mask: Tensor, threshold: float = TAU) -> Tensor:
 
     An empty mask scores 0, and so does a dead map; leave out the samples without a target when
     you average.
+
+    >>> iou(torch.tensor([[[1.0, 0.9, 0.1]]]), torch.tensor([[[1, 0, 0]]]))
+    tensor([0.5000])
     """
     wanted = _wanted(attention, mask)
     attended = attention > threshold
@@ -38,6 +41,10 @@ def iou_curve(attention: Tensor, mask: Tensor, thresholds: Tensor) -> Tensor:
 
     Args:
         thresholds: (T,), ascending.
+
+    >>> attention, mask = torch.tensor([[[1.0, 0.6, 0.1]]]), torch.tensor([[[1, 0, 0]]])
+    >>> iou_curve(attention, mask, torch.tensor([0.5, 0.7]))
+    tensor([[0.5000, 1.0000]])
     """
     wanted = _wanted(attention, mask).flatten(1)
     thresholds = thresholds.to(attention).contiguous()
@@ -56,6 +63,9 @@ def energy_inside(attention: Tensor, mask: Tensor) -> Tensor:
     """Share of the attention that lies in the mask, (B,).
 
     The energy-based pointing game of Score-CAM (Wang et al. 2020). A dead map has none: 0.
+
+    >>> energy_inside(torch.tensor([[[1.0, 0.0, 0.0, 1.0]]]), torch.tensor([[[1, 1, 0, 0]]]))
+    tensor([0.5000])
     """
     inside = (attention * _wanted(attention, mask)).sum(dim=(1, 2))
     return of_attention(inside / attention.sum(dim=(1, 2)).clamp_min(DEAD), attention)
@@ -70,6 +80,11 @@ class SpatialVariance:
         picture = variance.value                     # (H, W)
 
     Batches are merged exactly (Chan et al. 1983), in float64, whatever their sizes.
+
+    >>> variance = SpatialVariance()
+    >>> variance.add(torch.tensor([[[0.0, 1.0]], [[1.0, 1.0]]]))
+    >>> variance.value
+    tensor([[0.2500, 0.0000]], dtype=torch.float64)
     """
 
     def __init__(self) -> None:
@@ -104,6 +119,9 @@ def pointing_game(attention: Tensor, mask: Tensor) -> Tensor:
     """1.0 where the most attended pixel lies in the mask, else 0.0, (B,) (Zhang et al. 2018).
 
     Ties go to the first pixel in reading order; a dead map points nowhere and scores 0.
+
+    >>> pointing_game(torch.tensor([[[0.2, 0.9]]]), torch.tensor([[[0, 1]]]))
+    tensor([1.])
     """
     wanted = _wanted(attention, mask).flatten(1)
     peak, where = attention.flatten(1).max(dim=1)
@@ -120,6 +138,11 @@ def iou_ceiling(
     The mask itself is pooled to the grid, divided by its maximum, upsampled bilinearly and cut
     like any map; the better of area and max pooling counts. Where cells are larger than targets,
     this, and not the training, bounds the IoU. `cells`: where they lie, as in `upsample`.
+
+    >>> mask = torch.zeros(1, 8, 8)
+    >>> mask[0, :4, :4] = 1
+    >>> iou_ceiling(mask, grid=(8, 8)), iou_ceiling(mask, grid=(2, 2))  # coarse cells bound it
+    (tensor([1.]), tensor([0.5625]))
     """
     full, size = (in_unit(mask) > 0.5).float(), size_of(mask)
     pooled = (pool_mask(full, grid, cells, mode) for mode in ("area", "max"))

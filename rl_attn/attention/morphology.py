@@ -20,6 +20,10 @@ def dilate(mask: Tensor, radius: int, element: Element = "square") -> Tensor:
         radius: in pixels; 0 leaves the mask as it is. A square of radius r is OpenCV's
             (2 r + 1) x (2 r + 1) kernel.
         element: "square" counts max(|dy|, |dx|) <= radius, "disk" dy^2 + dx^2 <= radius^2.
+
+    >>> mask = torch.tensor([[[0, 0, 1, 0, 0]]])
+    >>> dilate(mask, radius=1)
+    tensor([[[0., 1., 1., 1., 0.]]])
     """
     if mask.ndim != 3 or radius < 0:
         raise ValueError(f"dilate needs a mask (B, H, W) and radius >= 0, got {mask.shape, radius}")
@@ -36,7 +40,12 @@ def dilate(mask: Tensor, radius: int, element: Element = "square") -> Tensor:
 
 
 def erode(mask: Tensor, radius: int, element: Element = "square") -> Tensor:
-    """Each pixel becomes the smallest within `radius`, (B, H, W) float; else as `dilate`."""
+    """Each pixel becomes the smallest within `radius`, (B, H, W) float; else as `dilate`.
+
+    >>> mask = torch.tensor([[[0, 1, 1, 1, 0]]])
+    >>> erode(mask, radius=1)
+    tensor([[[0., 0., 1., 0., 0.]]])
+    """
     mask = mask if mask.is_floating_point() else mask.float()
     return -dilate(-mask, radius, element)
 
@@ -48,6 +57,11 @@ def edge_band(mask: Tensor, cover: int = 3, edge: int = 1, widen: int = 0) -> Te
         cover: radius of the dilation that makes sure the object is covered.
         edge: radius of the morphological gradient, dilation minus erosion.
         widen: radius of the last, light dilation; the released code has none there.
+
+    >>> mask = torch.zeros(1, 9, 9)
+    >>> mask[0, 4, 4] = 1
+    >>> edge_band(mask, cover=1)[0, 4]  # the object's middle stays free
+    tensor([0., 0., 1., 1., 0., 1., 1., 0., 0.])
     """
     covered = dilate(mask, cover)
     return dilate(dilate(covered, edge) - erode(covered, edge), widen)

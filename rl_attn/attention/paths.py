@@ -38,6 +38,12 @@ def integrated_gradients(
         baseline: a number, or anything that broadcasts to (B, C, H, W).
         steps: points on the straight way from baseline to picture.
         chunk: pictures a forward; None for all B * steps.
+
+    >>> def score_of(pictures, rows):
+    ...     return pictures.square().sum(dim=(1, 2, 3))
+    >>> found = integrated_gradients(score_of, torch.tensor([[[[1.0, 3.0]]]]))
+    >>> found.detach().round(decimals=3)  # sums to the score
+    tensor([[[[1., 9.]]]])
     """
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     alphas = pictures.new_tensor((nodes + 1) / 2)  # (S,) in (0, 1)
@@ -73,6 +79,12 @@ def expected_gradients(
     Args:
         generator: on the CPU; the same one gives the same draws, whatever `chunk` is.
         chunk: pictures a forward; None for all B * samples.
+
+    >>> def score_of(pictures, rows):
+    ...     return pictures.sum(dim=(1, 2, 3))
+    >>> references = torch.zeros(1, 1, 1, 2)
+    >>> expected_gradients(score_of, torch.tensor([[[[1.0, 3.0]]]]), references)
+    tensor([[[[1., 3.]]]])
     """
     shape = (samples, len(pictures))
     chosen = torch.randint(len(references), shape, generator=generator).to(pictures.device)
@@ -106,6 +118,11 @@ def smooth_grad(
         squared: the mean of the squared gradients instead (Hooker et al. 2019).
         generator: on the CPU; the same one gives the same noise, whatever `chunk` is.
         chunk: pictures a forward; None for all B * samples.
+
+    >>> def score_of(pictures, rows):
+    ...     return 2 * pictures.sum(dim=(1, 2, 3))
+    >>> smooth_grad(score_of, torch.ones(1, 1, 1, 2), deviation=0.1)
+    tensor([[[[2., 2.]]]])
     """
     noise = _Noise(pictures, generator)
 

@@ -53,6 +53,11 @@ def greydanus(
 
     Returns:
         (B, H, W), upsampled bilinearly from the locations; in [0, 1] unless "none".
+
+    >>> def outputs_of(frames):
+    ...     return frames.flatten(1)
+    >>> greydanus(outputs_of, torch.rand(1, 1, 20, 20)).shape
+    torch.Size([1, 20, 20])
     """
     before = outputs_of(frames)  # (B, A)
     probes = _probes(outputs_of, frames, stride, spot, blur, channels, chunk)
@@ -82,6 +87,11 @@ def sarfa(
         outputs_of: logits or Q-values (N, A), A of at least 2; their softmax is compared.
         actions: (B,) int64; None for the most probable ones.
         The others are `greydanus`'s.
+
+    >>> def outputs_of(frames):
+    ...     return frames.flatten(1)  # one action a pixel
+    >>> sarfa(outputs_of, torch.rand(1, 1, 20, 20)).shape
+    torch.Size([1, 20, 20])
     """
     before = outputs_of(frames).log_softmax(1)  # (B, A)
     actions = before.argmax(1) if actions is None else actions

@@ -19,7 +19,12 @@ from rl_attn.attention.masks import MaskWeights, mask_weights
 
 @dataclass(frozen=True)
 class Attention:
-    """Maps of one network's cells."""
+    """Maps of one network's cells.
+
+    >>> attention = Attention(torch.tensor([[[1.0, 0.0]]]), (0.5, 2.0))
+    >>> attention.upsample((2, 4))[0, 0]
+    tensor([1.0000, 0.7500, 0.2500, 0.0000])
+    """
 
     map: Tensor  # (B, h, w), in [0, 1] but for dead maps that are signed
     cells: Cells  # where the cells lie in the picture

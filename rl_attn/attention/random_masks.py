@@ -28,6 +28,10 @@ class RandomMasks:
     `balanced` draws each cell in a block by Latin hypercube sampling: in one mask it is as random
     as ever, and independent of the other cells, but of n masks it is on in keep * n, rounded up or
     down. A mean over masks is as right as with independent masks and has less noise.
+
+    >>> masks = RandomMasks(64, (8, 8), (2, 2), generator=torch.Generator().manual_seed(0))
+    >>> masks.number, masks.size
+    (64, (8, 8))
     """
 
     def __init__(

@@ -30,14 +30,28 @@ Weigh = Callable[[Tensor], Tensor]
 
 
 class Scores(NamedTuple):
-    """What the pictures score under random masks."""
+    """What the pictures score under random masks.
+
+    >>> def score_of(pictures, rows):
+    ...     return pictures.mean(dim=(1, 2, 3))
+    >>> masks = RandomMasks(16, (8, 8), (2, 2), generator=torch.Generator().manual_seed(0))
+    >>> scores = score_masks(score_of, torch.ones(1, 1, 8, 8), masks)
+    >>> isinstance(scores, Scores), scores.used.tolist()
+    (True, [16])
+    """
 
     values: Tensor  # (N, B); 0 where `used` says that the mask was not tried
     used: Tensor  # (B,): how many masks, the first ones, each picture was tried under
 
 
 def probability_of(model: Callable[[Tensor], Tensor], labels: Tensor) -> ScoreOf:
-    """The softmax probability of each sample's label (B,), RISE's and VAPL's confidence."""
+    """The softmax probability of each sample's label (B,), RISE's and VAPL's confidence.
+
+    >>> model = torch.nn.Flatten()  # two pixels are two logits
+    >>> score_of = probability_of(model, torch.tensor([1]))
+    >>> score_of(torch.zeros(1, 1, 1, 2), torch.tensor([0]))
+    tensor([0.5000])
+    """
     return lambda pictures, rows: model(pictures).softmax(1).gather(1, labels[rows][:, None])[:, 0]
 
 
@@ -73,6 +87,13 @@ def rise(
 
     Returns:
         (B, H, W), in [0, 1] with "minmax" (as RISE shows it) or "max"; "none" gives Eq. 1.
+
+    >>> def score_of(pictures, rows):
+    ...     return pictures[:, 0, 0, 0]  # sees one corner
+    >>> drawn = torch.Generator().manual_seed(0)
+    >>> found = rise(score_of, torch.ones(1, 1, 8, 8), masks=200, cells=(2, 2), generator=drawn)
+    >>> found[0, 0, 0] > found[0, 7, 7]
+    tensor(True)
     """
     size = size_of(pictures)
     drawn = RandomMasks(masks, size, cells, keep, balanced=balanced, generator=generator)
@@ -98,6 +119,12 @@ def score_masks(
     With a `tolerance`, a picture is done as soon as the standard error of its A (Eq. 3, not
     normalised, the root of its mean square over undecided pixels) is not larger than that: it is
     estimated from the blocks' own means.
+
+    >>> def score_of(pictures, rows):
+    ...     return pictures.mean(dim=(1, 2, 3))
+    >>> masks = RandomMasks(16, (8, 8), (2, 2), generator=torch.Generator().manual_seed(0))
+    >>> score_masks(score_of, torch.ones(1, 1, 8, 8), masks).values.shape
+    torch.Size([16, 1])
     """
     if prompt is not None and prompt.shape != (len(pictures), *pictures.shape[2:]):
         raise ValueError(
@@ -128,6 +155,13 @@ def weighted_mean(
     """1 / (N p) sum_i weigh(score_i) M_i, (B, H, W): Eq. 1, or with `weigh` Eq. 3.
 
     The masks are drawn again, block by block, in the backward pass too.
+
+    >>> def score_of(pictures, rows):
+    ...     return pictures.mean(dim=(1, 2, 3))
+    >>> masks = RandomMasks(16, (8, 8), (2, 2), generator=torch.Generator().manual_seed(0))
+    >>> scores = score_masks(score_of, torch.ones(1, 1, 8, 8), masks)
+    >>> weighted_mean(scores, masks).shape
+    torch.Size([1, 8, 8])
     """
     weights = scores.values if weigh is None else weigh(scores.values)  # (N, B)
     tried = torch.arange(len(masks), device=weights.device)[:, None] < scores.used
@@ -140,7 +174,12 @@ def weighted_mean(
 
 
 def masked(pictures: Tensor, masks: Tensor, prompt: Tensor | None) -> Tensor:
-    """Pictures (B, C, H, W) times masks (B, H, W), in which the prompt (B, H, W) is settled."""
+    """Pictures (B, C, H, W) times masks (B, H, W), in which the prompt (B, H, W) is settled.
+
+    >>> prompt = torch.tensor([[[PRECLUDED, INDISPENSABLE, UNDECIDED]]])
+    >>> masked(torch.ones(1, 1, 1, 3), torch.full((1, 1, 3), 0.5), prompt)
+    tensor([[[[0.0000, 1.0000, 0.5000]]]])
+    """
     if prompt is not None:
         masks = torch.where(prompt == UNDECIDED, masks, prompt.to(masks))
     return pictures * masks[:, None]

@@ -65,6 +65,10 @@ def standard_layer(model: nn.Module, size: tuple[int, int] | None = None) -> str
 
     Raises:
         ValueError: there is none; the message says why, and names layers to choose from.
+
+    >>> from torchvision.models import resnet18
+    >>> standard_layer(resnet18())
+    'layer4'
     """
     model = unwrapped(model)
     if isinstance(said := getattr(model, "standard_tap", None), str):

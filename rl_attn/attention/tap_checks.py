@@ -32,11 +32,26 @@ class Finding(NamedTuple):
 
 
 class TapError(ValueError):
-    """The tap is of no use for training."""
+    """The tap is of no use for training.
+
+    >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2)
+    >>> model = torch.nn.Sequential(*layers)
+    >>> _ = [torch.nn.init.zeros_(parameter) for parameter in model.parameters()]
+    >>> try:
+    ...     check_tap(model, torch.rand(2, 1, 4, 4), layer="0")
+    ... except TapError as error:
+    ...     print(str(error).split(":")[0])
+    zero-initialised head
+    """
 
 
 class TapWarning(UserWarning):
-    """The tap works, but not quite as one might think."""
+    """The tap works, but not quite as one might think.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", TapWarning)  # known, and meant
+    """
 
 
 def check_tap(
@@ -61,6 +76,10 @@ def check_tap(
 
     Returns:
         What was found, fatal or not; an empty list for a good tap.
+
+    >>> from torchvision.models import resnet18
+    >>> check_tap(resnet18(num_classes=10).eval(), torch.rand(2, 3, 64, 64))
+    []
     """
     layer = standard_layer(model) if layer is None else layer
     with _as_it_was(model, batch), torch.enable_grad():

@@ -69,6 +69,15 @@ def tap(
 
     Yields:
         `features`: features() is the last forward's maps, also after the block.
+
+    >>> from torchvision.models import resnet18
+    >>> model = resnet18(num_classes=10).eval()
+    >>> with tap(model, "layer4") as features:
+    ...     logits = model(torch.rand(2, 3, 64, 64))
+    >>> features().shape
+    torch.Size([2, 512, 2, 2])
+    >>> grad_cam(logits[:, 3], features()).shape
+    torch.Size([2, 2, 2])
     """
     layer = standard_layer(model) if layer is None else layer
     features = Features(unwrapped(model), layer, (layout, prefix, grid), second_order)
@@ -83,7 +92,15 @@ def tap(
 
 @contextmanager
 def differentiable_attention() -> Iterator[None]:
-    """Scaled-dot-product attention that can be differentiated twice, for a forward inside."""
+    """Scaled-dot-product attention that can be differentiated twice, for a forward inside.
+
+    >>> layer = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+    >>> tokens = torch.rand(1, 3, 4, requires_grad=True)
+    >>> with differentiable_attention():
+    ...     score = layer(tokens, tokens, tokens)[0].sum()
+    >>> (first,) = torch.autograd.grad(score, tokens, create_graph=True)
+    >>> first.sum().backward()  # twice
+    """
     math = partial(sdpa_kernel, SDPBackend.MATH)
     with math(), in_recomputations(lambda: math):
         yield

@@ -57,6 +57,7 @@ def unknown_flag(argv: Sequence[str], kind: type) -> str | None:
     """That the first unknown flag among the words is one, and what was meant; None if all are
     known.
 
+    >>> from rl_attn.rl.settings import AgentSettings
     >>> unknown_flag(["--env-id", "Basic"], AgentSettings)
     'unknown flag --env-id: did you mean --env?'
     """
@@ -74,6 +75,7 @@ def unknown_flag(argv: Sequence[str], kind: type) -> str | None:
 def whole_numbers(argv: Sequence[str], kind: type) -> list[str]:
     """The words, in which whole numbers such as 1e6 and 2.0 are integers where flags take those.
 
+    >>> from rl_attn.rl.settings import AgentSettings
     >>> whole_numbers(["--total-timesteps", "1e6", "--learning-rate=1e6"], AgentSettings)
     ['--total-timesteps', '1000000', '--learning-rate=1e6']
     """

@@ -62,8 +62,12 @@ PathText = Annotated[str, FilePath()]
 def check(settings: Any, prefix: str = "") -> None:
     """UserError for the first value, in the order of the fields, that its field does not take.
 
+    >>> @dataclasses.dataclass
+    ... class TrainingSettings:
+    ...     gamma: Share = 0.99
     >>> check(TrainingSettings(gamma=2.0))
-    UserError: --gamma must be from 0 to 1, got 2.0
+    Traceback (most recent call last):
+    rl_attn.errors.UserError: --gamma must be from 0 to 1, got 2.0
     """
     hints = typing.get_type_hints(type(settings), include_extras=True)
     for field in dataclasses.fields(settings):

@@ -8,6 +8,12 @@
     performance_profile(scores, thresholds, np.random.default_rng(0))
 
 Score matrices are tasks x runs. A generator in the same state gives the same numbers.
+
+>>> from typing import get_args
+>>> tuple(METRICS) == get_args(Metric)
+True
+>>> METRICS["iqm"](np.array([[0.0, 1.0, 2.0, 9.0]])).item()  # the mean of the middle half
+1.5
 """
 
 from rl_attn.statistics.folds import CorrectedT, SignedRanks, corrected_t, wilcoxon

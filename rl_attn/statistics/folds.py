@@ -12,7 +12,11 @@ from numpy.typing import ArrayLike
 
 
 class SignedRanks(NamedTuple):
-    """Wilcoxon's rank sums (CAMAL, Eq. 5) and the one-tailed p-value."""
+    """Wilcoxon's rank sums (CAMAL, Eq. 5) and the one-tailed p-value.
+
+    >>> SignedRanks(plus=15.0, minus=0.0, p_value=0.03125).p_value
+    0.03125
+    """
 
     plus: float  # R+: of the pairs in which the first is larger
     minus: float  # R-
@@ -29,6 +33,9 @@ def wilcoxon(ours: ArrayLike, theirs: ArrayLike) -> SignedRanks:
 
     Pairs without a difference are left out; where none differs p is 1. Exact for up to 50 pairs
     without ties, see scipy.stats.wilcoxon.
+
+    >>> wilcoxon([0.8, 0.7, 0.9, 0.6, 0.8], [0.5, 0.6, 0.5, 0.4, 0.3])
+    SignedRanks(plus=15.0, minus=0.0, p_value=0.03125)
     """
     difference = np.subtract(ours, theirs, dtype=np.float64)
     if difference.ndim != 1 or np.isnan(difference).any():
@@ -46,7 +53,11 @@ def wilcoxon(ours: ArrayLike, theirs: ArrayLike) -> SignedRanks:
 
 
 class CorrectedT(NamedTuple):
-    """The corrected resampled t statistic and the one-tailed p-value."""
+    """The corrected resampled t statistic and the one-tailed p-value.
+
+    >>> CorrectedT(t=2.0, p_value=0.09).t
+    2.0
+    """
 
     t: float
     p_value: float
@@ -61,6 +72,10 @@ def corrected_t(ours: ArrayLike, theirs: ArrayLike, test_share: float) -> Correc
     Args:
         test_share: samples that a fold is tested on to each that it is trained on: 1 / 9 of ten
             folds as 90/10.
+
+    >>> found = corrected_t([0.8, 0.7, 0.9], [0.5, 0.6, 0.5], test_share=1 / 9)
+    >>> round(found.p_value, 3)
+    0.06
     """
     difference = np.subtract(ours, theirs, dtype=np.float64)
     k = difference.size

@@ -7,7 +7,11 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """A mean with its 95 % confidence interval."""
+    """A mean with its 95 % confidence interval.
+
+    >>> Interval(mean=2.0, low=1.0, high=3.0).low
+    1.0
+    """
 
     mean: float
     low: float
@@ -21,6 +25,10 @@ def mean_interval(values: Sequence[float]) -> Interval:
     """Mean +- 1.96 standard errors (CAMAL, section 4); NaNs are left out.
 
     One value has no spread to judge by: its interval is NaN. No value at all: everything is.
+
+    >>> mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    >>> round(low, 2), round(high, 2)
+    (0.87, 3.13)
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]

@@ -17,7 +17,11 @@ _CHUNK = 4_000_000
 
 
 class Estimate(NamedTuple):
-    """A number with its confidence interval."""
+    """A number with its confidence interval.
+
+    >>> Estimate(value=1.0, low=0.5, high=1.5).high
+    1.5
+    """
 
     value: float
     low: float
@@ -28,7 +32,11 @@ class Estimate(NamedTuple):
 
 
 class Improvement(Estimate):
-    """Probability that one method's run beats another's, with its confidence interval."""
+    """Probability that one method's run beats another's, with its confidence interval.
+
+    >>> Improvement(value=0.9, low=0.6, high=1.0).low > 0.5
+    True
+    """
 
     __slots__ = ()
 
@@ -39,7 +47,12 @@ class Improvement(Estimate):
 
 
 class Profile(NamedTuple):
-    """Share of runs that score above each threshold, with its pointwise confidence band."""
+    """Share of runs that score above each threshold, with its pointwise confidence band.
+
+    >>> ends = np.array([0.5])
+    >>> Profile(thresholds=ends, values=ends, low=ends, high=ends).values
+    array([0.5])
+    """
 
     thresholds: np.ndarray  # (T,)
     values: np.ndarray  # (T,)
@@ -89,6 +102,10 @@ def bootstrap(
     Args:
         scores: (tasks, runs).
         metric: a name in METRICS, or any function (..., tasks, runs) -> (...).
+
+    >>> scores = np.array([[0.0, 1.0, 2.0]])  # one task, three runs
+    >>> bootstrap(scores, "mean", np.random.default_rng(0), resamples=100).value
+    1.0
     """
     scores = _matrix(scores)
     aggregate = METRICS[metric] if isinstance(metric, str) else metric
@@ -111,6 +128,10 @@ def probability_of_improvement(
 
     Args:
         ours, theirs: (tasks, runs) of the same tasks; the numbers of runs may differ.
+
+    >>> ours, theirs = np.array([[2.0, 3.0]]), np.array([[1.0, 2.0]])
+    >>> probability_of_improvement(ours, theirs, np.random.default_rng(0), resamples=100).value
+    0.875
     """
     ours, theirs = _matrix(ours), _matrix(theirs)
     if len(ours) != len(theirs):
@@ -140,6 +161,10 @@ def performance_profile(
     Args:
         scores: (tasks, runs).
         thresholds: (T,).
+
+    >>> scores, drawn = np.array([[0.0, 1.0, 2.0, 3.0]]), np.random.default_rng(0)
+    >>> performance_profile(scores, [0.5, 2.5], drawn, resamples=100).values
+    array([0.75, 0.25])
     """
     scores, thresholds = _matrix(scores), np.asarray(thresholds, dtype=np.float64)
     above = scores[..., None] > thresholds  # (tasks, runs, T)

@@ -1,4 +1,17 @@
-"""Masks from words: vision-language models as teachers, through open_clip."""
+"""Masks from words: vision-language models as teachers, through open_clip.
+
+`folder` holds a CLIP as open_clip loads it; a name, such as "ViT-B-16" with weights "openai", is
+downloaded.
+
+>>> clip = load_clip(folder, "")
+>>> isinstance(clip, Clip)
+True
+>>> method: Method = "naclip"  # or "clip-es", "cam"
+>>> teacher = Teacher(clip, LEARNING_TO_LOOK["color-mnist"], method=method)
+>>> taught = teacher(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.tensor([0, 0]))
+>>> taught.masks.shape, taught.confidence.shape
+(torch.Size([2, 32, 32]), torch.Size([2]))
+"""
 
 from typing import TYPE_CHECKING
 

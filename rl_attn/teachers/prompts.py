@@ -25,6 +25,13 @@ CLIP_ES_BACKGROUND = (
 
 @dataclass(frozen=True)
 class Prompts:
+    """Words for what to look at, and for what else there is.
+
+    >>> prompts = Prompts(("imp", "demon"), background=("wall", "floor"))
+    >>> len(prompts.foreground)
+    2
+    """
+
     foreground: tuple[str, ...]  # classes, in the order of the labels, or one word for all
     background: tuple[str, ...] = CLIP_ES_BACKGROUND
     templates: tuple[str, ...] = (ORIGAMI,)

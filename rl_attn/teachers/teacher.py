@@ -30,6 +30,12 @@ Method = Literal["clip-es", "naclip", "cam"]
 
 
 class Taught(NamedTuple):
+    """A teacher's masks, and how sure it is of them.
+
+    >>> Taught(masks=torch.zeros(1, 8, 8), confidence=torch.ones(1)).confidence
+    tensor([1.])
+    """
+
     masks: Tensor  # (B, H, W) or (B, classes, H, W), float in [0, 1]
     confidence: Tensor  # (B,) or (B, classes): the words' share of the softmax, picture as a whole
 

@@ -33,7 +33,12 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures that are used together. Everything lies on one device."""
+    """Pictures that are used together. Everything lies on one device.
+
+    >>> split = load("digits").splits["test"]
+    >>> isinstance(split, Split), split[:2].labels.shape
+    (True, torch.Size([2]))
+    """
 
     images: Tensor  # uint8 (N, C, H, W), C is 1 or 3
     labels: Tensor  # int64 (N,)
@@ -106,6 +111,9 @@ class DataSet:
     `splits` always has "train", "validation" and "test"; where a set was published, they are the
     published ones. Others say what differs: "validation-unbiased", "test-shifted", ... Those named
     in `pool` are drawn from one distribution, and `fold` deals them anew.
+
+    >>> isinstance(load("digits"), DataSet), load("digits").size
+    (True, (28, 28))
     """
 
     name: str

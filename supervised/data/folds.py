@@ -32,6 +32,10 @@ def fold(dataset: DataSet, k: int, folds: int, seed: int, validate: bool = True)
 
     UserError: k or folds out of range; a class or group with fewer pictures (or subjects) than
     folds, which would be absent from some of them.
+
+    >>> third = fold(load("digits"), k=2, folds=10, seed=0)
+    >>> sorted(third.splits)
+    ['test', 'train', 'validation']
     """
     if folds < 3:
         raise UserError(

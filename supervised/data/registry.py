@@ -55,6 +55,10 @@ def load(
 
     UserError: an unknown name or option (with the choices), a value of the wrong kind, a set that
     is not there (with what was looked for), damaged files, a set that nothing can be learned from.
+
+    >>> data = load("digits")
+    >>> data.splits["train"].images.shape, data.classes[:3]
+    (torch.Size([1293, 1, 28, 28]), ('0', '1', '2'))
     """
     from rl_attn.supervised.data.dataset import check  # torch
     from rl_attn.supervised.data.replaced import with_masks
@@ -76,7 +80,11 @@ def options_for(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def options_of(name: str) -> Mapping[str, Any]:
-    """The options of a data set and their types."""
+    """The options of a data set and their types.
+
+    >>> sorted(options_of("color-mnist"))
+    ['base', 'jpeg', 'seed', 'size', 'variant']
+    """
     loader = LOADERS[name]
     function = loader.func if isinstance(loader, partial) else loader
     hints = get_type_hints(function)

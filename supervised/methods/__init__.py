@@ -1,4 +1,8 @@
-"""Every method by its name: each file of this folder defines one or a few (see `base.py`)."""
+"""Every method by its name: each file of this folder defines one or a few (see `base.py`).
+
+>>> issubclass(METHODS["camal"], Method)
+True
+"""
 
 import importlib
 import pkgutil
@@ -22,7 +26,11 @@ METHODS: dict[str, type[Method]] = _discover()
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method; a UserError with the choices for an unknown name."""
+    """The class of a method; a UserError with the choices for an unknown name.
+
+    >>> method_class("rrr").__name__
+    'Rrr'
+    """
     return METHODS[choose("method", name, list(METHODS))]
 
 

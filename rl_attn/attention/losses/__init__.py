@@ -22,6 +22,10 @@ and `upsample(attention, mask.shape[1:])` compares at the mask's size instead.
 | `cdep` | small contextual decomposition scores | does not take a mask |
 | `evidence_alignment` | another network's evidence for every class | does not take a mask |
 | `entropy` | a peaked map, wherever; the control without a mask | does not take a mask |
+
+>>> from typing import get_args
+>>> get_args(EmptyMask)
+('skip', 'suppress')
 """
 
 from rl_attn.attention.losses.camal import EmptyMask, alpha_beta, camal, camal_loss

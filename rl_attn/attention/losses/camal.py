@@ -25,6 +25,11 @@ def alpha_beta(attention: Tensor, weights: MaskWeights) -> tuple[Tensor, Tensor]
     Returns:
         Two tensors (B,) in [0, 1], equal to Eq. 1 on the bilinearly upsampled map. alpha is 0
         where the mask is empty, beta is 0 where it is full (Eq. 1 divides by zero there).
+
+    >>> attention = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    >>> mask = torch.tensor([[[1, 0], [0, 0]]])
+    >>> alpha_beta(attention, mask_weights(mask, (2, 2)))
+    (tensor([1.]), tensor([0.3333]))
     """
     if attention.shape != weights.inside.shape:
         raise ValueError(
@@ -47,6 +52,11 @@ def camal(attention: Attention | Tensor, mask: Tensor, *, empty_mask: EmptyMask 
 
     Returns:
         (B,) beta - alpha, in [-1, 1].
+
+    >>> attention = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
+    >>> mask = torch.tensor([[[1, 0], [0, 0]]])
+    >>> camal(attention, mask)  # alpha is 1, beta a third
+    tensor([-0.6667])
     """
     maps, weights = map_of(attention), weights_of(attention, mask)
     return camal_loss(*alpha_beta(maps, weights), weights.present, empty_mask)
@@ -60,6 +70,13 @@ def camal_loss(
     Eq. 1 is 0/0 for an empty mask, which is every fifth frame of some Doom scenarios. "skip"
     gives such a sample no loss (0, so a batch mean still divides by B as Eq. 2 does);
     "suppress" gives it beta: with nothing to look at, attend to nothing.
+
+    >>> alpha, beta = torch.tensor([0.9, 0.0]), torch.tensor([0.1, 0.1])
+    >>> present = torch.tensor([True, False])
+    >>> camal_loss(alpha, beta, present)
+    tensor([-0.8000,  0.0000])
+    >>> camal_loss(alpha, beta, present, "suppress")
+    tensor([-0.8000,  0.1000])
     """
     if empty_mask == "skip":
         return (beta - alpha) * present

@@ -16,6 +16,9 @@ def cdep(relevant: Tensor, irrelevant: Tensor) -> Tensor:
     Args:
         relevant: (B, classes), the logits' part from the forbidden pixels, i.e. of 1 - mask.
         irrelevant: (B, classes), the rest of the logits.
+
+    >>> cdep(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]))  # half of each logit
+    tensor([0.5000])
     """
     if relevant.shape != irrelevant.shape or relevant.ndim != 2:
         raise ValueError(

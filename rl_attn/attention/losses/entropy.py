@@ -19,6 +19,9 @@ def entropy(attention: Attention | Tensor, mask: Tensor | None = None) -> Tensor
     Args:
         attention: (B, h, w) in [0, 1]; a dead map counts as uniform and gets no gradient.
         mask: ignored, so that this can stand where any other loss stands.
+
+    >>> entropy(torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])).round()
+    tensor([0., 1.])
     """
     attention = map_of(attention)
     shares = as_distribution(attention, FLOOR)

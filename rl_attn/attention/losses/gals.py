@@ -28,6 +28,10 @@ def gals_gradient(
         gradient: (B, C, H, W) of each sample's cross-entropy by the input.
         mask: (B, H, W) in [0, 1], where gradients are free.
         where: "outside" suppresses |g| off the mask; "inside" drives g to 1 on it.
+
+    >>> gradient = torch.full((1, 1, 2, 2), 2.0)
+    >>> gals_gradient(gradient, torch.tensor([[[1, 0], [0, 0]]]))
+    tensor([1.5000])
     """
     mask = fit(mask, gradient)
     weight = mask[:, None]
@@ -49,6 +53,11 @@ def gals_attention(
         attention: (B, h, w) in [0, 1].
         mask: (B, H, W) in [0, 1].
         mode: "match" is L1 to the mask; "outside" suppresses attention off it, |G (1 - A)|.
+
+    >>> attention = torch.tensor([[[1.0, 0.5], [0.0, 0.0]]])
+    >>> mask = torch.tensor([[[1, 0], [0, 0]]])
+    >>> gals_attention(attention, mask), gals_attention(attention, mask, "outside")
+    (tensor([0.1250]), tensor([0.1250]))
     """
     mask, attention = fit(mask, attention), map_of(attention)
     if mode == "match":

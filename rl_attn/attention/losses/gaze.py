@@ -15,6 +15,11 @@ def coverage_gaze(activation: Tensor, gaze: Tensor) -> Tensor:
     Args:
         activation: (B, K, h, w) features, averaged over channels here, or a map (B, h, w).
         gaze: (B, H, W), non-negative: a heat map of gaze, or a mask.
+
+    >>> gaze = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
+    >>> activation = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]])
+    >>> coverage_gaze(gaze, gaze) < coverage_gaze(activation, gaze)
+    tensor([True])
     """
     maps = activation.mean(1) if activation.ndim == 4 else activation
     gaze = fit(gaze, maps)

@@ -18,6 +18,9 @@ def gradia(attention: Attention | Tensor, labels: Tensor, known: Tensor | None =
         attention: (B, h, w) in [0, 1].
         labels: (B, H, W), a mask in [0, 1] or labels in [-1, 1].
         known: (B, H, W) bool; cells of which nothing is known are left out of the mean.
+
+    >>> gradia(torch.tensor([[[1.0, 0.5]]]), torch.tensor([[[1, 0]]]))
+    tensor([0.2500])
     """
     target = fit_labels(labels, attention).clamp_min(0)
     return known_mean((map_of(attention) - target).abs(), known, attention)

@@ -30,6 +30,10 @@ def haics(
         attention: (B, h, w) in [0, 1].
         labels: (B, H, W), +1 attend, -1 do not, 0 unlabelled; see `signed_labels`.
         form: see above.
+
+    >>> attention = torch.tensor([[[0.5, 0.9]]])
+    >>> haics(attention, torch.tensor([[[1, 0]]]))  # ln 2; the second cell is not labelled
+    tensor([0.6931])
     """
     labels, attention = fit_labels(labels, attention), map_of(attention)
     labelled = (labels != 0).to(attention.dtype)

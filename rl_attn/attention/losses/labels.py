@@ -12,7 +12,12 @@ from rl_attn.attention.placed import Attention
 
 
 def signed_labels(mask: Tensor, known: Tensor | None = None) -> Tensor:
-    """(B, H, W): +1 where the mask is above one half, else -1; 0 where `known` is False."""
+    """(B, H, W): +1 where the mask is above one half, else -1; 0 where `known` is False.
+
+    >>> mask = torch.tensor([[[1.0, 0.0, 0.0]]])
+    >>> signed_labels(mask, known=torch.tensor([[[True, True, False]]])).int()
+    tensor([[[ 1, -1,  0]]], dtype=torch.int32)
+    """
     labels = (in_unit(mask, least=-1) > 0.5).float() * 2 - 1
     return labels if known is None else labels * known
 

@@ -15,7 +15,12 @@ Aggregate = Literal["mean", "median"]
 
 
 def paric_reference(samples: Tensor, aggregate: Aggregate = "median") -> Tensor:
-    """The reference map (B, h, w) in [0, 1] of K maps (B, K, h, w), without a gradient."""
+    """The reference map (B, h, w) in [0, 1] of K maps (B, K, h, w), without a gradient.
+
+    >>> samples = torch.tensor([[[[0.0, 1.0]], [[0.2, 1.0]], [[1.0, 0.0]]]])  # three maps
+    >>> paric_reference(samples)
+    tensor([[[0., 1.]]])
+    """
     if samples.ndim != 4 or samples.shape[1] == 0:
         raise ValueError(f"samples must be (B, K, h, w) with K > 0, got {tuple(samples.shape)}")
     if aggregate == "mean":

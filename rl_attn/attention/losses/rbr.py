@@ -25,6 +25,12 @@ def rbr_influence(loss: Tensor, parameters: Iterable[Tensor], inputs: Tensor) ->
         loss: (B,) of the task, one a sample.
         parameters: of the network; those the loss does not reach are left out.
         inputs: (B, C, H, W) that require a gradient.
+
+    >>> x = torch.ones(1, 1, 1, 2, requires_grad=True)
+    >>> layer = torch.nn.Linear(2, 1, bias=False)
+    >>> loss = layer(x.flatten(1))[:, 0] ** 2
+    >>> rbr_influence(loss, layer.parameters(), x).shape
+    torch.Size([1, 1, 1, 2])
     """
     gradients = torch.autograd.grad(
         loss.sum(), tuple(parameters), create_graph=True, allow_unused=True
@@ -40,6 +46,10 @@ def rbr(influence: Tensor, gradient: Tensor, mask: Tensor) -> Tensor:
         influence: (B, C, H, W) from `rbr_influence`.
         gradient: (B, C, H, W), the gradient of `rrr_score` by the input.
         mask: (B, H, W) in [0, 1], where evidence may come from.
+
+    >>> ones = torch.ones(1, 1, 1, 2)
+    >>> rbr(3 * ones, 2 * ones, torch.tensor([[[1, 0]]]))  # (3 * 2)^2 at one pixel
+    tensor([36.])
     """
     if influence.shape != gradient.shape:
         raise ValueError(

@@ -37,6 +37,11 @@ def res_g(
         labels: (B, H, W), +1 attend, -1 do not, 0 unlabelled; see `signed_labels`.
         slack: disagreement that costs nothing.
         threshold: a; by default `separating_threshold` of this batch.
+
+    >>> attention = torch.tensor([[[0.9, 0.1], [0.9, 0.1]]])
+    >>> labels = torch.tensor([[[1, -1], [1, -1]]])
+    >>> res_g(attention, labels) < res_g(1 - attention, labels)
+    tensor([True])
     """
     labels, attention = fit_labels(labels, attention), map_of(attention)
     return _res(attention, labels, blurred_imputation(labels), slack, threshold)
@@ -57,6 +62,10 @@ def res_l(
         labels: (B, H, W) at the size of the image; the rest as in `res_g`.
         imputation: positive labels (B, H, W) -> (B, h, w), such as `LearnedImputation`; its
             parameters are trained with the network's.
+
+    >>> labels = torch.ones(1, 64, 64)
+    >>> res_l(torch.rand(1, 2, 2), labels, LearnedImputation(stride=32)).shape
+    torch.Size([1])
     """
     fitted, attention = fit_labels(labels, attention), map_of(attention)
     imputed = imputation(in_unit(labels.to(attention.device), -1).to(attention.dtype).clamp_min(0))
@@ -86,6 +95,10 @@ def separating_threshold(attention: Tensor, labels: Tensor) -> Tensor:
     Positive cells belong at or above a, negative ones below. Candidates are the positive cells'
     values and, 1e-4 higher, the negative cells'; the first best counts, negatives first. Without
     labels a is 0.
+
+    >>> attention = torch.tensor([[[0.9, 0.2]]])
+    >>> separating_threshold(attention, torch.tensor([[[1, -1]]]))
+    tensor(0.2001)
     """
     negative, positive = attention[labels < 0].sort()[0], attention[labels > 0].sort()[0]
     candidates = torch.cat([attention[labels < 0] + 1e-4, attention[labels > 0]])
@@ -97,7 +110,13 @@ def separating_threshold(attention: Tensor, labels: Tensor) -> Tensor:
 
 
 def blurred_imputation(labels: Tensor) -> Tensor:
-    """RES-G's target (B, h, w): positive labels under a 3x3 Gaussian, over their maximum."""
+    """RES-G's target (B, h, w): positive labels under a 3x3 Gaussian, over their maximum.
+
+    >>> labels = torch.zeros(1, 5, 5)
+    >>> labels[0, 2, 2] = 1
+    >>> blurred_imputation(labels)[0, 2]
+    tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
+    """
     kernel = labels.new_tensor([0.25, 0.5, 0.25])  # OpenCV's 3x3 Gaussian
     kernel = (kernel[:, None] * kernel)[None, None]
     padded = labels.clamp_min(0)[:, None]
@@ -112,6 +131,9 @@ class LearnedImputation(nn.Module):
 
     Args:
         stride: the image's size over the map's; the kernel is twice as large (64 for 224 to 7).
+
+    >>> LearnedImputation(stride=32)(torch.rand(1, 64, 64)).shape
+    torch.Size([1, 2, 2])
     """
 
     def __init__(self, stride: int = 32):

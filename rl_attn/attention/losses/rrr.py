@@ -20,7 +20,11 @@ from rl_attn.attention.placed import Attention, map_of
 
 
 def rrr_score(logits: Tensor) -> Tensor:
-    """The score (B,) whose gradient RRR takes: the log-probabilities (B, classes), summed."""
+    """The score (B,) whose gradient RRR takes: the log-probabilities (B, classes), summed.
+
+    >>> rrr_score(torch.zeros(1, 2))  # 2 ln(1/2)
+    tensor([-1.3863])
+    """
     return logits.log_softmax(1).sum(1)
 
 
@@ -30,6 +34,9 @@ def rrr(attribution: Attention | Tensor, mask: Tensor) -> Tensor:
     Args:
         attribution: (B, C, H, W), the gradient of `rrr_score` by the input, or a map (B, h, w).
         mask: (B, H, W) in [0, 1], where evidence may come from: 1 - A of the paper.
+
+    >>> rrr(torch.full((1, 1, 1, 2), 2.0), torch.tensor([[[1, 0]]]))
+    tensor([4.])
     """
     return (map_of(attribution) * outside(mask, attribution)).square().flatten(1).sum(1)
 
@@ -46,6 +53,11 @@ def rrr_colour(gradient: Tensor) -> Tensor:
 
     Raises:
         ValueError: not (B, C, H, W), or a single channel, which has no colour.
+
+    >>> grey, red = torch.zeros(2, 3, 1, 1)
+    >>> grey[:], red[0] = 1, 1
+    >>> rrr_colour(torch.stack([grey, red]))
+    tensor([0.0000, 0.6667])
     """
     if gradient.ndim != 4 or gradient.shape[1] < 2:
         raise ValueError(f"rrr_colour needs (B, C >= 2, H, W), got {tuple(gradient.shape)}")

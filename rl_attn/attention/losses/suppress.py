@@ -22,6 +22,10 @@ def suppress_only(
         attention: (B, h, w) in [0, 1].
         mask: (B, H, W) in [0, 1]; L1 compares as if the map were upsampled to it, L2 at the
             map's grid. A full mask has nothing outside: 0.
+
+    >>> attention = torch.tensor([[[1.0, 0.5]]])
+    >>> suppress_only(attention, torch.tensor([[[1, 0]]]))
+    tensor([0.5000])
     """
     if norm == "l1":
         return alpha_beta(map_of(attention), weights_of(attention, mask))[1]

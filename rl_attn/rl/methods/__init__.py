@@ -2,6 +2,15 @@
 
 `METHODS["camal"]` imports `camal.py` and no other file; `--import` adds methods of other
 places. `METHODS["camal+drac"]` is both together, see `rl_attn/rl/joined.py`.
+
+>>> issubclass(METHODS["camal"], Method), METHODS["camal"]().camal
+(True, 1.0)
+>>> from typing import get_args
+>>> get_args(Phase)
+('act', 'learn', 'evaluate')
+>>> from dataclasses import fields
+>>> [field.name for field in fields(Context)][:3]  # what a hook finds in self.context
+['agent', 'settings', 'device']
 """
 
 from rl_attn.errors import UserError
