@@ -86,7 +86,7 @@ def write(folder: Path = MADE) -> None:
 
 
 def file_of(name: str) -> str:
-    """The file of a name: "timm:NAME" has a colon, and `index` is the list of all."""
+    """The file of a name, which may have a colon, and `index` is the list of all."""
     return name.replace(":", "-").replace("+", "-and-") + ".md"
 
 
@@ -233,20 +233,17 @@ def _network(name: str) -> str:
 
 
 def _backbone(name: str) -> str:
-    if name == "timm:NAME":
-        return _join(
-            f"# {name}",
-            "Any model of timm (`pip install 'rl-attn[timm]'`).",
-            _code("rl-attn train --data digits --size 64 --backbone timm:resnet10t"),
-            "Its standard layer is found by the model's type; `--layer` names another.",
-        )
-    import torch
-
+    from rl_attn.supervised import models
     from rl_attn.supervised.backbones import SMALL, build, parameters_of, tap_layer
+    from rl_attn.supervised.settings import OTHERS
 
+    if name in OTHERS:
+        return _join(
+            f"# {name}", _doc(models), "Its layer is found by trying; `--layer NAME` names another."
+        )
     small = name in SMALL
-    with torch.device("meta"):
-        model = build(name, 3, 10, (32, 32) if small else (224, 224))
+    size = (32, 32) if small else (224, 224)
+    model = build(name, 3, 10, size)
     about = SMALL[name].__doc__ if small else f"`torchvision.models.{name}`, with a fresh head."
     return _join(
         f"# {name}",
@@ -255,7 +252,7 @@ def _backbone(name: str) -> str:
             ("", ""),
             [
                 ("parameters, RGB, ten classes", f"{parameters_of(model):,}"),
-                ("layer of the attention (`--layer`)", f"`{tap_layer(model, '')}`"),
+                ("layer of the attention (`--layer`)", f"`{tap_layer(model, '', size)}`"),
                 ("ImageNet's weights", "no" if small else "`--weights imagenet`"),
             ],
         ),
@@ -264,9 +261,9 @@ def _backbone(name: str) -> str:
 
 
 def _backbones() -> list[str]:
-    from rl_attn.supervised.settings import SMALL, TORCHVISION
+    from rl_attn.supervised.settings import OTHERS, SMALL, TORCHVISION
 
-    return [*SMALL, *TORCHVISION, "timm:NAME"]
+    return [*SMALL, *TORCHVISION, *OTHERS]
 
 
 def _registered(module: str, registry: str) -> Callable[[], Iterable[str]]:
