@@ -21,6 +21,7 @@ from rl_attn.run.loop import Pieces, carry_out
 from rl_attn.run.progress import Progress
 from rl_attn.run.signals import stop_requests
 from rl_attn.supervised.data import DataSet, Split, load
+from rl_attn.supervised.data.replaced import NAMES
 from rl_attn.supervised.mask_folder import MaskFile, claim
 from rl_attn.supervised.mask_report import contact_sheet, evaluate
 from rl_attn.supervised.masks import MaskSettings
@@ -122,8 +123,11 @@ def label_data(args: MaskSettings) -> int:
     model = Path(args.model).name
     folder = Path(args.out or Path("runs") / "masks" / args.data / f"{model}-{args.teacher}")
     claim(folder, maker_of(args, prompts, teacher, dataset))
-    names = args.splits or tuple(dataset.splits)
-    return run(args, teacher, {name: dataset.splits[name] for name in names}, folder)
+    splits = {name: dataset.splits[name] for name in args.splits or dataset.splits}
+    if all(split.names is not None for split in splits.values()):
+        whose = {name: split.names.tolist() for name, split in splits.items()}
+        write_text(folder / NAMES, json.dumps(whose))
+    return run(args, teacher, splits, folder)
 
 
 def label_all(

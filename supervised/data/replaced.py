@@ -2,14 +2,19 @@
 
     DIR/<split>.npy                 uint8 (N, H, W), or floats and bools in [0, 1]
     DIR/<split>/<index>.png         one file a picture, named 000000.png, 000001.png, ...
+    DIR/images/cat/x.png            of a set whose pictures have names: a file of the same name,
+or  DIR/cat/x.png                   with any ending
 
-in the order of the split's pictures as `load` gives them, and of their size. Levels are strengths
+in the order of the split's pictures as `load` gives them, and of their size. Where DIR/names.json
+says whose the masks of each array are, as `rl-attn masks` leaves it, pictures find theirs by name,
+in whatever split they are now. Levels are strengths
 and every pixel is known, integers of 0 and 1 are read as 0 and 255; with options, both are decoded
 as mask files are (`annotations`): `mask_kind=trimap`, `mask_label=1 mask_unknown=255`. The splits
 to train with must be there; others without masks in DIR keep their own, so that attention is
 measured against the true masks.
 """
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +24,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from rl_attn.errors import UserError
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import DataSet, Split
-from rl_attn.supervised.data.images import Problem, is_picture, open_picture, report
+from rl_attn.supervised.data.images import SUFFIXES, Problem, is_picture, open_picture, report
 
 _REQUIRED = ("train", "validation")
 SOFT = MaskOptions("soft")
@@ -38,14 +44,21 @@ def with_masks(
     required: splits that must have masks there. options: how they are meant, see `annotations`.
     """
     problems, splits = [], dict(dataset.splits)
+    rows = _named_rows(folder)
     for name, split in dataset.splits.items():
-        if not (folder / f"{name}.npy").is_file() and not (folder / name).is_dir():
-            if name in required:
-                reason = f"neither {folder / name}.npy nor a folder {folder / name} exists"
-                problems.append(Problem(reason))
+        named = _named(folder, rows, split)
+        lacking = [name for name, found in named.items() if found is None]
+        if not (named or (folder / f"{name}.npy").is_file() or (folder / name).is_dir()):
+            reason = f"neither {folder / name}.npy nor a folder {folder / name} exists"
+        elif lacking:
+            reason = f"{folder} lacks {len(lacking)} of {len(split)} masks, such as {lacking[0]}"
+        else:
+            reason = None
+        if reason:
+            problems += [Problem(reason)] if name in required else []
             continue
         try:
-            masks, known = _masks(folder, name, split, MaskReader(options))
+            masks, known = _masks(folder, name, split, MaskReader(options), [*named.values()])
             splits[name] = replace(split, masks=masks, known=known)
         except Problem as problem:
             problems.append(problem)
@@ -53,19 +66,65 @@ def with_masks(
     return replace(dataset, splits=splits, mask_meaning=f"the masks in {folder}")
 
 
+#: What says whose the masks of arrays are: {split: [name, ...]}.
+NAMES = "names.json"
+
+
+def _named_rows(folder: Path) -> dict[str, tuple[Path, int]]:
+    """Array and row of each picture that NAMES names."""
+    file = folder / NAMES
+    if not file.is_file():
+        return {}
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            str(name): (folder / f"{split}.npy", row)
+            for split, listed in names.items()
+            for row, name in enumerate(listed)
+        }
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error}): make the masks anew") from None
+
+
+def _named(
+    folder: Path, rows: dict[str, tuple[Path, int]], split: Split
+) -> dict[str, Path | tuple[Path, int] | None]:
+    """The file, or the array and row, of each picture by its name; {} if none has one."""
+    names = [] if split.names is None else map(str, split.names)
+    found = {name: rows[name] if name in rows else _file(folder, name) for name in names}
+    return found if any(found.values()) else {}
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    for path in (folder / name, folder / name.removeprefix("images/")):
+        for ending in SUFFIXES:
+            if (found := path.with_suffix(ending)).is_file():
+                return found
+    return None
+
+
 def _masks(
-    folder: Path, name: str, split: Split, reader: MaskReader
+    folder: Path,
+    name: str,
+    split: Split,
+    reader: MaskReader,
+    named: list[Path | tuple[Path, int]],
 ) -> tuple[Tensor, Tensor | None]:
     """uint8 and bool (N, H, W), None where all is known."""
     wanted, known = (len(split), *split.images.shape[2:]), None
     array = folder / f"{name}.npy"
-    if not array.is_file():
-        masks, known = _files(folder / name, len(split), reader)
+    stored = (not named and array.is_file()) or any(isinstance(n, tuple) for n in named)
+    if not stored:
+        files = named or _files(folder / name, len(split))
+        masks, known = _decoded(((path, open_picture(path)) for path in files), reader)
+    elif named:
+        arrays = {path: _array(path) for path, _ in named}
+        masks = np.stack([arrays[path][row] for path, row in named])
     else:
         masks = _array(array)
     if masks.shape != wanted:
         raise Problem(f"the masks of {name} in {folder} are {masks.shape}, the pictures {wanted}")
-    if array.is_file() and reader.options != SOFT:
+    if stored and reader.options != SOFT:
         masks, known = _decoded(((array, _picture(mask)) for mask in masks), reader)
     device = split.images.device
     masks = torch.from_numpy(_bytes(masks, folder, name)).to(device)
@@ -131,9 +190,9 @@ def _array(path: Path) -> np.ndarray:
     return np.array(masks)
 
 
-def _files(folder: Path, number: int, reader: MaskReader) -> tuple[np.ndarray, np.ndarray | None]:
+def _files(folder: Path, number: int) -> list[Path]:
     found = {int(p.stem): p for p in folder.iterdir() if is_picture(p) and p.stem.isdigit()}
     absent = [i for i in range(number) if i not in found]
     if absent:
         raise Problem(f"{folder} lacks {len(absent)} of {number} masks, first {absent[0]:06d}")
-    return _decoded(((found[i], open_picture(found[i])) for i in range(number)), reader)
+    return [found[i] for i in range(number)]

@@ -1,5 +1,6 @@
 """A user's own folder, in both layouts, and the masks of a teacher."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.found import found
+from rl_attn.supervised.data.replaced import with_masks
 
 
 def make(root: Path, beside: bool, counts: dict[str, int], mask_size: int = 12) -> Path:
@@ -111,3 +113,34 @@ def test_masks_from_elsewhere_that_do_not_fit(teacher):
     assert "numbers from 0 to 1" in message and "from 1.5 to 1.5" in message
     with pytest.raises(UserError, match=r"2 problems .*neither .*train\.npy nor a folder"):
         load("digits", masks=teacher / "nowhere")
+
+
+def test_masks_from_elsewhere_find_their_pictures_by_name(tmp_path):
+    """In whatever split they are: as `masks` writes them, and as files of the same names."""
+    root = make(tmp_path / "set", False, {"cat": 8, "dog": 8})
+    first, again = (load("masked-folder", root, seed=seed) for seed in (0, 1))
+    names = {name: part.names.tolist() for name, part in first.splits.items()}
+    assert names["test"] != again.splits["test"].names.tolist()
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    shades = {
+        name: 10 + i for i, name in enumerate(sorted(n for part in names.values() for n in part))
+    }
+    for split, listed in names.items():
+        masks = np.stack([np.full((12, 12), shades[name], np.uint8) for name in listed])
+        np.save(folder / f"{split}.npy", masks)
+    (folder / "names.json").write_text(json.dumps(names))
+    files = tmp_path / "files"
+    for name, shade in shades.items():
+        file = files / name.removeprefix("images/").replace(".png", ".bmp")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((12, 12), shade, np.uint8)).save(file)
+    for place in (folder, files):
+        for part in with_masks(again, place).splits.values():
+            assert part.masks[:, 0, 0].tolist() == [shades[name] for name in part.names]
+    (files / "cat" / "0.bmp").unlink()
+    with pytest.raises(UserError, match=r"files lacks 1 of \d+ masks, such as images/cat/0"):
+        with_masks(again, files, required=("train", "validation", "test"))
+    (folder / "names.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"names\.json is damaged"):
+        with_masks(again, folder)
