@@ -3,6 +3,7 @@
     rl-attn explain runs/masked-folder/... photo.png more/        # files, and folders of them
     rl-attn explain RUN IMAGES --maps grad-cam le-grad            # side by side
     rl-attn explain runs/DefendCenter/... frames/                 # of an agent; also a model.zip
+    rl-attn explain timm:resnet18 photo.png                       # a model by its name
 
 A mask is found by its name: `x_mask.png` beside `x.png`, `masks/.../x.png` for `images/.../x.png`,
 or `x.png` in the folder of --masks; the table then has the IoU of every map.
@@ -29,7 +30,8 @@ class ExplainSettings:
     """Explain what a trained network says of images."""
 
     run: Annotated[PathText, tyro.conf.Positional]
-    """folder of a run, or a model.zip of stable-baselines3"""
+    """folder of a run, a model.zip of stable-baselines3, or a model by its name: torchvision:NAME,
+    timm:NAME, hf:NAME, module:function"""
     images: Annotated[tuple[PathText, ...], tyro.conf.Positional]
     """image files, and folders of them"""
     maps: tuple[str, ...] = ()
@@ -40,8 +42,10 @@ class ExplainSettings:
     """folder of masks, by the images' names (default: those beside the images)"""
     attention_target: Literal["value", "action"] | None = None
     """of an agent: what is explained (default: as it was trained)"""
+    weights: PathText = "imagenet"
+    """of a model by its name: imagenet (its own), none (random), or a file of weights"""
     out: PathText | None = None
-    """folder for what is written (default: RUN/explanations)"""
+    """folder for what is written (default: RUN/explanations; explanations/NAME of a model)"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
@@ -59,6 +63,8 @@ def check(args: ExplainSettings) -> None:
     for path in args.images:
         if not Path(path).exists():
             raise UserError(f"image {path} does not exist: name image files, or folders of them")
+    if args.weights not in ("imagenet", "none") and not Path(args.weights).is_file():
+        raise UserError(f"--weights {args.weights} is no file: take imagenet, none, or a file")
     if args.masks and not Path(args.masks).is_dir():
         raise UserError(f"--masks {args.masks} is no folder")
 

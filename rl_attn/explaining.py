@@ -11,8 +11,9 @@ from rich.table import Table
 from rl_attn.errors import UserError
 from rl_attn.explain import ExplainSettings
 from rl_attn.explanation import Explanation
-from rl_attn.loading import load
+from rl_attn.loading import is_name, load
 from rl_attn.reports.album import Page, Part, Shown, album
+from rl_attn.run.ending import say
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import make
 from rl_attn.run.progress import bar
@@ -26,11 +27,11 @@ _PRINTED = 20
 def explain_all(args: ExplainSettings) -> int:
     """Write what --out holds, print the first rows; returns the exit status."""
     files = pictures_of(args.images)
-    network: Any = load(args.run, args.device)
+    network: Any = load(args.run, args.device, args.weights)
     how = {"label": args.label} if args.label else {}
     if args.attention_target:
         how["target"] = args.attention_target
-    out = Path(args.out or Path(args.run.removesuffix(".zip")) / "explanations")
+    out = Path(args.out) if args.out else place_of(args.run)
     found: list[Explanation] = []
     names = unique_names(files)
     masks = Path(args.masks) if args.masks else None
@@ -47,8 +48,15 @@ def explain_all(args: ExplainSettings) -> int:
     write_text(out / "explanations.csv", table.to_csv(index=False, float_format="%.6g"))
     write_text(out / "index.html", album(page(args.run, files, names, found)))
     printed(table.iloc[:_PRINTED], found)
-    print(f"{len(files)} images: {out / 'index.html'}")
+    say(images=len(files), table=out / "explanations.csv", page=out / "index.html")
     return 0
+
+
+def place_of(run: str) -> Path:
+    """Where what is written lies, if nothing is said."""
+    if is_name(run):
+        return Path("explanations") / run.replace(":", "-").replace("/", "-")
+    return Path(run.removesuffix(".zip")) / "explanations"
 
 
 def pictures_of(places: tuple[str, ...]) -> list[Path]:
@@ -98,7 +106,7 @@ def page(run: str, files: list[Path], names: list[str], found: list[Explanation]
         for file, name, one in zip(files, names, found, strict=True)
     ]
     counts = pd.Series([one.label for one in found]).value_counts()
-    said = ", ".join(f"{label}: {count}" for label, count in counts.items())
+    said = ", ".join(f"{label}: {count}" for label, count in counts.iloc[:12].items())
     maps = ", ".join(found[0].maps)
     lead = f"{len(files)} images asked of {run}. Predicted: {said}. Maps: {maps}."
     return Page(f"Explanations of {Path(run).name}", lead, [Part("", pictures=shown)])

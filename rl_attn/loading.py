@@ -3,6 +3,7 @@
     run = rl_attn.load("runs/masked-folder/...")     # of rl-attn train
     run = rl_attn.load("runs/DefendCenter/...")      # of rl-attn ppo
     run = rl_attn.load("model.zip")                  # of stable-baselines3
+    run = rl_attn.load("timm:resnet18")              # a model by its name; also torchvision:, hf:
 
 Each has `network`, `preprocess(image)` and `explain(image)`.
 """
@@ -17,11 +18,18 @@ if TYPE_CHECKING:
     from rl_attn.supervised.classifier import Classifier
 
 
-def load(run: str | Path, device: str = "auto") -> "Agent | Classifier":
-    """The network of a run's folder or of a model.zip; UserError if there is none."""
+def load(run: str | Path, device: str = "auto", weights: str = "imagenet") -> "Agent | Classifier":
+    """The network of a run's folder, of a model.zip, or of a name; UserError if there is none.
+
+    weights: of a model by its name: imagenet (its own), none (random) or a file.
+    """
     from rl_attn.run.device import pick_device
 
     place, where = Path(run), pick_device(device)
+    if is_name(str(run)):
+        from rl_attn.supervised.bare import load_by_name
+
+        return load_by_name(str(run), where, weights)
     if place.suffix == ".zip":
         from rl_attn.rl.asked import load_model
 
@@ -33,6 +41,11 @@ def load(run: str | Path, device: str = "auto") -> "Agent | Classifier":
     from rl_attn.supervised.classifier import load_classifier
 
     return load_classifier(place, where)
+
+
+def is_name(run: str) -> bool:
+    """Whether it names a model, SOURCE:NAME, rather than a place."""
+    return ":" in run and not Path(run).exists()
 
 
 def kind_of(run: Path) -> str:

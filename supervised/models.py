@@ -22,9 +22,11 @@ from rl_attn.run.plugins import import_one
 
 
 def made(
-    name: str, channels: int, classes: int, size: tuple[int, int], imagenet: bool
+    name: str, channels: int, classes: int | None, size: tuple[int, int], imagenet: bool
 ) -> nn.Module:
     """The model of that name, with ImageNet's weights below a fresh head if asked for.
+
+    classes: of the head; None keeps the model's own.
 
     UserError: an unknown name, weights that cannot be had, a package that is missing.
     """
@@ -42,7 +44,9 @@ def made(
     return _own(source, rest, {"channels": channels, "classes": classes, "size": size})
 
 
-def _torchvision(name: str, classes: int, imagenet: bool, size: tuple[int, int]) -> nn.Module:
+def _torchvision(
+    name: str, classes: int | None, imagenet: bool, size: tuple[int, int]
+) -> nn.Module:
     from torchvision import models  # slow to import: the small networks do without
 
     choose("model of torchvision", name, models.list_models(module=models))
@@ -57,6 +61,8 @@ def _torchvision(name: str, classes: int, imagenet: bool, size: tuple[int, int])
             f"ImageNet weights of {name} could not be fetched ({error}): take --weights none, or "
             "put torchvision's file into torch's hub folder"
         ) from None
+    if classes is None:
+        return model
     if not any(isinstance(module, nn.Linear) for module in model.modules()):  # SqueezeNet
         convolution: Any = model.get_submodule("classifier.1")
         head = nn.Conv2d(convolution.in_channels, classes, 1)
@@ -77,7 +83,7 @@ def _last_linear(model: nn.Module) -> tuple[tuple[nn.Module, str], nn.Linear]:
     return (model.get_submodule(parent), attribute), layer
 
 
-def _timm(name: str, classes: int, imagenet: bool, size: Sequence[int]) -> nn.Module:
+def _timm(name: str, classes: int | None, imagenet: bool, size: Sequence[int]) -> nn.Module:
     try:
         import timm
     except ImportError:
@@ -86,7 +92,8 @@ def _timm(name: str, classes: int, imagenet: bool, size: Sequence[int]) -> nn.Mo
         close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "timm.list_models()"
         raise UserError(f"timm has no model {name!r}: choose from {close}")
     try:
-        return timm.create_model(name, pretrained=imagenet, num_classes=classes)
+        own = {} if classes is None else {"num_classes": classes}
+        return timm.create_model(name, pretrained=imagenet, **own)
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"timm could not make {name} ({reason}): take --weights none?") from None
@@ -104,21 +111,24 @@ class Logits(nn.Module):
         return self.model(pixel_values=x).logits
 
 
-def _transformers(name: str, classes: int, pretrained: bool, size: tuple[int, int]) -> nn.Module:
+def _transformers(
+    name: str, classes: int | None, pretrained: bool, size: tuple[int, int]
+) -> nn.Module:
     try:
         from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForImageClassification
     except ImportError:
         raise UserError("hf:NAME needs transformers: pip install 'rl-attn[transformers]'") from None
+    own = {} if classes is None else {"num_labels": classes}
     try:
         if pretrained:
             model = AutoModelForImageClassification.from_pretrained(
-                name, num_labels=classes, ignore_mismatched_sizes=True
+                name, ignore_mismatched_sizes=True, **own
             )
         else:
             kind = name in CONFIG_MAPPING
             make = AutoConfig.for_model if kind else AutoConfig.from_pretrained
-            config = make(name, num_labels=classes)
-            if hasattr(config, "image_size"):
+            config = make(name, **own)
+            if hasattr(config, "image_size") and classes is not None:
                 config.image_size = size[0]
             config.architectures = config.architectures or []  # from_config walks over it
             model = AutoModelForImageClassification.from_config(config)

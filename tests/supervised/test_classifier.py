@@ -96,7 +96,7 @@ def test_the_command_leaves_pictures_a_table_and_a_page(run, folder, tmp_path, c
     assert all(0 <= float(row["iou/layer-cam"]) <= 1 for row in rows)
     page = (tmp_path / "index.html").read_text()
     assert page.count("<img") == 2 and 'src="1.png"' in page
-    assert "2 images" in capsys.readouterr().out
+    assert str(tmp_path / "index.html") in capsys.readouterr().out
 
 
 def test_a_finished_run_keeps_its_best_network_alone(run):
@@ -145,3 +145,20 @@ def test_masks_are_found_by_their_names(tmp_path):
 def test_no_two_images_are_written_to_one_file():
     files = [Path("a/x.png"), Path("b/x.png"), Path("x-2.png")]
     assert unique_names(files) == ["x", "x-2", "x-2-2"]
+
+
+def test_a_model_is_asked_by_its_name_with_its_own_statistics(folder, tmp_path, monkeypatch):
+    timm = pytest.importorskip("timm")
+    monkeypatch.chdir(tmp_path)
+    image = str(folder / "images/cat/1.png")
+    assert explain.main(["timm:resnet10t", image, "--weights", "none", "--device", "cpu"]) == 0
+    with (tmp_path / "explanations/timm-resnet10t/explanations.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (
+        sum(name.startswith("score/") for name in row) == 1000 and float(row["iou/grad-cam"]) >= 0
+    )
+    model = rl_attn.load("timm:resnet10t", "cpu", weights="none")
+    config = timm.data.resolve_model_data_config(model.network)
+    assert model.inputs.size == config["input_size"][1:] and model.inputs.mean == config["mean"]
+    with pytest.raises(UserError, match="has no weights of its own"):
+        rl_attn.load("mine:make")
