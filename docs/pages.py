@@ -181,10 +181,9 @@ def _dataset(name: str) -> str:
         f"# {name}",
         _picture("data", name, "pictures, and the same with all but the mask dimmed"),
         *(described if shared else reversed(described)),
-        _code(f"rl-attn data {name} --sheet {name}.png", f"rl-attn train --data {name}"),
+        _code(f"rl-attn check {name} --sheet {name}.png", f"rl-attn train --data {name}"),
         "## Options",
-        "Given as `--data-options key=value` to `rl-attn train`, and as `--options key=value` to "
-        "`rl-attn data`."
+        "Given as `--data-options key=value` to `rl-attn train` and `rl-attn check`."
         if rows
         else "It has none.",
         _table(("option", "type", "default"), rows) if rows else "",
@@ -318,7 +317,7 @@ KINDS = (
     Kind(
         "data",
         "Data sets",
-        "`rl-attn train --data NAME`; `rl-attn data NAME --sheet FILE` shows one.",
+        "`rl-attn train --data NAME`; `rl-attn check NAME --sheet FILE` shows one.",
         _registered("rl_attn.supervised.data", "LOADERS"),
         _dataset,
     ),

@@ -13,7 +13,11 @@ FOLDER = Path(__file__).parent / "made" / "pictures"
 #: Steps of "do nothing" after which a frame is taken: long enough for targets to come into sight.
 _STEPS = 30
 #: Sets of a few seconds; `monsters` has its picture on the page of classifiers.
-_SETS = {"digits": {}, "color-mnist": {"base": "digits"}, "decoy-mnist": {"base": "digits"}}
+_SETS = {
+    "digits": [],
+    "color-mnist": ["--data-options", "base=digits"],
+    "decoy-mnist": ["--data-options", "base=digits"],
+}
 
 
 def write() -> None:
@@ -26,7 +30,7 @@ def write() -> None:
             _save(file, environment(name))
     for name, options in _SETS.items():
         if not (file := _file("data", name)).exists():
-            _save(file, dataset(name, options))
+            dataset(name, options, file)
     missing = {name: file for name in MAPS if not (file := _file("maps", name)).exists()}
     if missing:
         for name, picture in maps(list(missing)).items():
@@ -51,11 +55,15 @@ def environment(name: str) -> np.ndarray:
     return np.hstack([frame, tinted(frame, seen["mask"] > 0)])
 
 
-def dataset(name: str, options: dict) -> np.ndarray:
-    from rl_attn.supervised.data import load
-    from rl_attn.supervised.data.sheet import contact_sheet
+def dataset(name: str, options: list[str], file: Path) -> None:
+    """The contact sheet of `rl-attn check`."""
+    from contextlib import redirect_stdout
 
-    return contact_sheet(load(name, **options), columns=5)
+    from rl_attn.supervised import check
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with redirect_stdout(None):
+        check.main([name, "--sheet", str(file), "--columns", "5", *options])
 
 
 def maps(names: list[str]) -> dict[str, np.ndarray]:
