@@ -2,6 +2,7 @@
 
     python -m rl_attn.report runs/studies/camal_drl_cpu
     python -m rl_attn.report STUDY --metrics iou --out paper/
+    python -m rl_attn.report runs/masked-folder/...        # one classifier, see reports/classifier
 
 Leaves in STUDY/report (or --out)
 
@@ -35,7 +36,7 @@ class ReportSettings:
     """Tables, figures and a page from the run folders of a study."""
 
     study: Annotated[PathText, tyro.conf.Positional]
-    """folder of a study of rl_attn.study"""
+    """folder of a study of rl_attn.study, or of one run of rl-attn train"""
     out: PathText | None = None
     """folder for the report (default: STUDY/report)"""
     metrics: tuple[str, ...] = ()
@@ -57,6 +58,14 @@ class ReportSettings:
 def check(args: ReportSettings) -> None:
     if not Path(args.study).is_dir():
         raise UserError(f"study folder {args.study} does not exist")
+
+
+def is_classifier(folder: Path) -> bool:
+    """Whether it is a run of rl-attn train."""
+    from rl_attn.run.yaml import load_yaml
+
+    file = folder / "config.yaml"
+    return file.is_file() and "backbone" in load_yaml(file)
 
 
 def selected(study: "Study", names: tuple[str, ...]) -> "Study":
@@ -92,6 +101,13 @@ SETTINGS = ReportSettings
 def main(argv: list[str]) -> int:
     args = parse(ReportSettings, argv, "rl-attn report")
     check(args)
+    out = Path(args.out or Path(args.study) / "report")
+    if is_classifier(Path(args.study)):
+        from rl_attn.reports.classifier import classifier_report
+
+        classifier_report(Path(args.study), out, args.seed)
+        say(report=out / "index.html", tables=f"{out / 'metrics.csv'}, images.csv")
+        return 0
     from rl_attn.reports.analysis import Resampling
     from rl_attn.reports.assemble import assemble
     from rl_attn.reports.collect import collect
@@ -102,7 +118,6 @@ def main(argv: list[str]) -> int:
     report = assemble(study, Resampling(args.resamples, args.seed), args.smoothing, pictures)
     if not args.figures:
         report = report.without_plates()
-    out = Path(args.out or Path(args.study) / "report")
     write(study, report, out)
     for line in report.verdicts:
         print(f"{line['metric']}: {line['text']}: {line['verdict']} ({line['runs']})")

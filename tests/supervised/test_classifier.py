@@ -1,18 +1,22 @@
 """A run that answers: the same pictures as in training, the same maps, a mask found by its name."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 import rl_attn
-from rl_attn import explain
+from rl_attn import explain, report
 from rl_attn.attention import grad_cam, iou, tap
 from rl_attn.errors import UserError
 from rl_attn.explaining import pictures_of, unique_names
+from rl_attn.reports import classifier
+from rl_attn.reports.classifier import chosen_images
 from rl_attn.run.cli import parse
 from rl_attn.supervised import train
 from rl_attn.supervised.inputs import mask_beside
@@ -162,3 +166,38 @@ def test_a_model_is_asked_by_its_name_with_its_own_statistics(folder, tmp_path, 
     assert model.inputs.size == config["input_size"][1:] and model.inputs.mean == config["mean"]
     with pytest.raises(UserError, match="has no weights of its own"):
         rl_attn.load("mine:make")
+
+
+def test_a_run_s_page_has_its_measures_and_the_images_to_look_at(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier, "RESAMPLES", 40)
+    monkeypatch.setattr(classifier, "SHOWN", 1)
+    assert report.main([str(run), "--out", str(tmp_path)]) == 0
+    said = json.loads((run / "evaluation.json").read_text())
+    table = pd.read_csv(tmp_path / "metrics.csv").set_index("metric")
+    for name, value in said["summary"].items():
+        assert table["value"][name] == pytest.approx(value["mean"], abs=1e-6), name
+        assert table["low"][name] <= table["value"][name] <= table["high"][name]
+    images = pd.read_csv(tmp_path / "images.csv")
+    assert images["iou"].mean() == pytest.approx(said["summary"]["iou"]["mean"], abs=1e-6)
+    page = (tmp_path / "index.html").read_text()
+    for part in ("Measures on test", "Confusion on test", "The best", "Most wrongly attended"):
+        assert f"<h2>{part}</h2>" in page
+    assert page.count("<img") == len(list((tmp_path / "pictures").iterdir())) >= 2
+
+
+def test_the_images_of_a_page_are_the_best_and_the_worst():
+    labels = torch.tensor([0, 0, 1, 1])
+    columns = {
+        "predicted": torch.tensor([0, 0, 0, 1]),
+        "probabilities": torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]),
+    }
+    rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, labels).items()}
+    assert rows == {"The best": [1, 3, 0], "The worst": [2]}
+    columns |= {
+        "present": torch.tensor([True, True, True, False]),
+        "iou": torch.tensor([0.5, 0.1, 0.9, 0.0]),
+        "energy_inside": torch.tensor([0.4, 0.2, 0.0, 0.0]),
+        "dead_maps": torch.tensor([0.0, 0.0, 1.0, 0.0]),
+    }
+    rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, labels).items()}
+    assert rows["The best"] == [0, 1, 3] and rows["Most wrongly attended"] == [1, 0]

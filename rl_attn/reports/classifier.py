@@ -1,0 +1,187 @@
+"""A page about one run of a classifier: how well, which classes it takes for which, where it looks.
+
+    rl-attn report runs/masked-folder/camal-resnet18-s1-...
+
+The run's best network is measured again on its test images. Intervals are of resampled images
+(percentiles of a bootstrap): they say what other images of the kind would give, not other seeds.
+Three rows of images: the best (right, and the attention most on the mask), the worst (wrong, and
+surest of it) and the most wrongly attended (the least share of the attention in the mask, right
+or wrong). Of images without masks the best are those that it is surest of.
+
+Letters: N test images.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rl_attn.attention import Attention
+from rl_attn.overlay import show
+from rl_attn.reports.album import Page, Part, Shown, album
+from rl_attn.run.files import replacing, write_text
+from rl_attn.run.folder import load_args, make
+from rl_attn.supervised.batches import Batches, resized
+from rl_attn.supervised.classifier import load_classifier
+from rl_attn.supervised.evaluation import at_rest, attention_of, means, measured
+from rl_attn.supervised.network import Network
+from rl_attn.supervised.scoring import confusion
+from rl_attn.supervised.settings import args_type
+from rl_attn.supervised.setup import make_view, read_data
+
+#: Images of each kind that are shown.
+SHOWN = 6
+#: Resamples of the images, each of which is measured anew.
+RESAMPLES = 300
+
+
+def classifier_report(run: Path, out: Path, seed: int = 0, device: str = "cpu") -> None:
+    """Write index.html, metrics.csv, images.csv and pictures into the folder `out`."""
+    where = torch.device(device)
+    args = replace(load_args(run, args_type), masks=None)
+    dataset = read_data(args).own
+    network: Network = load_classifier(run, where)._network
+    sized, crop = resized(dataset, args.size, args.crop)
+    view = make_view(args, sized, crop, where)
+    tests = {n: Batches(s.to(where), view) for n, s in sized.splits.items() if n.startswith("test")}
+    make(out / "pictures")
+    parts, tables = [], []
+    for name, batches in tests.items():
+        columns = measured(network, batches)[0]
+        table = with_intervals(columns, batches, seed)
+        tables.append(table.assign(split=name))
+        parts.append(_metrics(name, table, len(batches)))
+        matrix = confusion(columns["predicted"], batches.split.labels, len(dataset.classes))
+        parts.append(_confused(name, matrix, dataset.classes))
+    first = measured(network, tests["test"])[0]
+    write_text(out / "metrics.csv", pd.concat(tables).to_csv(index=False))
+    write_text(out / "images.csv", as_table(first, tests["test"], dataset.classes).to_csv())
+    for kind, (text, chosen) in chosen_images(first, tests["test"].split.labels).items():
+        shown = _pictures(network, tests["test"], first, chosen, dataset.classes, kind, out)
+        if shown:
+            parts.append(Part(kind, text, pictures=shown))
+    lead = (
+        f"{args.method} on {args.data}, {args.backbone}, attention ({network.attention}) at "
+        f"{network.layer or 'the input'}; the network that was kept by --select {args.select}."
+    )
+    write_text(out / "index.html", album(Page(run.name, lead, parts)))
+
+
+def with_intervals(columns: dict[str, Tensor], batches: Batches, seed: int) -> pd.DataFrame:
+    """metric, value, low, high: 95 % of the values of resampled images."""
+    value = means(columns, batches.split)
+    random, number = np.random.default_rng(seed), len(batches)
+    drawn = []
+    for _ in range(RESAMPLES):
+        rows = torch.from_numpy(random.integers(0, number, number))
+        part = {name: column[rows.to(column.device)] for name, column in columns.items()}
+        drawn.append(means(part, batches.split[rows.to(batches.split.labels.device)]))
+    table = pd.DataFrame(drawn).reindex(columns=list(value))
+    low, high = table.quantile(0.025), table.quantile(0.975)
+    return pd.DataFrame(
+        {
+            "metric": list(value),
+            "value": list(value.values()),
+            "low": low.values,
+            "high": high.values,
+        }
+    )
+
+
+def chosen_images(columns: dict[str, Tensor], labels: Tensor) -> dict[str, tuple[str, list[int]]]:
+    """What a row of images is called, what it shows, and which images of the split."""
+    labels = labels.cpu()
+    predicted, shares = columns["predicted"].cpu(), columns["probabilities"].cpu()
+    right, sure = predicted == labels, shares.amax(1)
+    marked = columns["present"].cpu().bool() if "present" in columns else torch.zeros_like(right)
+    best = sure
+    if marked.any():
+        best = torch.where(marked, columns["iou"].cpu(), -1.0)
+    rows = {
+        "The best": ("Right, and the attention most on the mask." if marked.any() else
+                     "Right, and surest of it.", _largest(best, right)),
+        "The worst": ("Wrong, and surest of it.", _largest(sure, ~right)),
+    }  # fmt: skip
+    if marked.any():
+        live = marked & (columns["dead_maps"].cpu() == 0)
+        least = _largest(-columns["energy_inside"].cpu(), live)
+        text = "The least share of the attention in the mask; what is predicted may be right."
+        rows["Most wrongly attended"] = (text, least)
+    return rows
+
+
+def _largest(values: Tensor, among: Tensor) -> list[int]:
+    order = values.masked_fill(~among, -torch.inf).argsort(descending=True, stable=True)
+    return [int(i) for i in order[: min(SHOWN, int(among.sum()))]]
+
+
+def as_table(
+    columns: dict[str, Tensor], batches: Batches, classes: tuple[str, ...]
+) -> pd.DataFrame:
+    """A row a test image: what it is, what was said, and every measure."""
+    labels = batches.split.labels.cpu().tolist()
+    table: dict[str, Any] = {
+        "label": [classes[i] for i in labels],
+        "predicted": [classes[i] for i in columns["predicted"].tolist()],
+        "probability": columns["probabilities"].amax(1).tolist(),
+    }
+    rest = {n: c.tolist() for n, c in columns.items() if n not in ("predicted", "probabilities")}
+    return pd.DataFrame(table | rest).rename_axis("image")
+
+
+def _metrics(name: str, table: pd.DataFrame, number: int) -> Part:
+    rows = [
+        (row.metric.replace("_", " "), f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}")
+        for row in table.itertuples()
+    ]
+    text = f"{number} images; intervals of {RESAMPLES} resamples of them, for this one network."
+    return Part(f"Measures on {name}", text, ("", "value", "95 % interval"), rows)
+
+
+def _confused(name: str, matrix: np.ndarray, classes: tuple[str, ...]) -> Part:
+    totals = matrix.sum(1, keepdims=True).clip(1)
+    rows = [
+        (classes[i], *(f"{n} ({n / totals[i, 0]:.0%})" if n else "0" for n in row))
+        for i, row in enumerate(matrix)
+    ]
+    text = "A row a true class, a column a predicted one: images, and the share of the row."
+    return Part(f"Confusion on {name}", text, ("true \\ predicted", *classes), rows)
+
+
+def _pictures(
+    network: Network,
+    batches: Batches,
+    columns: dict[str, Tensor],
+    chosen: list[int],
+    classes: tuple[str, ...],
+    kind: str,
+    out: Path,
+) -> list[Shown]:
+    """The images with the map of their true class and their mask's outline, as files."""
+    if not chosen:
+        return []
+    index = torch.tensor(chosen)
+    batch = batches.take(index.repeat(network.copies))
+    with at_rest(network):
+        attention = attention_of(network, batch)[1].detach()
+    mean, std = batches.view.mean[:, None, None], batches.view.std[:, None, None]
+    shown = []
+    for row, number in enumerate(chosen):
+        said = int(columns["predicted"][number])
+        share = columns["probabilities"][number, said].item()
+        title = f"{classes[int(batch.labels[row])]}, taken for {classes[said]} ({share:.1%})"
+        measures = [f"{n.replace('_', ' ')} {columns[n][number].item():.2f}"
+                    for n in ("iou", "energy_inside") if n in columns]  # fmt: skip
+        image = (batch.pictures[row] * std + mean).clamp(0, 1)
+        one = Attention(attention.map[row : row + 1], attention.cells)
+        mask = None if batch.masks is None else batch.masks[row]
+        file = f"pictures/{kind.lower().replace(' ', '-')}-{row + 1}.png"
+        with replacing(out / file) as scratch:
+            show(image, {network.attention: one}, mask).save(scratch, "PNG")
+        caption = "; ".join([title, *measures, f"test image {number}"])
+        shown.append(Shown(file, title, caption))
+    return shown
