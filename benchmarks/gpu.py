@@ -44,8 +44,8 @@ BOXES = (
 )
 Section = Literal["agents", "update", "peers", "seeds", "backbone"]
 SECTIONS: tuple[Section, ...] = Section.__args__
-#: Seconds that a game takes to start; they start one after the other.
-LAUNCH = 0.3
+#: Seconds that a game takes to be forked; they are one after the other.
+LAUNCH = 0.1
 
 
 @dataclass
@@ -222,29 +222,35 @@ def sections(args: GpuSettings, clock: Clock) -> Sections:
     grids = boxes(args) if "agents" in args.only else boxes(args)[:1]
     grids = grids if {"agents", "update"} & {*args.only} else ()
     for box in grids[:2]:
-        yield from agents(args, clock, box)
+        yield from tried(f"agents, {box}", agents(args, clock, box))
     for name, (measure, seconds) in others.items():
-        if name in args.only:
-            reached = args.quick or clock.suffices(seconds)
-            yield from (
-                measure(args) if reached else [(name, [Row("all of it", more="not reached")])]
-            )
+        if name in args.only and (args.quick or clock.suffices(seconds)):
+            yield from tried(name, measure(args))
+        elif name in args.only:
+            yield name, [Row("all of it", more="not reached")]
     for box in grids[2:]:
-        yield from agents(args, clock, box)
+        yield from tried(f"agents, {box}", agents(args, clock, box))
 
 
-def table(found: dict[str, list[Row]]) -> Table:
-    shown = Table("", caption="time: relative to the section's first row; of parts, their share")
-    for heading in ("", "time"):
-        shown.add_column(heading, justify="right", no_wrap=True)
+def tried(name: str, found: Sections) -> Sections:
+    """A section that fails is a line, and the others go on."""
+    try:
+        yield from found
+    except (RuntimeError, UserError) as error:
+        yield name, [Row("all of it", more=f"failed: {str(error).strip().splitlines()[-1]}")]
+
+
+def table(heading: str, rows: list[Row]) -> Table:
+    """One section."""
+    shown = Table(title=heading, title_justify="left", title_style="bold")
+    shown.add_column("", min_width=34)
+    for name, width in (("", 16), ("time", 6)):
+        shown.add_column(name, justify="right", no_wrap=True, min_width=width)
     shown.add_column("")
-    for heading, rows in found.items():
-        shown.add_section()
-        shown.add_row(f"[bold]{heading}[/bold]")
-        for row in rows:
-            value = "-" if row.value is None else f"{row.value:,.4g} {row.unit}"
-            ratio = "-" if row.time is None else f"{row.time:.2f}x"
-            shown.add_row(f"  {row.name}", value, ratio, row.more)
+    for row in rows:
+        value = "-" if row.value is None else f"{row.value:,.4g} {row.unit}"
+        ratio = "-" if row.time is None else f"{row.time:.2f}x"
+        shown.add_row(row.name, value, ratio, row.more)
     return shown
 
 
@@ -266,13 +272,15 @@ def main(argv: list[str]) -> int:
         )
     if not args.quick:
         stop_at_signals()
-    found = dict(sections(args, Clock(args.minutes)))
     about = describe(num_cores()) | {"device": _device_name(args.device)}
-    Console(width=max(120, Console().width), highlight=False).print(table(found))
+    console, found = Console(width=max(120, Console().width), highlight=False), {}
+    for heading, rows in sections(args, Clock(args.minutes)):
+        console.print(table(heading, rows))  # at once: whoever ends it early has these
+        found[heading] = [asdict(row) for row in rows]
+        if args.json is not None:
+            args.json.write_text(json.dumps({"machine": about, "sections": found}, indent=1))
+    print("time: relative to a section's first row; of parts, their share")
     print(SENTENCE.format(**about) + f", {about['device']}")
-    if args.json is not None:
-        rows = {heading: [asdict(row) for row in part] for heading, part in found.items()}
-        args.json.write_text(json.dumps({"machine": about, "sections": rows}, indent=1))
     return 0
 
 

@@ -96,6 +96,18 @@ def test_a_kind_that_fails_is_a_line_and_the_others_go_on():
     assert other.value is None and other.more == "OutOfMemoryError: no"
 
 
+def test_a_section_that_fails_is_a_line_too():
+    import gpu
+
+    def failing():
+        yield "first", [gpu.Row("a", 1.0)]
+        raise RuntimeError("the process of grid has failed:\nTraceback\nUserError: no room")
+
+    found = dict(gpu.tried("agents", failing()))
+    assert [*found] == ["first", "agents"]
+    assert found["agents"][0].more == "failed: UserError: no room"
+
+
 def test_without_a_gpu_it_says_so():
     import gpu
 
