@@ -27,6 +27,7 @@ class Batch(NamedTuple):
     index: Tensor  # (B,) of the split
     known: Tensor | None = None  # (B, H, W) bool, False = unknown, see `Split`; None: all known
     weights: Tensor | None = None  # (B,) of the pictures in the task's loss; None: 1
+    several: Tensor | None = None  # (B, classes) float, 1 for each label of a picture, see `Split`
 
     @property
     def allowed(self) -> Tensor:
@@ -133,7 +134,9 @@ class Batches:
             target = self.make_target(masks, known) if made else None
         labels = self.split.labels[index]
         weights = None if self.class_weights is None else self.class_weights[labels]
-        return Batch(self.view.pictures(images), labels, masks, target, index, known, weights)
+        several = None if self.split.several is None else self.split.several[index].float()
+        pictures = self.view.pictures(images)
+        return Batch(pictures, labels, masks, target, index, known, weights, several)
 
     def _annotations(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """uint8 masks (B, H, W) of the split, or made now, and bool: what is known of them."""

@@ -25,6 +25,7 @@ from rl_attn.supervised.evaluation import at_rest
 from rl_attn.supervised.inputs import Inputs, Source
 from rl_attn.supervised.loop import NetworkState, best_of
 from rl_attn.supervised.network import Network
+from rl_attn.supervised.scoring import probabilities_of
 from rl_attn.supervised.settings import TrainSettings, args_type, method_of
 from rl_attn.supervised.setup import make_network
 
@@ -86,7 +87,8 @@ class Classifier:
         x = self.view.pictures(seen.to(self.device)).repeat(copies, 1, 1, 1)
         with at_rest(network), torch.enable_grad():
             output = network.plain(x) if network.layer is None else network(x)
-            probabilities = output.logits[:1].detach().softmax(1)[0].cpu()
+            logits = output.logits[:1].detach()
+            probabilities = probabilities_of(logits, self.inputs.several)[0].cpu()
             best = int(probabilities.argmax())
             shown = best if label is None else self.classes.index(self._known(label))
             labels = torch.full((len(x),), shown, device=self.device)
@@ -138,4 +140,6 @@ def file_options(args: TrainSettings) -> tuple[ImageOptions, MaskOptions]:
     limits = limits_of("image_range", given.get("image_range", ""))
     words = {key: given[key] for key in MaskWords.__annotations__ if key in given}
     alpha: Any = given.get("alpha", "ask")
-    return ImageOptions(limits, alpha), MaskOptions.of(**words)
+    # Where a set has annotation files, what they call its regions is nothing of mask files.
+    masks = MaskOptions() if given.get("format") else MaskOptions.of(**words)
+    return ImageOptions(limits, alpha), masks

@@ -22,7 +22,7 @@ from rl_attn.attention import Attention, measure
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.scoring import scores
+from rl_attn.supervised.scoring import probabilities_of, scores, scores_of_labels
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def measured(network: Network, batches: Batches, size: int = 256) -> list[dict[s
     with at_rest(network):
         for batch in batches.in_order(size, copies):
             logits, attention = attention_of(network, batch)
-            values = {"predicted": logits.argmax(1), "probabilities": logits.softmax(1)}
+            values = {"probabilities": probabilities_of(logits, batch.several is not None)}
             if batch.masks is not None:
                 values |= measure(attention, batch.masks, batch.known)
             parts.append({name: v.unflatten(0, (copies, -1)) for name, v in values.items()})
@@ -73,15 +73,22 @@ def accuracies(network: Network, batches: Batches, size: int = 512) -> list[floa
     right = torch.zeros(network.copies, device=batches.split.labels.device)
     with at_rest(network), torch.no_grad():
         for batch in batches.in_order(size, network.copies):
-            predicted = network.plain(batch.pictures).logits.argmax(1)
-            right += (predicted == batch.labels).view(network.copies, -1).sum(1)
+            logits = network.plain(batch.pictures).logits
+            correct = (logits.argmax(1) == batch.labels).float()
+            if batch.several is not None:
+                correct = ((logits > 0) == (batch.several > 0)).float().mean(1)
+            right += correct.view(network.copies, -1).sum(1)
     return (right / len(batches)).tolist()
 
 
 def means(columns: dict[str, Tensor], split: Split) -> dict[str, float]:
     """Of one network's values on a split, see `measured`."""
     values = dict(columns)
-    result = scores(values.pop("predicted"), split, values.pop("probabilities"))
+    probabilities = values.pop("probabilities")
+    if split.several is not None:
+        result = scores_of_labels(probabilities, split.several)
+    else:
+        result = scores(probabilities.argmax(1), split, probabilities)
     present = values.pop("present", None)
     if present is not None and present.any():
         result |= {name: column[present].mean().item() for name, column in values.items()}

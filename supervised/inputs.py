@@ -48,6 +48,7 @@ class Inputs:
     mean: tuple[float, ...]  # of images in [0, 1]
     std: tuple[float, ...]
     fit: Fit = "letterbox"
+    several: bool = False  # whether an image may have several labels, each of a probability
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Inputs":

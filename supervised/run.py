@@ -26,7 +26,7 @@ from rl_attn.supervised.evaluation import means, measured
 from rl_attn.supervised.faithfulness import confidence_falls, faithfulness
 from rl_attn.supervised.loop import State, Trainer
 from rl_attn.supervised.methods import Method
-from rl_attn.supervised.scoring import confusion
+from rl_attn.supervised.scoring import confusion_of
 from rl_attn.supervised.settings import TrainSettings, method_of, seeds_of
 from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
 from rl_attn.supervised.showing import Sample, save
@@ -69,9 +69,7 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
             for found, columns in zip(runs_, looked, strict=True):
                 values = means(columns, split) | own
                 found |= {prefix + key: value for key, value in values.items()}
-            number = len(trainer.data.classes)
-            matrices = [confusion(c["predicted"], split.labels, number) for c in looked]
-            confused[name] = sum(matrices).tolist()
+            confused[name] = sum(confusion_of(c["probabilities"], split) for c in looked).tolist()
     for found, values in zip(runs_, further(trainer, path), strict=True):
         found |= values
     columns = {name: [run[name] for run in runs_] for name in runs_[0]}

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from sklearn.metrics import (
     average_precision_score,
+    multilabel_confusion_matrix,
     precision_recall_fscore_support,
     roc_auc_score,
 )
@@ -49,6 +50,44 @@ def scores(
         confidence = probabilities.amax(1).cpu()
         result["calibration_error"] = calibration_error(confidence, correct.cpu())
     return result
+
+
+def probabilities_of(logits: Tensor, several: bool) -> Tensor:
+    """(B, classes): of one class out of all, or of each label by itself."""
+    return logits.sigmoid() if several else logits.softmax(1)
+
+
+def scores_of_labels(probabilities: Tensor, several: Tensor) -> dict[str, float]:
+    """Where pictures have several labels: of the probability of each, and whether it is there, both
+    (N, classes). A label is predicted above one half; means are over the labels, accuracy is of all
+    decisions, exact_match of pictures all of whose are right."""
+    true, predicted = several.cpu(), probabilities.cpu() > 0.5
+    right = (true == predicted).float()
+    result = {"accuracy": right.mean().item(), "exact_match": right.all(1).float().mean().item()}
+    found = precision_recall_fscore_support(
+        true.numpy(), predicted.numpy(), average="macro", zero_division=0
+    )
+    result |= dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
+    negatives = (~true).sum(0)
+    specificity = ((~true & ~predicted).sum(0) / negatives.clamp_min(1))[negatives > 0]
+    result["sensitivity"] = result["recall"]
+    result["specificity"] = specificity.mean().item() if len(specificity) else 0.0
+    result["balanced_accuracy"] = (result["sensitivity"] + result["specificity"]) / 2
+    both = (true.any(0) & ~true.all(0)).nonzero()[:, 0].tolist()
+    pairs = [(true[:, i].numpy(), probabilities[:, i].cpu().numpy()) for i in both]
+    if pairs:
+        result["auroc"] = float(np.mean([roc_auc_score(*pair) for pair in pairs]))
+        result["average_precision"] = float(np.mean([average_precision_score(*p) for p in pairs]))
+    confidence = torch.maximum(probabilities, 1 - probabilities).cpu().flatten()
+    return result | {"calibration_error": calibration_error(confidence, right.flatten())}
+
+
+def confusion_of(probabilities: Tensor, split: Split) -> np.ndarray:
+    """`confusion` of a split; where pictures have several labels int (classes, 2, 2), of each label
+    whether it is there by whether it was predicted."""
+    if split.several is None:
+        return confusion(probabilities.argmax(1), split.labels, probabilities.shape[1])
+    return multilabel_confusion_matrix(split.several.cpu(), probabilities.cpu() > 0.5)
 
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int) -> np.ndarray:

@@ -41,6 +41,7 @@ SELECTABLE = {
     **dict.fromkeys(("accuracy", "balanced_accuracy", "worst_group_accuracy"), 1),
     **dict.fromkeys(("precision", "recall", "sensitivity", "specificity", "f1"), 1),
     **dict.fromkeys(("auroc", "average_precision"), 1),
+    "exact_match": 1,
     "calibration_error": -1,
     **dict.fromkeys(("iou", "energy_inside", "pointing_game"), 1),
 }
@@ -169,7 +170,7 @@ class TrainSettings:
     """which epoch's network is kept: as the method's paper has it (method), the last, or the best
     by a measure of the validation split: accuracy, balanced_accuracy, worst_group_accuracy,
     precision, recall, sensitivity, specificity, f1, auroc, average_precision, calibration_error,
-    iou, energy_inside, pointing_game"""
+    exact_match (of several labels), iou, energy_inside, pointing_game"""
     select_on: str = "validation"
     """the split that decides it"""
     select_every: NotNegative[int] = 0

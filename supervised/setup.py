@@ -131,6 +131,7 @@ def fewer(dataset: DataSet, number: int, seed: int) -> DataSet:
 def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.device) -> Data:
     """Everything on the device, at the size asked for."""
     dataset = read.own
+    check_several(args, method, dataset.splits["train"])
     sized, crop = resized(dataset, args.size, args.crop)
     view = make_view(args, sized, crop, device)
     splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
@@ -152,7 +153,7 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
                 masks, known = resize_masks(masks, known, sized.size[0])
             masks, known = masks.to(device), None if known is None else known.to(device)
         own = splits[name].split
-        split = Split(own.images, own.labels, masks, own.groups, known=known)
+        split = replace(own, masks=masks, known=known)
         trained[name] = Batches(split, view, maker)
     train, validation = trained["train"], trained[args.select_on]
     check_select(args, splits[args.select_on].split)
@@ -163,10 +164,22 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
     return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
 
 
+def check_several(args: TrainSettings, method: Method, split: Split) -> None:
+    """UserError: pictures with several labels, and something that is of one class out of all."""
+    refused = {
+        f"--method {method.name}": method.one_label,
+        "--class-weights balanced": args.class_weights == "balanced",
+    }
+    for what, wrong in refused.items():
+        if wrong and split.several is not None:
+            raise UserError(f"{what} is for pictures of one class each, and these have several")
+
+
 def check_select(args: TrainSettings, split: Split) -> None:
     """UserError: a measure that the split does not have."""
     lacking = {
         "worst_group_accuracy": (split.groups is None, "has no groups"),
+        "exact_match": (split.several is None, "has one class a picture, see accuracy"),
         "auroc": (len(split.labels.unique()) < 2, "has a single class"),
         "average_precision": (len(split.labels.unique()) < 2, "has a single class"),
     }
@@ -217,6 +230,7 @@ def inputs_of(args: TrainSettings, data: Data) -> Inputs:
         mean=tuple(view.mean.tolist()),
         std=tuple(view.std.tolist()),
         fit=args.fit,
+        several=data.train.split.several is not None,
     )
 
 

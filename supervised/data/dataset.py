@@ -12,6 +12,9 @@ neither way. An image without a mask file is unknown everywhere (`Split.annotate
 the same as an empty mask, which says that nothing in the image matters. Batches carry both alike,
 masks as float in [0, 1]. A split whose `masks` is None has no annotations at all.
 
+Where pictures have several labels, or none, `several` says which; `labels` then says whose
+attention is looked at, the rarest label of each picture, and the mask is of that one.
+
 Letters in shapes: N pictures, C channels (1 or 3), H, W pixels.
 """
 
@@ -47,6 +50,7 @@ class Split:
     subjects: Tensor | None = None  # int64 (N,), whose pictures: `fold` keeps them together
     known: Tensor | None = None  # bool (N, H, W), False = unknown, the mask is 0; None: all known
     names: np.ndarray | None = None  # str (N,): each picture's file, as its folder calls it
+    several: Tensor | None = None  # bool (N, classes), where pictures have several labels or none
 
     def __post_init__(self) -> None:
         images, n = self.images, len(self.images)
@@ -74,6 +78,10 @@ class Split:
             values = getattr(self, name)
             if values is not None and (values.shape != (n,) or values.dtype != torch.int64):
                 raise ValueError(f"{name} must be int64 ({n},), got {values.dtype} {values.shape}")
+        if self.several is not None and (
+            self.several.ndim != 2 or len(self.several) != n or self.several.dtype != torch.bool
+        ):
+            raise ValueError(f"several must be bool ({n}, classes), got {self.several.shape}")
         if self.names is not None and self.names.shape != (n,):
             raise ValueError(f"names must be ({n},), got {self.names.shape}")
 
@@ -94,14 +102,22 @@ class Split:
         names = self.names
         if names is not None:  # on the CPU, whatever device the rest is on
             names = names[index.cpu().numpy() if isinstance(index, Tensor) else index]
-        return Split(*(None if f is None else f[index] for f in self._fields()), names=names)
+        *fields, several = (None if f is None else f[index] for f in self._fields())
+        return Split(*fields, names=names, several=several)
+
+    def counts(self, classes: int) -> Tensor:
+        """int64 (classes,): pictures with each label."""
+        if self.several is not None:
+            return self.several.sum(0)
+        return self.labels.bincount(minlength=classes)
 
     def to(self, device: torch.device | str) -> Split:
-        moved = (None if field is None else field.to(device) for field in self._fields())
-        return Split(*moved, names=self.names)
+        *fields, several = (None if f is None else f.to(device) for f in self._fields())
+        return Split(*fields, names=self.names, several=several)
 
     def _fields(self) -> tuple[Tensor | None, ...]:
-        return self.images, self.labels, self.masks, self.groups, self.subjects, self.known
+        fields = self.images, self.labels, self.masks, self.groups, self.subjects, self.known
+        return (*fields, self.several)
 
 
 @dataclass(frozen=True)
@@ -147,9 +163,11 @@ def concatenated(splits: Iterable[Split]) -> Split:
     if any(split.known is not None for split in splits):
         splits = [_all_known(split) for split in splits]
     columns = zip(*(split._fields() for split in splits), strict=True)
-    joined = (None if column[0] is None else torch.cat(column) for column in columns)
+    *joined, several = (None if column[0] is None else torch.cat(column) for column in columns)
     names = [split.names for split in splits if split.names is not None]
-    return Split(*joined, names=np.concatenate(names) if len(names) == len(splits) else None)
+    return Split(
+        *joined, names=np.concatenate(names) if len(names) == len(splits) else None, several=several
+    )
 
 
 def _all_known(split: Split) -> Split:
@@ -167,10 +185,7 @@ def check(dataset: DataSet) -> DataSet:
     empty = [name for name, split in dataset.splits.items() if len(split) == 0]
     if empty:
         raise UserError(f"{dataset.name}: no picture in {', '.join(empty)}: ask for more pictures")
-    counts = sum(
-        torch.bincount(dataset.splits[name].labels, minlength=len(dataset.classes))
-        for name in dataset.pool
-    )
+    counts = sum(dataset.splits[name].counts(len(dataset.classes)) for name in dataset.pool)
     rare = [f"{dataset.classes[i]} ({int(n)})" for i, n in enumerate(counts) if n < 2]
     if rare:
         raise UserError(

@@ -29,8 +29,11 @@ def part_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     if split.subjects is None:
         rest, taken = stratified_indices(split.labels, share, seed)
     else:
-        dealer = StratifiedGroupKFold(round(1 / share), shuffle=True, random_state=seed)
         labels, subjects = split.labels.numpy(), split.subjects.numpy()
+        parts = min(round(1 / share), len(np.unique(subjects)))
+        if parts < 2:
+            raise UserError("all pictures to train on are of one patient: none is left to validate")
+        dealer = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
         rest, taken = map(torch.from_numpy, next(dealer.split(labels, labels, subjects)))
     return split[rest], split[taken]
 
@@ -41,7 +44,7 @@ def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Spl
     Pictures of one subject stay in one split: the shares are then as near as that allows.
     UserError: a class with fewer than four pictures (or three subjects), or a single class.
     """
-    counts = torch.bincount(everything.labels, minlength=len(classes)).tolist()
+    counts = everything.counts(len(classes)).tolist()
     few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < FEWEST]
     if few or len(classes) < 2:
         raise UserError(

@@ -5,9 +5,10 @@ A mask is as large as its image, as viewers show both; how mask files are meant 
 of `readers`; `annotations=` says where they are, if not in the folder): the regions named by
 `mask_label=lesion,nodule` matter, or all; those of `mask_unknown=` are unknown. What image files
 leave open is declared by `image_range` and `alpha`, see `images`. An image may be without
-annotation if `allow_missing` is set; it is then unknown everywhere. `table` names a CSV of classes,
-splits and patients, see `table`. `size` 0 keeps the images' own size; else `fit` says how they are
-brought to it.
+annotation if `allow_missing` is set; it is then unknown everywhere. With `several` an image may
+have several labels, or none: `a;b` in a table, or what its annotations say; its mask is of the
+rarest of them. `table` names a CSV of classes, splits and patients, see `table`. `size` 0 keeps the
+images' own size; else `fit` says how they are brought to it.
 
 Splits are the folder's or the table's own, else dealt by `seed`: 70, 15, 15 %, stratified, patients
 kept together. Other tests, test-NAME, are apart: folds leave them as tests.
@@ -44,13 +45,15 @@ def masked_folder(
     annotations: str = "",
     table: str = "",
     allow_missing: bool = False,
+    several: bool = False,
     image_range: str = "",
     alpha: Alpha = "ask",
     seed: int = 0,
     **mask_options: Unpack[MaskWords],
 ) -> DataSet:
     """Load the folder; splits that it does not have itself depend on `seed`."""
-    found, masks = find(root, format, annotations, table, allow_missing, **mask_options)
+    sources = format, annotations, table, allow_missing, several
+    found, masks = find(root, *sources, **mask_options)
     report(found.problems)
     classes, samples = found.classes, found.samples
     pictures = [Picture(s.image, s.masks, classes.index(s.label)) for s in samples]
@@ -62,6 +65,7 @@ def masked_folder(
         subjects=subjects_of(samples),
         known=pixels.known,
         names=names_of(samples, root),
+        several=several_of(found),
     )
     return assembled(everything, found, seed, (*found.notes, *pixels.notes))
 
@@ -76,6 +80,7 @@ def find(
     annotations: str = "",
     table: str = "",
     allow_missing: bool = False,
+    several: bool = False,
     **options: Any,
 ) -> tuple[Found, MaskReader]:
     """The samples, and how their mask files are read. UserError: options that do not fit."""
@@ -88,7 +93,8 @@ def find(
     words = {name: word for name, word in options.items() if name in MaskWords.__annotations__}
     masks = MaskOptions.of_regions(**words) if format else MaskOptions.of(**words)
     try:
-        found = scanned(root, Sources(format, annotations, table, allow_missing, masks))
+        sources = Sources(format, annotations, table, allow_missing, several, masks)
+        found = scanned(root, sources)
     except OSError as error:
         raise UserError(f"{named(root)} cannot be read ({error.strerror})") from None
     except Problem as problem:
@@ -102,6 +108,13 @@ def subjects_of(samples: Sequence[Sample]) -> torch.Tensor | None:
         return None
     whose = [sample.subject or f"\0{i}" for i, sample in enumerate(samples)]
     return torch.from_numpy(np.unique(whose, return_inverse=True)[1]).long()
+
+
+def several_of(found: Found) -> torch.Tensor | None:
+    """bool (N, classes): which labels each image has; None where each has one class."""
+    if not found.several:
+        return None
+    return torch.tensor([[name in s.labels for name in found.classes] for s in found.samples])
 
 
 def names_of(samples: Sequence[Sample], root: Path) -> np.ndarray:
@@ -137,6 +150,11 @@ def _completed(splits: dict[str, Split], seed: int) -> dict[str, Split]:
                 "pictures are dealt to all three"
             )
     if "validation" not in splits:
+        if (splits["train"].labels.bincount() == 1).any():
+            raise UserError(
+                "validation is taken from train, which has a class with a single picture: name "
+                "the pictures to validate on"
+            )
         splits["train"], splits["validation"] = part_off(
             splits["train"], SHARES["validation"], seed
         )

@@ -81,7 +81,7 @@ def _share(split: Split, k: int, folds: int, seed: int) -> Split:
 def _strata(dataset: DataSet, pooled: Split, folds: int) -> np.ndarray:
     """(N,) int: the class, or class and group, of each picture."""
     labels = pooled.labels.cpu().numpy()
-    counts = np.bincount(labels, minlength=len(dataset.classes))
+    counts = pooled.counts(len(dataset.classes)).tolist()
     few = [f"{dataset.classes[i]} ({n})" for i, n in enumerate(counts) if n < folds]
     if few:
         raise UserError(

@@ -13,12 +13,12 @@ def found(dataset: DataSet) -> str:
     "on" is above one half: such pixels are the region that IoU and its kin compare with.
     """
     counts = torch.stack(
-        [s.labels.bincount(minlength=len(dataset.classes)).cpu() for s in dataset.splits.values()]
+        [s.counts(len(dataset.classes)).cpu() for s in dataset.splits.values()]
     ).sum(0)
     fewest, most = int(counts.min()), int(counts.max())
     height, width = dataset.size
     parts = [
-        f"{dataset.name}: {int(counts.sum()):,} images of {width}x{height} in "
+        f"{dataset.name}: {sum(map(len, dataset.splits.values())):,} images of {width}x{height} in "
         f"{len(dataset.classes)} classes ({fewest:,} to {most:,} each)",
         *dataset.notes,
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
@@ -34,6 +34,12 @@ class Marked:
         whole = [label for one in self.marks for label in one.labels]
         parts = [region.label for one in self.marks for region in one.regions]
         return sorted({*(whole or parts)} - {*self.options.unknown_names})
+
+    def of_label(self, label: str) -> Marked:
+        """With the regions of a label as those that matter, unless it was said which do."""
+        if self.options.names or label not in {r.label for m in self.marks for r in m.regions}:
+            return self
+        return replace(self, options=replace(self.options, names=(label,)))
 
     def annotation(self, width: int, height: int) -> Annotation:
         """What matters in the image; Problem: it is of another size."""

@@ -35,6 +35,7 @@ class Sample:
     split: str = ""
     subject: str = ""
     masks: tuple[Path | Marked, ...] = ()
+    labels: tuple[str, ...] = ()  # all of them, where there may be several; `label` is the rarest
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Sources:
     annotations: str = ""  # where they are
     table: str = ""
     allow_missing: bool = False  # images may be without annotation
+    several: bool = False  # images may have several labels, or none
     regions: MaskOptions = field(default_factory=MaskOptions)
 
 
@@ -56,10 +58,11 @@ class Found:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     regions: Counter[str] = field(default_factory=Counter)  # of annotation files, by label
+    several: bool = False  # whether images may have several labels, or none
 
     @property
     def classes(self) -> list[str]:
-        return sorted({sample.label for sample in self.samples})
+        return sorted({name for s in self.samples for name in s.labels or [s.label]})
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,15 @@ class _Place:
 
 def scanned(root: Path, sources: Sources) -> Found:
     """Look through a folder. UserError: there is nothing in it that is meant as a sample."""
-    found, masks = Found(), _Masks()
+    found, masks = Found(several=sources.several), _Masks()
     if sources.table:
         _scan_table(root, sources, masks, found)
     else:
         _scan_folders(root, sources, masks, found)
     if sources.form:
         _annotate(root, sources, found)
+    if sources.several:
+        found.samples = _attended(found.samples)
     _complete(root, sources, found)
     if masks.spare and not sources.table:
         found.notes.append(f"left out {masks.spare} masks without an image")
@@ -132,7 +137,10 @@ def _scan_table(root: Path, sources: Sources, masks: _Masks, found: Found) -> No
         folder = row.image.parent.relative_to(place.images).parts[:1]
         taken = (row.mask,) if row.mask else _masks_of(row.image, place, masks, sources, found)
         label, split = row.label or "".join(folder), row.split or place.split
-        found.samples.append(Sample(row.image, label, split, row.subject, taken))
+        labels = tuple(sorted({*filter(None, map(str.strip, label.split(";")))}))
+        if len(labels) > 1 and not sources.several:
+            found.problems.append(Problem(f"has labels {label}: say several=true", row.image))
+        found.samples.append(Sample(row.image, label, split, row.subject, taken, labels))
 
 
 def _scan_folders(root: Path, sources: Sources, masks: _Masks, found: Found) -> None:
@@ -236,10 +244,29 @@ def _annotate(root: Path, sources: Sources, found: Found) -> None:
                 found.problems.append(Problem(reason, sample.image))
             continue
         label = sample.label or (marks.labels[0] if len(marks.labels) == 1 else "")
-        if not label and marks.labels:
-            reason = f"shows {' and '.join(marks.labels)}: say its class in a table"
+        if not label and marks.labels and not sources.several:
+            reason = (
+                f"shows {' and '.join(marks.labels)}: say its class in a table, or several=true"
+            )
             found.problems.append(Problem(reason, sample.image))
-        found.samples[i] = replace(sample, label=label, masks=(marks,))
+        labels = sample.labels
+        if sources.several and not sample.label:
+            labels = tuple(marks.labels)
+        found.samples[i] = replace(sample, label=label, masks=(marks,), labels=labels)
+
+
+def _attended(samples: list[Sample]) -> list[Sample]:
+    """With the rarest of each image's labels as the one whose attention is looked at, and of its
+    regions those of that label; without labels the commonest, of which it shows nothing."""
+    all_of = [sample.labels or tuple(filter(None, [sample.label])) for sample in samples]
+    counts = Counter(label for labels in all_of for label in labels)
+    commonest = max(counts, key=counts.__getitem__, default="")
+    found = []
+    for sample, labels in zip(samples, all_of, strict=True):
+        label = min(labels, key=lambda name: (counts[name], name), default=commonest)
+        masks = tuple(m.of_label(label) if isinstance(m, Marked) else m for m in sample.masks)
+        found.append(replace(sample, label=label, labels=labels, masks=masks))
+    return found
 
 
 def _complete(root: Path, sources: Sources, found: Found) -> None:

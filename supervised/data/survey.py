@@ -21,7 +21,7 @@ from rl_attn.supervised.data.annotations import Annotation, MaskReader
 from rl_attn.supervised.data.dataset import DataSet, Split, check, concatenated
 from rl_attn.supervised.data.duplicates import THUMBNAIL, clusters
 from rl_attn.supervised.data.fit import fitted, fitted_annotation
-from rl_attn.supervised.data.folder import assembled, subjects_of
+from rl_attn.supervised.data.folder import assembled, several_of, subjects_of
 from rl_attn.supervised.data.images import ImageOptions, Problem, described, open_picture
 from rl_attn.supervised.data.pictures import Picture, read_picture
 from rl_attn.supervised.data.scan import Found
@@ -95,6 +95,13 @@ def of_folder(
     classes, problems, samples = found.classes, list(found.problems), []
     facts = Facts(tuple(name or "(none)" for name in classes), notes=list(found.notes))
     facts.levels.update(dict(found.regions))
+    if found.several:
+        labels = Counter(label for sample in found.samples for label in sample.labels)
+        numbers = [len(sample.labels) for sample in found.samples]
+        facts.notes.append(
+            f"labels: {_counted(labels)}; the table has the rarest of each image; "
+            f"{sum(n > 1 for n in numbers):,} images have several, {numbers.count(0):,} none"
+        )
     for sample in found.samples:
         picture = Picture(sample.image, sample.masks, classes.index(sample.label))
         kind = None
@@ -120,7 +127,12 @@ def of_folder(
     facts.mend += [line.replace(f"{root}/", "") for line in told]
     if not problems:
         blank = torch.zeros(len(samples), 1, 1, 1, dtype=torch.uint8)
-        whole = Split(blank, torch.tensor(facts.labels), subjects=subjects_of(samples))
+        whole = Split(
+            blank,
+            torch.tensor(facts.labels),
+            subjects=subjects_of(samples),
+            several=several_of(found),
+        )
         try:
             dataset = check(assembled(whole, found, seed, ()))
             facts.splits = {name: part.labels.tolist() for name, part in dataset.splits.items()}

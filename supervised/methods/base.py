@@ -47,6 +47,8 @@ class Method:
     separable: ClassVar[bool] = True
     #: Its loss is computed on the validation pictures too, after each epoch, for the logs.
     validated: ClassVar[bool] = True
+    #: Its loss is of one class out of all, so that pictures cannot have several labels.
+    one_label: ClassVar[bool] = False
     #: What it makes of a mask depends on that mask alone, so that masks can be made on the fly.
     masks_alone: ClassVar[bool] = True
     #: Values of the training command's flags, or of its own, in the paper: for any run (""), for a
@@ -128,8 +130,14 @@ def batch_size(network: Network, batch: Batch) -> int:
 
 
 def cross_entropy(output: Output, batch: Batch, rows: Tensor | slice = slice(None)) -> Tensor:
-    """(B,), times the weights of the labels, where there are any; rows: of an output of some."""
+    """(B,), times the weights of the labels, where there are any; rows: of an output of some.
+
+    Where pictures have several labels, the mean of each label's binary cross-entropy.
+    """
     import torch.nn.functional as F
 
+    if batch.several is not None:
+        wanted = batch.several[rows]
+        return F.binary_cross_entropy_with_logits(output.logits, wanted, reduction="none").mean(1)
     loss = F.cross_entropy(output.logits, batch.labels[rows], reduction="none")
     return loss if batch.weights is None else loss * batch.weights[rows]

@@ -41,6 +41,7 @@ class Cdep(Method):
     """Cross-entropy + weight * the share of wrong pixels in the logits."""
 
     name: ClassVar[str] = "cdep"
+    one_label: ClassVar[bool] = True
     needs_features: ClassVar[bool] = False
     separable: ClassVar[bool] = False  # decomposes the model itself, and draws pixels for a batch
     masks_alone: ClassVar[bool] = False

@@ -53,6 +53,7 @@ class Vapl(Method):
     """Co-training of a prompted and a plain model on pictures with incomplete prompts."""
 
     name: ClassVar[str] = "vapl"
+    one_label: ClassVar[bool] = True
     separable: ClassVar[bool] = False
     validated: ClassVar[bool] = False
     masks_alone: ClassVar[bool] = False

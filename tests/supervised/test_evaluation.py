@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training import trainer_of
 
+from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batches, View
-from rl_attn.supervised.data import Split
+from rl_attn.supervised.data import LOADERS, DataSet, Split
 from rl_attn.supervised.evaluation import evaluate
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.scoring import calibration_error, confusion, ranked, scores
+from rl_attn.supervised.scoring import (
+    calibration_error,
+    confusion,
+    confusion_of,
+    ranked,
+    scores,
+    scores_of_labels,
+)
 
 
 class ReadsTheTopLeft(nn.Module):
@@ -108,3 +117,46 @@ def test_a_split_of_one_class():
     split = Split(torch.zeros(3, 1, 2, 2).byte(), torch.zeros(3).long())
     found = scores(torch.tensor([0, 0, 1]), split, torch.tensor([[0.9, 0.1]] * 2 + [[0.2, 0.8]]))
     assert found["balanced_accuracy"] == pytest.approx(2 / 3) and "auroc" not in found
+
+
+def test_several_labels_by_hand():
+    several = torch.tensor([[1, 0], [1, 1], [0, 1]]).bool()
+    probabilities = torch.tensor([[0.9, 0.6], [0.4, 0.8], [0.3, 0.7]])
+    found = scores_of_labels(probabilities, several)
+    # Predicted: b of the first too, a of the second not; the third is right.
+    assert found["accuracy"] == pytest.approx(4 / 6) and found["exact_match"] == pytest.approx(
+        1 / 3
+    )
+    assert found["sensitivity"] == pytest.approx((1 / 2 + 1) / 2)
+    assert found["precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["specificity"] == pytest.approx((1 + 0) / 2)
+    assert found["auroc"] == pytest.approx(1) and found["average_precision"] == pytest.approx(1)
+    split = Split(torch.zeros(3, 1, 2, 2).byte(), torch.tensor([0, 1, 1]), several=several)
+    assert confusion_of(probabilities, split).tolist() == [[[1, 0], [1, 1]], [[0, 1], [0, 2]]]
+
+
+def test_a_network_learns_several_labels_and_where_they_are(monkeypatch):
+    """Bright corners: upper left is label a, lower right label b; some have both, some none."""
+    generator = torch.Generator().manual_seed(0)
+    several = torch.rand(96, 2, generator=generator) < 0.5
+    images = torch.randint(0, 60, (96, 1, 28, 28), generator=generator)
+    images[several[:, 0], 0, 2:10, 2:10] = 220
+    images[several[:, 1], 0, 18:26, 18:26] = 220
+    labels = torch.where(several[:, 1], 1, 0)
+    masks = torch.zeros(96, 28, 28, dtype=torch.uint8)
+    masks[several[:, 1], 18:26, 18:26] = 255
+    masks[several[:, 0] & ~several[:, 1], 2:10, 2:10] = 255
+    whole = Split(images.byte(), labels, masks, several=several)
+    rows = {"train": slice(0, 64), "validation": slice(64, 80), "test": slice(80, 96)}
+    splits = {name: whole[chosen] for name, chosen in rows.items()}
+    data = DataSet("toy", ("a", "b"), splits, "the corner", (0.5,), (0.5,))
+    monkeypatch.setitem(LOADERS, "toy", lambda root: data)
+    trainer = trainer_of("camal", epochs=12, select="exact_match", size=0)
+    while trainer.epoch < 12:
+        assert trainer.run_epoch()
+        trainer.finish_epoch()
+    (found,) = evaluate(trainer.network, trainer.data.splits["test"])
+    assert found["exact_match"] > 0.9 and found["auroc"] > 0.95 and found["energy_inside"] > 0.3
+    for method, flags in (("vapl", {}), ("camal", {"class_weights": "balanced"})):
+        with pytest.raises(UserError, match="is for pictures of one class each"):
+            trainer_of(method, size=0, **flags)

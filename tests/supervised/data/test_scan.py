@@ -131,3 +131,28 @@ def test_tables_that_do_not_fit(flat, more, message):
 def test_a_table_that_is_not_there(flat):
     with pytest.raises(UserError, match=r"table=none\.csv: there is neither"):
         load("masked-folder", flat, table="none.csv")
+
+
+def test_several_labels_of_a_table(flat):
+    """Whose attention is looked at is the rarest label's; no label is no mistake."""
+    words = ["a;b", "a", "a ; c", ""]
+    table(flat, [{"image": f"{i}.png", "label": words[i % 4]} for i in range(24)])
+    data = load("masked-folder", flat, table="samples.csv", several="true")
+    assert data.classes == ("a", "b", "c")
+    for part in data.splits.values():
+        for name, label, several in zip(part.names, part.labels, part.several, strict=True):
+            kind = int(Path(name).stem) % 4
+            assert several.tolist() == [kind < 3, kind == 0, kind == 2]
+            assert int(label) == [1, 0, 2, 0][kind]
+    total = sum(part.counts(3) for part in data.splits.values())
+    assert total.tolist() == [18, 6, 6]
+    folded = fold(data, 0, 3, seed=0).splits["train"]
+    assert folded.several.shape == (8, 3) and folded[:2].several.shape == (2, 3)
+    with pytest.raises(UserError, match=r"18 problems .*has labels a;b: say several=true"):
+        load("masked-folder", flat, table="samples.csv")
+
+
+def test_a_validation_that_cannot_be_taken_from_train(flat):
+    table(flat, rows_of(split=lambda i: "train" if i < 3 else "test"))
+    with pytest.raises(UserError, match="has a class with a single picture: name the pictures"):
+        load("masked-folder", flat, table="samples.csv")

@@ -184,3 +184,30 @@ def test_labels_of_whole_images(folder):
     for form, name in {"cvat": "x.png", "label-studio": "x.png", "labelme": "../raw/x.png"}.items():
         (marks,) = READERS[form](folder)
         assert (marks.image, marks.labels, marks.regions) == (name, ("ill",), ())
+
+
+def test_of_several_labels_the_mask_is_of_the_rarest(folder):
+    def both(data):
+        """Every image shows a lesion, two of them hair, too, in the upper left pixel."""
+        data["categories"].append({"id": 9, "name": "hair"})
+        for i in (1, 6):
+            data["annotations"].append(
+                {"id": 90 + i, "image_id": i, "category_id": 9, "bbox": [0, 0, 1, 1]}
+            )
+
+    coco(folder, both)
+    for path in folder.glob("images/*/*.png"):
+        path.rename(folder / "images" / f"{path.parent.name}-{path.name}")
+    text = (folder / "instances.json").read_text().replace("cat/", "cat-").replace("dog/", "dog-")
+    (folder / "instances.json").write_text(text)
+    # Four pictures of each label are wanted to deal them; here splits are given.
+    files = sorted((folder / "images").glob("*.png"))
+    rows = [f"{path.name},{('train', 'val', 'test')[i % 3]}" for i, path in enumerate(files)]
+    (folder / "samples.csv").write_text("\n".join(["image,split", *rows]))
+    options = {"format": "coco", "several": "true", "table": "samples.csv"}
+    with pytest.raises(UserError, match=r"too few of hair \(2\)"):
+        load("masked-folder", folder, format="coco", several="true")
+    found = by_name(load("masked-folder", folder, **options, seed=3))
+    assert {name for name, (mask, _) in found.items() if mask.sum() == 255} == {
+        "images/cat-1.png", "images/dog-2.png",
+    }  # fmt: skip
