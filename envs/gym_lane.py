@@ -227,6 +227,6 @@ def _place(error: Exception) -> str:
 
 
 def leave_signals_to_the_parent() -> None:
-    """Ctrl-C reaches the whole group of processes, of which the parent ends the others itself."""
+    """Ctrl-C reaches the whole group of processes; the parent ends the others itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

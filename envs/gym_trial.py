@@ -50,7 +50,7 @@ def in_a_process(name: str, *how: Any) -> Trial:
     except BrokenProcessPool:
         raise UserError(
             f"{name} ends its process when it is played, or a step takes longer than "
-            f"{HANG_TIMEOUT:g} s: mend it, or try it with --no-env-processes"
+            f"{HANG_TIMEOUT:g} s: correct it, or try it with --no-env-processes"
         ) from None
 
 

@@ -44,7 +44,7 @@ class Reader:
         if frame.dtype != np.uint8 or (*frame.shape, 1)[:3] != self.given_shape:
             raise UserError(
                 f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {frame.shape}, not "
-                f"uint8 {self.given_shape} as its space says: mend the environment"
+                f"uint8 {self.given_shape} as its space says: correct the environment"
             )
         frame, mask = frame.reshape(self.given_shape), self._mask(observation)
         if self._area is None:
@@ -61,7 +61,7 @@ class Reader:
         if mask.size != size[0] * size[1]:
             raise UserError(
                 f"{self.name}: observation[{self.mask_key!r}] has shape {mask.shape}, not "
-                f"{size} as its frames: mend the environment"
+                f"{size} as its frames: correct the environment"
             )
         mask = mask.reshape(size)
         if mask.dtype == bool:

@@ -120,7 +120,7 @@ class VectorEnv(Protocol):
     def load_state_dict(self, state: dict[str, Any], frames: np.ndarray, masks: np.ndarray) -> None:
         """Continue where `state_dict` was taken, by playing the current episodes up to there.
 
-        frames and masks as in `reset`; they are the current ones afterwards. ValueError if the
+        frames and masks as in `reset`; they are then the current ones. ValueError if the
         state is that of other lanes.
         """
         ...

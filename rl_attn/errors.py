@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 #: Exit statuses of a command: for the user's mistake, and for a run whose numbers are no longer
-#: finite. Trying again would not mend either.
+#: finite. Trying again would not help in either case.
 USERS_MISTAKE, NOT_FINITE = FOR_GOOD = (2, 3)
 
 

@@ -6,7 +6,7 @@
     __getattr__ = names_of(__name__, __file__)
 
 The imports for the type checker say where each name is, so that nothing is written twice. It is for
-packages of which a command line needs a light part; see `tests/test_imports.py`.
+packages from which a command line needs only a light part; see `tests/test_imports.py`.
 """
 
 import ast

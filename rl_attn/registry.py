@@ -7,8 +7,8 @@
 
     MAPS["grad-cm"]    # UserError: unknown attention map 'grad-cm' (did you mean grad-cam?)
 
-A registry may say in which modules its things are, or have a folder, each file of which registers
-the thing that it is named after. A module is imported when a name of it is asked for, so that names
+A registry may list the modules that register its things, or it may have a folder: each file there
+registers the thing that the file is named after. A module is imported when a name of it is asked for, so that names
 are known, and unknown ones answered, without importing any.
 """
 

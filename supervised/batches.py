@@ -36,7 +36,7 @@ class Batch(NamedTuple):
 
 
 class Draws(NamedTuple):
-    """Chance of one epoch, on the CPU."""
+    """Random draws of one epoch, on the CPU."""
 
     order: Tensor  # (N,) a permutation, or drawn with replacement
     crops: Tensor  # (N, 2) in [0, 1): where in its range each crop in that order begins

@@ -5,7 +5,7 @@
     rl-attn check monsters --data-options split=shortcut
 
 counts images, classes and splits, sizes, and what the masks mark; says what was left out and why,
-which pictures look alike, and in a line each what must be mended or might be done, and draws a
+which pictures look alike, and in a line each what must be fixed and what could be improved, and draws a
 contact sheet with the files' names. Exit status 1: training would refuse the set.
 """
 
@@ -94,7 +94,7 @@ def main(argv: list[str]) -> int:
             picture = picture.quantize(args.colours, Image.Quantize.MEDIANCUT)
         picture.save(args.sheet, "PNG", optimize=True)
         print(f"wrote {args.sheet}")
-    return 1 if facts.mend else 0
+    return 1 if facts.faults else 0
 
 
 def facts_of(args: CheckSettings) -> "Facts":

@@ -66,7 +66,7 @@ def write_report(folder: Path, args: TableSettings) -> None:
 
 
 def _summary(report: "Report") -> str:
-    """The tables of the metrics as they are read, and what is to be said about them."""
+    """The tables of the metrics in reading order, and notes about them."""
     kinds = ("tasks_", "tests_", "tuned")
     shown = [table.markdown() for table in report.tables() if table.name.startswith(kinds)]
     return "\n".join([*shown, *(f"note: {note}\n" for note in report.notes)])

@@ -27,7 +27,7 @@ from rl_attn.supervised.scoring import probabilities_of, scores, scores_of_label
 
 @contextmanager
 def at_rest(network: Network) -> Iterator[None]:
-    """Evaluation mode, no gradient for parameters; everything as it was afterwards."""
+    """Evaluation mode, no gradient for parameters; both are restored on exit."""
     model, training = network.model, network.model.training
     wanted = [(p, p.requires_grad) for p in model.parameters()]
     model.eval().requires_grad_(False)

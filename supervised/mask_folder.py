@@ -76,7 +76,7 @@ class MaskFile:
 
 def claim(folder: Path, maker: dict[str, Any]) -> None:
     """Take a folder for the masks of one maker: how, from which pictures. UserError if it is
-    another's, or holds masks of which nothing is known."""
+    another's, or holds masks of unknown origin."""
     record = folder / RECORD
     if record.exists():
         try:

@@ -5,7 +5,7 @@
 with M_i the prompt D in which every undecided pixel is 1 with probability p, else 0; the picture is
 then predicted from I * A. What the paper leaves open is chosen here:
 
-label k   the true label in training, as printed. For a picture whose label is to be predicted: the
+label k   the true label in training, as printed. For a picture whose label is unknown: the
           class that f_m predicts with all undecided pixels at p, their mean over the masks.
 scale     A of an indispensable pixel is mean(g) / p, of an undecided one at most 1. "undecided"
           divides by the largest A of an undecided pixel and lets what is indispensable pass

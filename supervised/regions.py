@@ -1,7 +1,7 @@
 """Pixels that are said to be wrong, beside a mask: single ones where there is ink, and corners.
 
 What CDEP (Rieger et al. 2020) penalises on its two variants of MNIST, and Concept Distillation
-(Gupta et al. 2023) after it. A region is (H, W) or (B, H, W), 1 where evidence is not to come from.
+(Gupta et al. 2023) after it. A region is (H, W) or (B, H, W), 1 where evidence must not come from.
 """
 
 import torch

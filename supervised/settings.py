@@ -174,8 +174,8 @@ class TrainSettings:
     select_on: str = "validation"
     """the split that decides it"""
     select_every: NotNegative[int] = 0
-    """with --select accuracy: steps between further looks within an epoch, each of which may keep a
-    network, too (0: only the epoch's end; Concept Distillation's code takes 1)"""
+    """with --select accuracy: also evaluate every so many steps, and keep the best network (0: only
+    at the end of an epoch; Concept Distillation's code takes 1)"""
 
     seed: Seed = 1
     """of everything random"""

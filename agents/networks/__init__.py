@@ -1,7 +1,7 @@
 """Every actor-critic by its name: each file of this folder registers the one it is named after.
 
 `NETWORKS["nature"]` imports `nature.py` and no other file; `--import` adds networks of other
-places. What a network owes is in `base.py`.
+places. `base.py` says what a network must provide.
 
 >>> "impala" in NETWORKS
 True

@@ -1,4 +1,4 @@
-"""What an actor-critic owes: a trunk, from frames to a hidden layer and the maps behind it.
+"""What an actor-critic must provide: a trunk from frames to a hidden layer and its feature maps.
 
     @NETWORKS.register("mine")
     class Mine(Network):

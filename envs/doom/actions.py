@@ -35,7 +35,9 @@ class Actions:
             raise UserError(f"{scenario.name} has no buttons: list available_buttons in its file")
         choose("kind of actions", scenario.actions, KINDS)
         if not np.isfinite(scenario.delta_values).all():
-            raise UserError(f"delta_values {scenario.delta_values} are not all numbers: mend them")
+            raise UserError(
+                f"delta_values {scenario.delta_values} are not all numbers: correct them"
+            )
         self._buttons = buttons
         presses = _presses(buttons, scenario)  # (button, amount, name)
         if scenario.actions == "box":

@@ -18,7 +18,7 @@ import numpy as np
 from rl_attn.envs.doom.looks import Look
 
 _LEVELS = 80  # of grey, that a tint of 1 adds
-_STRETCHES = 61  # of noise, of which each frame takes one
+_STRETCHES = 61  # of noise; each frame takes one
 
 
 class Overlay(NamedTuple):

@@ -246,7 +246,7 @@ class Game:
             np.logical_or(mask, self._other, out=mask)
 
     def visible(self) -> set[str]:
-        """Names of the objects of which the last frame shows at least one pixel."""
+        """Names of the objects with at least one pixel in the last frame."""
         shown = set(np.unique(self._labels).tolist())
         labels = [label for label in self._objects if label.value in shown]
         return {original_name(label.object_name) for label in labels}

@@ -26,7 +26,7 @@ MAX_ATTEMPTS = 3  # in a row, to get an episode going
 
 
 class Abandoned(BaseException):
-    """Ends a thread whose lane is another's by now. Not an Exception: nobody may catch it."""
+    """Ends a thread whose lane another thread took over. Not an Exception: nobody may catch it."""
 
 
 @dataclass

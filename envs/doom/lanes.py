@@ -217,7 +217,7 @@ class Lanes(VectorEnv):
     def load_state_dict(self, state: dict[str, Any], frames: np.ndarray, masks: np.ndarray) -> None:
         """Continue where `state_dict` was taken, by playing the current episodes up to there.
 
-        frames and masks as in `reset`; they are the current ones afterwards. ValueError if the
+        frames and masks as in `reset`; they are then the current ones. ValueError if the
         state is that of other lanes.
         """
         self._check_arrays(self.num_lanes, frames, masks)

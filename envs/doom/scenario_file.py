@@ -114,7 +114,7 @@ def _main_game(doom: vizdoom.DoomGame, path: Path) -> Path:
     for place in (Path(wanted), path.parent / wanted, PACKAGE / Path(wanted).name):
         if place.is_file():
             return place.resolve()
-    raise UserError(f"{path.name} plays {wanted}, which is not there: mend its doom_game_path")
+    raise UserError(f"{path.name} plays {wanted}, which is not there: correct its doom_game_path")
 
 
 def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
@@ -122,14 +122,14 @@ def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
     file, level = doom.get_doom_scenario_path(), doom.get_doom_map()
     place = path.parent / file if file else Path(doom.get_doom_game_path())
     if not place.is_file():
-        raise UserError(f"{path.name} plays {file}, which is not there: mend doom_scenario_path")
+        raise UserError(f"{path.name} plays {file}, which is not there: correct doom_scenario_path")
     found = maps([name for name, _, _ in directory(place)])
     if not file and level == "map01" and "E1M1" in found:  # ViZDoom's default is for Doom 2
         level = "E1M1"
         doom.set_doom_map(level)
     if level.upper() not in found:
         listed = ", ".join(found) or "none"
-        raise UserError(f"{place.name} has no map {level}: it has {listed}; mend doom_map")
+        raise UserError(f"{place.name} has no map {level}: it has {listed}; correct doom_map")
 
 
 def known_targets(config: str, wad: str = "") -> list[str]:

@@ -159,7 +159,7 @@ _TABLE = (
         300,
         ("Demon", "DoomImp", "DeadDemon", "DeadDoomImp", "TeleportFog", *_BASIC),
     ),
-    # The poison is to be kept away from: it matters as much as the medikits.
+    # The poison must be avoided: it matters as much as the medikits.
     Scenario(
         "HealthGatheringSupreme",
         "health_gathering_supreme.cfg",

@@ -5,7 +5,7 @@
     write(path, lumps)
 
 A WAD is a header of 12 bytes, the lumps, and a directory of 16 bytes a lump. A map is an empty lump
-with its name and the lumps after it, of which the first is TEXTMAP (UDMF) or THINGS (the old binary
+with its name and the lumps after it; the first of these is TEXTMAP (UDMF) or THINGS (the old binary
 format). https://doomwiki.org/wiki/WAD, https://doomwiki.org/wiki/UDMF
 """
 

@@ -38,7 +38,7 @@ for _ in range(6):
 env.close()
 
 # %% [markdown]
-# Where it looks: the map lies over the frame, brighter where the evidence for the value is stronger.
+# Where it looks: the map over the frame, brighter where the evidence for the value is stronger.
 
 # %% Look
 found[0].show().save(OUT / "frame.png")

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Your images
 #
-# A folder of pictures with masks, looked at, trained on, and explained. Here the folder is made from
+# A folder of pictures with masks, looked at, trained on, and explained. Here the folder is made of
 # scikit-learn's digits; put your own in its place.
 
 # %% A folder

@@ -69,7 +69,7 @@ def is_picture(leaf: Any) -> bool:
 
 @contextmanager
 def _at_rest(model: Any) -> Iterator[None]:
-    """A module in evaluation mode; every part's mode as it was afterwards."""
+    """A module in evaluation mode; the mode of every part is restored on exit."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     modes = [module.training for module in modules]
     for module in modules:

@@ -25,7 +25,7 @@ RELUS = {F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 
 
 class guided_relus(TorchFunctionMode):
-    """Inside the block, every ReLU that runs can be guided afterwards by `gradient`."""
+    """Inside the block, every ReLU that runs is recorded, so that `gradient` can guide it later."""
 
     def __init__(self):
         super().__init__()

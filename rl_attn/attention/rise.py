@@ -78,7 +78,7 @@ def rise(
         masks: N, drawn once and used for every picture; with `tolerance` the most there may be.
         cells: grid that masks are drawn on and upsampled from, see `RandomMasks`; None draws
             each pixel by itself.
-        keep: p, the chance of a cell to stay.
+        keep: p, the probability that a cell stays.
         prompt: (B, H, W) of `PRECLUDED`, `INDISPENSABLE` and `UNDECIDED` (0, 1, -1), or None.
         weigh: applied to the scores (N, B) before the mean, with gradients: VAPL's learned g.
         balanced: less noise for the same number of masks, see `RandomMasks`.

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
 
 class TapError(ValueError):
-    """The tap is of no use for training.
+    """Attention at this tap cannot be trained.
 
     >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2)
     >>> model = torch.nn.Sequential(*layers)
@@ -46,7 +46,7 @@ class TapError(ValueError):
 
 
 class TapWarning(UserWarning):
-    """The tap works, but not quite as one might think.
+    """The tap works, with a side effect that is easy to miss.
 
     >>> import warnings
     >>> with warnings.catch_warnings():
@@ -213,7 +213,7 @@ def _report(findings: list[Finding], strict: bool) -> None:
 
 @contextmanager
 def _as_it_was(model: nn.Module, batch: Tensor) -> Iterator[None]:
-    """Bring back buffers (running statistics) and the random state afterwards."""
+    """Restore buffers (running statistics) and the random state on exit."""
     kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = [batch.device] if batch.device.type == "cuda" else []
     try:

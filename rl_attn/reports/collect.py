@@ -91,7 +91,7 @@ def _cells(
 
 
 def _states(path: Path, problems: list[str]) -> dict[str, dict[str, Any]]:
-    """state.json, of which nothing is taken for granted."""
+    """state.json, read defensively."""
     states = read_json(path / "state.json", problems)
     return {str(name): s for name, s in states.items() if isinstance(s, dict)}
 

@@ -1,4 +1,4 @@
-"""Reads the JSON of a study, of which nothing is taken for granted.
+"""Reads the JSON of a study defensively: any part may be missing or malformed.
 
 What is broken becomes a line in `problems`, and its numbers are missing.
 """

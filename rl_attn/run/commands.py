@@ -15,7 +15,7 @@ class Command:
     summary: str
 
     def load(self) -> ModuleType:
-        """Import the module: not before the command is to be run."""
+        """Import the module, which takes time: only when the command is run."""
         return importlib.import_module(self.module)
 
 
@@ -24,7 +24,7 @@ COMMANDS = {
     "evaluate": Command("rl_attn.evaluate", "play a trained agent; measure its attention"),
     "watch": Command("rl_attn.watch", "watch a trained agent play, with its attention"),
     "random-policy": Command("rl_attn.random_policy", "what random actions score in a game"),
-    "check": Command("rl_attn.supervised.check", "what a data set holds, and what to mend"),
+    "check": Command("rl_attn.supervised.check", "what a data set holds, and what to fix"),
     "train": Command("rl_attn.supervised.train", "train a classifier that looks where masks say"),
     "explain": Command("rl_attn.explain", "what a network says of images, and where it looks"),
     "compare": Command("rl_attn.supervised.compare", "run a table of the papers and write it"),

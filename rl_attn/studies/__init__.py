@@ -11,7 +11,7 @@ torch, so that a study is a small process beside its runs.
     cluster    jobs on a Ray cluster
     search     hyper-parameters drawn by Optuna instead of listed
     tune       one flag of each method from a few values, before the study
-    scheduler  starts jobs, retries them, keeps the books
-    record     the books: state.json and results.csv
+    scheduler  starts jobs, retries them, saves their state
+    record     the persistent state: state.json and results.csv
     live       the table on the terminal
 """

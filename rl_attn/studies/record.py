@@ -1,4 +1,4 @@
-"""The books of a study: what state each cell is in (state.json), and its numbers (results.csv)."""
+"""A study's persistent state: the state of each cell (state.json) and its numbers (results.csv)."""
 
 import csv
 import fcntl

@@ -1,4 +1,4 @@
-"""Starts jobs as there is room for them, retries what failed, and keeps the books."""
+"""Starts jobs as there is room for them, retries what failed, and saves the state of each."""
 
 import signal
 import time

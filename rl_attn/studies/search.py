@@ -33,7 +33,7 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass
 class Trial:
-    """A trial under way: its runs, the first `done` of which have ended."""
+    """A running trial: its runs; the first `done` of them have ended."""
 
     handle: Any  # Optuna's
     jobs: list[Job]
@@ -99,7 +99,7 @@ class SearchSource(Source):
             self._close(trial, "PRUNED" if state == "pruned" else "FAIL")
 
     def unpromising(self, job: Job) -> bool:
-        """Whether the run's trial is hopeless, after what the run has shown by now."""
+        """Whether the run's trial is hopeless, judged by the run so far."""
         if not (job.is_cell and self.search.prune):
             return False
         trial, now = self.trials[job.name], time.monotonic()

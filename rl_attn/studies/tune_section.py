@@ -1,4 +1,4 @@
-"""The `tune` of a study file: a few values of one flag for each method, the best of which it gets.
+"""The `tune` of a study file: a few values of one flag for each method, which then runs with the best one.
 
 tune:
   by: validation/accuracy         # column of metrics.csv: the largest, of equals the first

@@ -1,4 +1,4 @@
-"""What is said of a rendered Doom picture: which monsters it shows, in a place of which colour.
+"""Captions of rendered Doom pictures: the monsters that are shown, and the colour of the place.
 
 A `Scene` is all that is known of a picture, a `Caption` tells some of it. Which monsters are in
 view is known of the picture as a whole: where they are is never said, and never used in training.

@@ -134,7 +134,7 @@ def _source(name: str, weights: str) -> tuple[str, str]:
     tags = open_clip.list_pretrained_tags_by_model(name)
     choose(f"weights of {name}", weights, [*tags, "a file", RANDOM])
     if weights not in tags:
-        raise UserError(f"--weights {weights!r} is to be the path of a file")
+        raise UserError(f"--weights {weights!r} must be the path of a file")
     return _with_its_activation(name, weights), weights
 
 

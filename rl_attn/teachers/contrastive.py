@@ -1,4 +1,4 @@
-"""Contrastive training of a CLIP on scenes of which more than one caption of a batch may hold.
+"""Contrastive training of a CLIP on scenes that several captions of a batch may describe.
 
 In a batch of Doom pictures many show the same monster, so CLIP's rule that a picture goes with its
 own caption alone would push true sentences away. The targets are therefore all captions of the
@@ -32,7 +32,7 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, holds: Tensor
 def captions_of(
     scenes: list[Scene], gray: Tensor, random: np.random.Generator
 ) -> tuple[list[str], Tensor]:
-    """A caption a scene, each text once, and of which scenes they hold (B, U)."""
+    """The captions of a batch, each text once, and which scenes each describes (B, U)."""
     pairs = zip(scenes, gray.tolist(), strict=True)
     said = {describe(scene, random, colour=not pale): None for scene, pale in pairs}
     captions: list[Caption] = list(said)

@@ -7,7 +7,7 @@ study, and what only classifiers have.
     examples    attention of the methods side by side on the same test pictures
     heat_maps   a grid of two hyper-parameters (Learning to Look, Fig. 2)
     overhead    time of an epoch, beside the baseline's (CAMAL, Table 6)
-    arrays      reads what runs left, of which nothing is taken for granted
+    arrays      reads what runs left, defensively
     report      all of it, in order
 
 Before the runs have ended only `table` is loaded, which is small: they need the memory.

@@ -1,7 +1,7 @@
 """What every data set here is: a few splits of pictures, labels and masks, whole in memory.
 
 One convention for masks: they say where attention belongs, 255 there and 0 elsewhere, whatever the
-set or the method. What is to be ignored is the rest of the picture; a set that can also mark just
+set or the method. What to ignore is the rest of the picture; a set that can also mark just
 a known distractor (the patch of DecoyMNIST) offers that as another `mask` option, inverted to the
 same convention. `mask_meaning` says in words what the masks of a loaded set mark.
 
@@ -90,7 +90,7 @@ class Split:
 
     @property
     def annotated(self) -> Tensor:
-        """(N,) bool: images of which something is known; all False without masks."""
+        """(N,) bool: images with any annotation; all False without masks."""
         if self.known is not None:
             return self.known.flatten(1).any(1)
         return torch.full(
@@ -180,7 +180,7 @@ def _all_known(split: Split) -> Split:
 def check(dataset: DataSet) -> DataSet:
     """Refuse, before any training, a set that no classifier can learn from.
 
-    UserError: an empty split, a class of which the pool holds fewer than two pictures.
+    UserError: an empty split, a class with fewer than two pictures in the pool.
     """
     empty = [name for name, split in dataset.splits.items() if len(split) == 0]
     if empty:

@@ -1,7 +1,7 @@
 """What a data set holds, before anything is trained on it: the facts, and what to do about them.
 
 Facts are of each picture, from a folder's files or from a loaded set. Lines of advice name the
-option that helps; those that begin with "mend" are of what training would refuse.
+option that helps; those that begin with "fix" are of what training would refuse.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Facts:
     cells: dict[int, list[Cell]] = field(default_factory=dict)  # of the sheet, by label
     splits: Mapping[str, list[int]] = field(default_factory=dict)  # labels of each
     notes: list[str] = field(default_factory=list)
-    mend: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -124,7 +124,7 @@ def of_folder(
     for path in {mask for s in found.samples for mask in s.masks if isinstance(mask, Path)}:
         facts.levels.update(levels_of(path))
     told = described([*problems, *masks.problems()])
-    facts.mend += [line.replace(f"{root}/", "") for line in told]
+    facts.faults += [line.replace(f"{root}/", "") for line in told]
     if not problems:
         blank = torch.zeros(len(samples), 1, 1, 1, dtype=torch.uint8)
         whole = Split(
@@ -137,7 +137,7 @@ def of_folder(
             dataset = check(assembled(whole, found, seed, ()))
             facts.splits = {name: part.labels.tolist() for name, part in dataset.splits.items()}
         except UserError as error:
-            facts.mend.append(str(error))
+            facts.faults.append(str(error))
     return facts
 
 
@@ -189,7 +189,7 @@ def _counted(counts: Counter[str], most: int = 6) -> str:
 
 def advice(facts: Facts) -> Iterator[str]:
     """What to do, a line for each thing."""
-    yield from (f"mend: {line}" for line in facts.mend)
+    yield from (f"fix: {line}" for line in facts.faults)
     if facts.labels:
         for look in (_of_sizes, _of_masks, _of_numbers, _of_likeness):
             yield from (f"note: {line}" for line in look(facts))

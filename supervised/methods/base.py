@@ -88,7 +88,7 @@ class Method:
         """Look at the training pictures, once, before the first step or the resumed one.
 
         Refuse here (UserError) what cannot work with this network. What changes during training
-        belongs into `module`'s buffers, which checkpoints keep; they are loaded after this.
+        belongs in `module`'s buffers, which checkpoints keep; they are loaded after this.
         """
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -98,13 +98,13 @@ class Method:
     def ahead(
         self, network: Network, batch: Batch, epoch: int
     ) -> tuple[Tensor, dict[str, Tensor]] | None:
-        """As `loss`: what the optimiser steps on before it steps on this and `loss` together, by
-        gradients that are each taken at the weights of their step. None: there is no such step."""
+        """An optional first step on this loss alone; the next step is on this and `loss` together.
+        Each gradient is taken at the weights of its own step. None: there is no first step."""
         return None
 
     def begin(self, network: Network, epoch: int) -> None:
         """Before the first step of an epoch, or of the rest of a resumed one: the network and the
-        module are in training mode. What is not to be trained now loses `requires_grad` here."""
+        module are in training mode. Freeze here what must not be trained now (`requires_grad`)."""
 
     def restarts(self, epoch: int) -> bool:
         """Whether optimiser and scheduler begin anew with this epoch."""

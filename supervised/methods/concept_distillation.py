@@ -2,7 +2,7 @@
 
 For every class there is a concept: what its training pictures have beside the object's shape, its
 context (a decoy) or its colour. A teacher that knows better shows the concept's direction v_c (its
-CAV), and the student is not to move along it on the way to its class:
+CAV), and the student should not move along it on the way to its class:
 
     L = CE + weight * sum_c |cos(d L_p / d a, v_c)|,   L_p = sum_k |a - P_k|^2,
 
@@ -80,7 +80,7 @@ class ConceptDistillation(Method):
     weight: NotNegative[float] = 20.0
     """of the concept loss"""
     concepts: What = "context"
-    """what of a class is not to count: its pictures' context, or their objects' colour"""
+    """what must not count: the pictures' context, or the objects' colour"""
     teacher: Literal["unbiased", "dino"] = "unbiased"
     """who knows the concepts: a network trained here on composites, or DINO ViT-S from timm"""
     teacher_epochs: int = 2

@@ -13,7 +13,7 @@ the best of `--selection` on validation:
                   68 % validation accuracy of which the last had 95 %)
     reverse-kl    accuracy * exp(-KL(map || mask)), of the map's softmax: a later version of their
                   code, with its beta of 1
-    exponential   accuracy * exp(-L_attn), of which the paper's is the first order; of no paper
+    exponential   accuracy * exp(-L_attn), whose first order is the paper's; from no paper
 
 Masks are the ring round the digit that the ColorMNIST code makes, the object itself, or the object
 a pixel wider, as a teacher's masks are; the paper's own come from WeCLIP+. LeNet at 32x32, SGD with

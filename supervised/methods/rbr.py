@@ -56,7 +56,7 @@ class Rbr(Method):
 
 @contextmanager
 def asking_for_gradients(model: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """The parameters, all of which require gradients inside: in validation they do not else."""
+    """The parameters, with gradients required inside, also in validation."""
     parameters = list(model.parameters())
     before = [parameter.requires_grad for parameter in parameters]
     model.requires_grad_()

@@ -4,7 +4,7 @@ L = CE + weight * sum over pixels of |g - mean of g over the channels|^2, with g
 RRR's score (Ross et al. 2017) by pictures in [0, 1].
 
 On ColorMNIST the shortcut is the digit's own colour: it lies on the very pixels that matter, so
-that no mask of pixels can exclude it. This says what is to be ignored as Concept Distillation's
+that no mask of pixels can exclude it. This says what to ignore, as Concept Distillation's
 colour concept does (Gupta et al. 2023), without a teacher, and needs no masks. Brightness stays
 allowed, and where it tells the class, a shortcut. The recipe for `color-mnist` is CDEP's network
 and its one epoch.

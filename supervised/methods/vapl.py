@@ -15,7 +15,7 @@ Chosen where the paper is silent:
 - f_m begins as a copy of f_o, so that both losses between them begin at 0.
 - "Parameters before the fully connected layers" are all convolutions', as the line below Eq. 5
   says; BatchNorm's are each model's own, since they see differently bright pictures.
-- S is where attention is tapped, before pooling: places are what is to be shared. |.|^2 is summed
+- S is where attention is tapped, before pooling: the places must be shared. |.|^2 is summed
   over the parameters as printed, and over the maps printed too (`--activation-norm sum`) or as the
   mean, which does not depend on the backbone's size.
 - A is a constant for f_m in Eq. 9: that is what alternating is for.
@@ -89,7 +89,7 @@ class Vapl(Method):
     perturbed_masks: int = 5000
     """N, random completions of a prompt"""
     keep: float = 0.1
-    """p, the chance of an undecided pixel to be kept in one of them"""
+    """p, the probability that an undecided pixel is kept in one of them"""
     cells: int = 0
     """side of the grid that completions are drawn on (0: each pixel by itself)"""
     tolerance: float = 0.0

@@ -62,26 +62,26 @@ def test_a_folder_that_can_be_trained_on(folder, capsys):
     assert len(notes) == 5 and Image.open(sheet).width == 2 * (3 * 100) + 8
 
 
-def test_everything_that_must_be_mended_is_said_at_once(folder, capsys):
+def test_everything_that_must_be_fixed_is_said_at_once(folder, capsys):
     write(folder / "masks/cat/0.png", np.full((12, 12), 7))
     write(folder / "masks/cat/1.png", np.zeros((3, 3)))
     (folder / "masks/dog/2.png").unlink()
     (folder / "images/dog/3.png").write_bytes(b"x")
     assert main([str(folder)]) == 1
     lines = said(capsys)
-    mend = [line for line in lines if line.startswith("mend: ")]
-    assert [line.split()[1] for line in mend] == [f"masks/cat/{i}.png" for i in (0, 1)] + [
+    faults = [line for line in lines if line.startswith("fix: ")]
+    assert [line.split()[1] for line in faults] == [f"masks/cat/{i}.png" for i in (0, 1)] + [
         "masks/dog/2.png", "images/dog/3.png",
     ]  # fmt: skip
-    assert "holds levels 7: say how they are meant by --data-options mask_label=N" in mend[0]
+    assert "holds levels 7: say how they are meant by --data-options mask_label=N" in faults[0]
     assert any(line.split("│")[1:3] == [" all   ", "     23 "] for line in lines if "│" in line)
 
 
 def test_too_few_pictures_are_said_where_nothing_else_is_wrong(folder, capsys):
     (folder / "images/dog/0.png").unlink()
     assert main([str(folder)]) == 1
-    mend = [line for line in said(capsys) if line.startswith("mend: ")]
-    assert len(mend) == 1 and "too few of dog (3)" in mend[0]
+    faults = [line for line in said(capsys) if line.startswith("fix: ")]
+    assert len(faults) == 1 and "too few of dog (3)" in faults[0]
 
 
 def test_pictures_that_look_alike(folder, capsys):

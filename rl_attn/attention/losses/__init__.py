@@ -3,7 +3,7 @@
     loss = cross_entropy + coefficient * camal(attention, mask).mean()
 
 The mean over the batch is the caller's. One convention serves all methods: `mask` (B, H, W) in
-[0, 1] is where attention belongs. Papers that mark what is to be ignored (RRR, RBR, CDEP) get
+[0, 1] is where attention belongs. Papers that mark what to ignore (RRR, RBR, CDEP) get
 1 - mask. Attention is (B, h, w) in [0, 1]; a mask of another size is brought to that grid by area,
 and `upsample(attention, mask.shape[1:])` compares at the mask's size instead.
 

@@ -17,7 +17,7 @@ def gradia(attention: Attention | Tensor, labels: Tensor, known: Tensor | None =
     Args:
         attention: (B, h, w) in [0, 1].
         labels: (B, H, W), a mask in [0, 1] or labels in [-1, 1].
-        known: (B, H, W) bool; cells of which nothing is known are left out of the mean.
+        known: (B, H, W) bool; unknown cells are left out of the mean.
 
     >>> gradia(torch.tensor([[[1.0, 0.5]]]), torch.tensor([[[1, 0]]]))
     tensor([0.2500])

@@ -18,7 +18,7 @@ def hint(attention: Attention | Tensor, mask: Tensor, known: Tensor | None = Non
     Args:
         attention: (B, h, w) in [0, 1].
         mask: (B, H, W) in [0, 1], what is rewarded.
-        known: (B, H, W) bool; cells of which nothing is known are left out of the mean.
+        known: (B, H, W) bool; unknown cells are left out of the mean.
 
     >>> hint(torch.tensor([[[1.0, 0.5]]]), torch.tensor([[[1, 0]]]))
     tensor([0.1250])

@@ -1,4 +1,4 @@
-"""CAMAL: the critic's attention belongs into the mask of the targets, and nowhere else.
+"""CAMAL: the critic attends to the mask of the targets, and to nothing else.
 
 It adds one term to PPO's loss (Hundal et al. 2026, section 3.3),
 

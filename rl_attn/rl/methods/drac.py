@@ -1,8 +1,8 @@
-"""DrAC: an augmented frame is to change neither policy nor value (Raileanu et al. 2021, Eq. 4-6).
+"""DrAC: an augmented frame should change neither policy nor value (Raileanu et al. 2021, Eq. 4-6).
 
     L = L_PPO + drac * mean(KL(pi(.|s) || pi(.|f(s))) + (V(s) - V(f(s)))^2)
 
-where what the agent makes of the plain s is the target and has no gradient. With `--where outside`
+where the agent's output on the plain frame s is the target and has no gradient. With `--where outside`
 f leaves the pixels of the targets as they are: EAGLE's idea, with the
 environment's mask in place of a learned one.
 """
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 @METHODS.register("drac")
 @dataclass
 class Drac(Augmented):
-    """Train a PPO agent to whom augmented frames change nothing (Raileanu et al. 2021)."""
+    """Train a PPO agent that acts alike on augmented frames (Raileanu et al. 2021)."""
 
     drac: NotNegative[float] = 0.1
-    """weight of the loss that policy and value stay what they are on the augmented frame"""
+    """weight of the loss that keeps policy and value the same on the augmented frame"""
     where: Literal["everywhere", "outside"] = "everywhere"
     """what of a frame is augmented: all of it, or what is outside the targets' mask"""
 

@@ -1,4 +1,4 @@
-"""DrAC with the twin's frame: another look of the same moment is to change nothing.
+"""DrAC with the twin's frame: another look of the same moment should change nothing.
 
 The view of a state is no augmentation of its frame, but what the game itself draws in another look
 (`--twin-looks`, one an episode): a second set of games plays the same episodes, with the same seeds

@@ -31,7 +31,7 @@ _BATCH = 64
 @METHODS.register("learned-gate")
 @dataclass
 class LearnedGate(Method):
-    """Train a PPO agent on frames of which a learned gate leaves the targets."""
+    """Train a PPO agent on frames in which a learned gate keeps only the targets."""
 
     gate: Literal["hard", "soft"] = "hard"
     """multiply frames by 0 and 1, or by the gate's probabilities"""

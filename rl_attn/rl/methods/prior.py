@@ -79,7 +79,7 @@ class Prior(Camal):
         self.started = time.perf_counter()
 
     def coefficient(self) -> float:
-        """The loss's mean is to be over the frames that have been labelled."""
+        """The loss is a mean over the frames that have been labelled."""
         return self.camal / (self.share or 1.0)
 
     def masks(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:

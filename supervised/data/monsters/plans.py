@@ -1,6 +1,6 @@
 """Which picture goes where: the splits of `monsters` as lists of (map, class, number).
 
-A plan only counts; pictures are taken afterwards, as many as a plan needs of each pair. No number
+A plan only counts; then as many pictures are taken of each pair as it needs. No number
 is handed out twice, so no picture is in two splits that should be apart.
 """
 

@@ -90,7 +90,11 @@ def test_the_main_game_of_the_file_is_played(files):
         ({"HEALTH": "HELTH"}, "", r"'HELTH' \(did you mean HEALTH"),
         ({"2100": "many"}, "", "mine.cfg has a value that ViZDoom cannot read"),
         ({"mine.wad": "nine.wad"}, "", "nine.wad, which is not there"),
-        ({}, "\ndoom_game_path = my.wad\n", "my.wad, which is not there: mend its doom_game_path"),
+        (
+            {},
+            "\ndoom_game_path = my.wad\n",
+            "my.wad, which is not there: correct its doom_game_path",
+        ),
         ({}, "\ndoom_map = MAP07\n", "mine.wad has no map map07: it has MAP01"),
     ],
 )
