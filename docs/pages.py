@@ -407,7 +407,9 @@ def _rows(
         switch = f"` `--no-{name}" if bare is bool else ""
         flag = name.upper() if positional else f"--{name}{switch}"
         default = field.default_factory() if callable(field.default_factory) else field.default
-        yield f"`{flag}`", _type(bare), _value(default), helps.get(field.name, "")
+        said = [note.help for note in notes if getattr(note, "help", None)]
+        text = helps.get(field.name) or " ".join(said)
+        yield f"`{flag}`", _type(bare), _value(default), text
 
 
 def _helps(kind: type) -> dict[str, str]:

@@ -55,8 +55,8 @@ class EnvSettings:
     frame_skip: Annotated[int, Interval(ge=1, le=1000)] = 4
     """game tics an action is repeated for (of Doom)"""
     actions: Literal["discrete", "binary", "box"] = "discrete"
-    """how buttons are pressed: one set of them an action, each on or off, or a number each (of
-    Doom)"""
+    """of Doom, how buttons are pressed: an action is one set of buttons, each button is on or off,
+    or each is a number"""
     max_buttons: Annotated[int, Interval(ge=1, le=20)] = 1
     """buttons that one discrete action may press at once (of Doom)"""
     delta_values: tuple[float, ...] = ()
@@ -68,11 +68,11 @@ class EnvSettings:
     """draw another look each episode: "train:surfaces,light", "test:all"; empty: the plain one
     (of Doom)"""
     frame_key: str = "frame"
-    """what an observation calls its frame (of gymnasium's environments)"""
+    """key of the frame in an observation (gymnasium's environments)"""
     mask_key: str = "mask"
-    """what an observation calls the mask of the targets (of gymnasium's environments)"""
+    """key of the mask in an observation (gymnasium's environments)"""
     env_processes: bool = True
-    """step each environment in a process of its own (of gymnasium's environments)"""
+    """step each environment in a process of its own (gymnasium's environments)"""
 
 
 def check_name(settings: EnvSettings) -> None:

@@ -37,9 +37,9 @@ class EvaluationSettings:
     policy: Literal["sample", "greedy"] = "sample"
     """draw actions from the policy, or take the likeliest one"""
     attention_target: Literal["value", "action"] | None = None
-    """whose attention (default: what the run was trained on)"""
+    """whose attention: the value's or the action's (default: as in training)"""
     attention: str | None = None
-    """what map it is, by its name as in rl-attn ppo (default: what the run was trained with); also
+    """the attention map, by its name as in rl-attn ppo (default: the one of the training); also
     greydanus, sarfa and rise, which take hundreds of forwards a frame"""
     num_envs: Positive[int] = 8
     """games played at once; the results do not depend on it"""
@@ -70,7 +70,7 @@ class EvaluationSettings:
     out: PathText | None = None
     """folder for the results (default: the run's, or one beside model.zip)"""
     env: str = ""
-    """of model.zip: what it plays, as rl_attn.ppo has it (a run says so itself)"""
+    """of model.zip: the environment, as rl-attn ppo takes it (a run knows its own)"""
     targets: tuple[str, ...] = ()
     """of model.zip: what counts as a target"""
     rgb: bool = False

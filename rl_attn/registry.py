@@ -7,9 +7,9 @@
 
     MAPS["grad-cm"]    # UserError: unknown attention map 'grad-cm' (did you mean grad-cam?)
 
-A registry may list the modules that register its things, or it may have a folder: each file there
-registers the thing that the file is named after. A module is imported when a name of it is asked for, so that names
-are known, and unknown ones answered, without importing any.
+A registry may list the modules that register its things, or it may have a folder, where each file
+registers the thing that it is named after. A module is imported when one of its names is asked for,
+so that names are known, and unknown ones answered, without importing any.
 """
 
 import importlib

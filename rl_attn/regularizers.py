@@ -41,13 +41,13 @@ class RegularizerSettings:
     height: Side = 240
     """height of rendered masks"""
     seed: Seed = 1
-    """of the episodes and of the random actions in them"""
+    """random seed of the episodes and of the actions"""
     count: Annotated[int, Interval(ge=1, le=10**6)] = 200
     """how many masks at most"""
     levels: Annotated[int, Interval(ge=2, le=1000)] = 10
     """severities above zero for each mask and perturbation"""
     min_radius: Annotated[int, Interval(ge=1, le=1000)] = 4
-    """leave out masks that an erosion by fewer pixels takes away almost wholly"""
+    """leave out masks that an erosion by fewer pixels removes almost completely"""
     out: PathText = "regularizers"
     """folder for the results"""
 

@@ -42,9 +42,9 @@ class ReportSettings:
     metrics: tuple[str, ...] = ()
     """names of an evaluation's summary to report (default: those of the study file)"""
     resamples: Annotated[int, Interval(ge=1, le=10**7)] = 50_000
-    """of each bootstrap"""
+    """resamples of each bootstrap"""
     seed: Seed = 0
-    """of the resampling: the same seed gives the same intervals"""
+    """random seed of the resampling: the same seed gives the same intervals"""
     smoothing: Share = 0.05
     """learning curves: each run is averaged over this share of its rows (0: not at all)"""
     figures: bool = True

@@ -26,7 +26,7 @@ class PageSettings:
     """Where agents are shown."""
 
     port: Annotated[int, Interval(ge=0, le=65535)] = 7861
-    """of the page, on this machine alone; 0: any that is free"""
+    """port of the page, which this machine alone can reach; 0: any that is free"""
     browser: bool = True
     """open the page in a browser"""
 

@@ -5,8 +5,8 @@
     rl-attn check monsters --data-options split=shortcut
 
 counts images, classes and splits, sizes, and what the masks mark; says what was left out and why,
-which pictures look alike, and in a line each what must be fixed and what could be improved, and draws a
-contact sheet with the files' names. Exit status 1: training would refuse the set.
+which pictures look alike, and in a line each what must be fixed and what could be improved, and
+draws a contact sheet with the files' names. Exit status 1: training would refuse the set.
 """
 
 import sys
@@ -38,7 +38,7 @@ class CheckSettings:
     data: tyro.conf.Positional[str]
     """a folder of your own, or a data set by name; an unknown name lists them"""
     data_root: Path | None = None
-    """of a data set by name: folder with data that does not come with a package"""
+    """of a data set by name: folder with the data that you downloaded"""
     data_options: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE")] = ()
     """of the data set: key=value ..., as rl-attn train takes them"""
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()

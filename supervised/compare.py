@@ -44,7 +44,7 @@ class TableSettings(study.StudySettings):
     out: PathText | None = None
     """folder of the table (default: runs/tables/NAME)"""
     data_root: PathText | None = None
-    """folder with the data sets that do not come with a package (default: as the file says)"""
+    """folder with the data sets that you downloaded (default: as the file says)"""
     attention: str | None = None
     """what map is trained and measured, as in rl-attn train (default: as the file says)"""
     report_only: bool = False

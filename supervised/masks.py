@@ -30,11 +30,11 @@ class MaskSettings:
     data: str = "digits"
     """data set, see supervised.train"""
     data_root: PathText = "data"
-    """folder with data that does not come with a package"""
+    """folder with the data that you downloaded"""
     data_options: tuple[str, ...] = ()
     """of the data set: key=value ..."""
     splits: tuple[str, ...] = ()
-    """which splits; none: all"""
+    """which splits (default: all)"""
     out: PathText | None = None
     """folder of the masks (default: runs/masks/<data>/<model>-<teacher>)"""
 
@@ -44,7 +44,7 @@ class MaskSettings:
     """a model of open_clip (ViT-B-16), a folder that it can load, or doom: the one that
     python -m rl_attn.teachers.offline trains"""
     weights: str = "openai"
-    """tag of open_clip's or a file; `random` is for tests"""
+    """a tag of open_clip, or a file; `random` is for tests"""
     input_size: tuple[Side, ...] = ()
     """side of the model's input (default: the model's own); larger gives finer masks, several are
     averaged"""
@@ -69,7 +69,7 @@ class MaskSettings:
     """then keep a band of this radius along their edge (Learning to Look)"""
 
     batch_size: Annotated[int, Interval(ge=1, le=2**16)] = 32
-    """pictures at a time"""
+    """pictures in a batch"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
     threads: Threads = 0

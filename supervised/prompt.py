@@ -29,7 +29,7 @@ class PromptSettings:
     run: Annotated[PathText, tyro.conf.Positional]
     """folder of a run of supervised.train --method vapl"""
     port: Annotated[int, Interval(ge=1, le=65535)] = 7860
-    """of the page, on this machine alone"""
+    """port of the page, which this machine alone can reach"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
 

@@ -82,7 +82,7 @@ class TrainSettings:
     data: Annotated[str, OneOf("rl_attn.supervised.data:LOADERS")] = "decoy-mnist"
     """the data set by name"""
     data_root: PathText = "data"
-    """folder with the data sets that do not come with a package"""
+    """folder with the data sets that you downloaded"""
     data_options: tuple[str, ...] = ()
     """of the data set: key=value ..."""
     masks: PathText | None = None
@@ -100,17 +100,17 @@ class TrainSettings:
     fold: NotNegative[int] | None = None
     """which fold of a cross-validation, from 0"""
     folds: Annotated[int, Interval(ge=2, le=10_000)] = 10
-    """how many folds there are"""
+    """number of folds"""
     fold_seed: Seed = 0
-    """of the division into folds"""
+    """random seed of the division into folds"""
     fold_validation: bool = True
-    """keep a fold to validate on; without it is trained on as well, for runs in which nothing is
-    selected by validation (10 folds: 90/10)"""
+    """keep one fold for validation; without it, that fold is trained on as well, for runs that
+    select nothing by validation (10 folds: 90/10)"""
     size: Annotated[int, Interval(ge=0, le=8192)] = 0
     """side of the pictures in pixels (0: the data's own)"""
     fit: Fit = "letterbox"
-    """how pictures from files that are not square become so: whole with black beside them, their
-    middle cropped, or stretched"""
+    """how pictures that are not square are made square: padded with black, their middle cropped, or
+    stretched"""
     crop: Crop = "none"
     """cut that size out of pictures 8/7 as large (CAMAL: 224 of 256): in the centre, or at random
     in training"""
@@ -124,7 +124,7 @@ class TrainSettings:
     swin_v2_t, maxvit_t; torchvision:NAME; timm:NAME; hf:NAME of transformers; or your own, as
     module:function or file.py:function, called with channels, classes, size"""
     layer: str = ""
-    """whose feature maps are the attention (empty: the backbone's standard tap)"""
+    """layer whose feature maps the attention is made of (empty: the backbone's standard layer)"""
     batch_norm: BatchNorm = "keep"
     """of a backbone with BatchNorm: kept; GroupNorm in its place; or frozen, its running statistics
     used in training and left as they are"""
@@ -153,32 +153,32 @@ class TrainSettings:
     batch_size: Annotated[int, Interval(ge=1, le=2**20)] = 32
     """pictures a step"""
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    """which one, with torch's defaults but for what is said here"""
+    """the optimiser, with torch's defaults for all else"""
     learning_rate: Positive[float] = 1e-3
-    """at the start"""
+    """learning rate at the start"""
     weight_decay: NotNegative[float] = 0.01
-    """of the optimiser"""
+    """weight decay of the optimiser"""
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.0
-    """of sgd"""
+    """momentum of sgd"""
     schedule: Literal["none", "step", "cosine"] = "none"
-    """of the learning rate, epoch by epoch"""
+    """schedule of the learning rate, epoch by epoch"""
     step_epochs: Positive[int] = 7
     """epochs between steps of the step schedule"""
     step_factor: Positive[float] = 0.1
-    """by which each of them multiplies"""
+    """factor of each step of the step schedule"""
     select: str = "method"
     """which epoch's network is kept: as the method's paper has it (method), the last, or the best
     by a measure of the validation split: accuracy, balanced_accuracy, worst_group_accuracy,
     precision, recall, sensitivity, specificity, f1, auroc, average_precision, calibration_error,
     exact_match (of several labels), iou, energy_inside, pointing_game"""
     select_on: str = "validation"
-    """the split that decides it"""
+    """the split that --select measures on"""
     select_every: NotNegative[int] = 0
     """with --select accuracy: also evaluate every so many steps, and keep the best network (0: only
     at the end of an epoch; Concept Distillation's code takes 1)"""
 
     seed: Seed = 1
-    """of everything random"""
+    """random seed of the whole run"""
     ensemble: Annotated[int, Interval(ge=1, le=1024)] = 1
     """how many runs to train as one batched model, with this seed and the next ones (small
     backbones only); results are means over them"""
@@ -199,8 +199,8 @@ class TrainSettings:
     """test pictures of each class whose deletion and insertion curves are measured at the end
     (CAMAL: 1)"""
     falsifier: bool = False
-    """measure at the end by how much the confidence in the true class falls when all that the masks
-    of the test mark turns black: confidence_fall"""
+    """measure at the end by how much the confidence in the true class falls when the test masks'
+    pixels turn black: confidence_fall"""
 
 
 def args_type(argv: Sequence[str]) -> type[TrainSettings]:

@@ -52,9 +52,9 @@ def grad_cam(
         second_order: let a loss on the map reach the parameters above `features` through w_k.
             False treats w_k as constants, as much published code does.
         shift: (B, K) zeros that the forward added to every cell of `features`. Its gradient is
-            the sum over the cells, and w_k needs only that sum; a network whose next layer is linear can
-            carry it past that layer's large product, at a fraction of the cost in both orders
-            (see `agents.ActorCritic`). The map is the same.
+            the sum over the cells, and w_k needs only that sum; a network whose next layer is
+            linear can carry it past that layer's large product, at a fraction of the cost in both
+            orders (see `agents.ActorCritic`). The map is the same.
         relu: cut negative evidence, as the paper does. False with "minmax" is what the code of
             RES, GRADIA and RRR-G trains.
         dead: what a map is whose evidence is negative in every cell, as all may be where values

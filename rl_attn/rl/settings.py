@@ -56,7 +56,7 @@ class NetworkSettings:
     layer by its name. nature's are conv1, conv2 and conv3; earlier ones are finer (29x39 and 13x18
     cells, in place of 11x16, of frames of 160x120) and cost more time"""
     width_scale: Annotated[float, Interval(gt=0, le=64)] = 1.0
-    """the convolutions have so many times their standard number of channels"""
+    """factor on the number of channels of the convolutions"""
     recurrent: Literal["none", "lstm", "gru"] = "none"
     """a recurrent core between the network and its heads; mini-batches are then of whole
     environments"""
@@ -100,7 +100,7 @@ class PPOSettings:
     num_minibatches: Positive[int] = 4
     """mini-batches a pass"""
     learning_rate: Positive[float] = 2.5e-4
-    """of Adam"""
+    """learning rate of Adam"""
     anneal_lr: bool = True
     """lower the learning rate linearly to zero"""
     gamma: Share = 0.99
@@ -127,7 +127,7 @@ class PPOSettings:
     target_kl: Positive[float] | None = None
     """end an update early when the policy has moved this far"""
     seed: Seed = 1
-    """of everything random"""
+    """random seed of the whole run"""
 
     @property
     def batch_size(self) -> int:

@@ -238,7 +238,7 @@ def _average(twins: Sequence[Twin]) -> None:
 
 
 def summary(twins: Sequence[Twin]) -> dict[str, dict[str, Interval]]:
-    """By axis: each measure's mean over episodes, where an episode counts with the mean over its looks.
+    """By axis: each measure's mean over episodes, each with its mean over looks.
 
     Looks of one episode are not independent of each other, so that the intervals are over episodes.
     """

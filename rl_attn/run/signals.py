@@ -30,7 +30,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests(what: str = "after this update") -> Iterator[StopRequest]:
-    """Within the block a signal asks to stop; a second one, more than a second later, acts at once."""
+    """Within the block a signal asks to stop; one that comes over a second later acts at once."""
     stop = StopRequest()
 
     def first(number: int) -> None:

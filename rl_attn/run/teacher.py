@@ -19,6 +19,6 @@ class TeacherSettings:
     """a model of open_clip (ViT-B-16), a folder that it can load, or doom: the one that
     python -m rl_attn.teachers.offline trains"""
     weights: str = "openai"
-    """tag of open_clip's or a file"""
+    """a tag of open_clip, or a file"""
     words: tuple[str, ...] = ()
     """what to ask for (default: the names of the targets or classes)"""

@@ -1,4 +1,4 @@
-"""The `tune` of a study file: a few values of one flag for each method, which then runs with the best one.
+"""The `tune` of a study file: a few values of one flag for each method, to choose from.
 
 tune:
   by: validation/accuracy         # column of metrics.csv: the largest, of equals the first

@@ -32,13 +32,13 @@ class OfflineTeacherSettings:
     learning_rate: Positive[float] = 1e-3
     """its peak; a tenth of the steps warms up, then it falls by a cosine"""
     maps: Annotated[int, Interval(ge=1, le=32)] = 28
-    """how many of Freedoom's maps to render; four more are held out"""
+    """number of Freedoom maps to render; four more are held out"""
     each: Annotated[int, Interval(ge=1, le=10**5)] = 10
     """pictures of each of 14 monsters on each map"""
     frames: Annotated[int, Interval(ge=0, le=10**6)] = 150
     """frames of each of the agents' scenarios"""
     seed: Seed = 0
-    """of everything random"""
+    """random seed of the whole run"""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N"""
     threads: Threads = 0

@@ -59,7 +59,7 @@ class Cdep(Method):
     }
 
     weight: NotNegative[float] = 1.0
-    """of the decomposition's penalty"""
+    """weight of the decomposition's penalty"""
     region: Literal["mask", "pixels", "corners"] = "mask"
     """which pixels are wrong: those off the mask, random single ones, or the corners"""
     pixels: int = 8

@@ -78,29 +78,29 @@ class ConceptDistillation(Method):
     }
 
     weight: NotNegative[float] = 20.0
-    """of the concept loss"""
+    """weight of the concept loss"""
     concepts: What = "context"
     """what must not count: the pictures' context, or the objects' colour"""
     teacher: Literal["unbiased", "dino"] = "unbiased"
-    """who knows the concepts: a network trained here on composites, or DINO ViT-S from timm"""
+    """the teacher of the concepts: a network trained here on composites, or DINO ViT-S from timm"""
     teacher_epochs: int = 2
-    """of its training"""
+    """epochs of the teacher's training"""
     concept_pictures: int = 150
-    """of each concept, and as many counterexamples"""
+    """pictures of each concept, and as many counterexamples"""
     clusters: int = 7
     """prototypes of a class"""
     prototype_pictures: int = 1000
-    """of a class, at most, that its prototypes are made of"""
+    """most pictures of a class that its prototypes are made of"""
     update: float = 0.3
     """share of new prototypes and directions in the old ones"""
     renew: int = 150
     """iterations after which the concepts' directions are learned anew"""
     mapping_epochs: int = 5
-    """of the mapping from teacher to student"""
+    """epochs of the mapping from teacher to student"""
     local: Literal["mask", "pixels", "corners"] = "mask"
     """where gradients are suppressed: off the mask, at eight random pixels, or in the corners"""
     local_weight: NotNegative[float] = 0.3
-    """of these gradients, squared"""
+    """weight of these gradients, squared"""
 
     def check(self, settings: Any) -> None:
         for name in ("concept_pictures", "clusters", "prototype_pictures", "renew"):

@@ -57,7 +57,7 @@ class Gals(InputGradientMethod):
     weight: NotNegative[float] = 10_000.0
     """of the mean absolute gradient of the batch's mean loss (or of the difference of the maps)"""
     where: Where = "gradient-outside"
-    """what is compared with the maps, and how"""
+    """which pixels are compared with the maps, and how"""
     unit: Unit = "imagenet"
 
     def prepare(self, network: Network, train: Batches) -> None:

@@ -31,7 +31,7 @@ class GradCamMethod(Method):
     stretched: ClassVar[bool] = False
 
     weight: NotNegative[float] = 1.0
-    """of the attention loss"""
+    """weight of the attention loss"""
     second_order: bool = True
     """let the loss reach the layers above the feature maps"""
 

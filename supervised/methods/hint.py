@@ -36,7 +36,7 @@ class Hint(HalfGradientMethod):
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
     weight: NotNegative[float] = 100.0
-    """of the attention loss"""
+    """weight of the attention loss"""
 
     def penalty(self, attention: Tensor, batch: Batch) -> Tensor:
         from rl_attn.attention import hint

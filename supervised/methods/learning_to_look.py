@@ -126,8 +126,8 @@ class LearningToLook(TwoPhases):
     region: Literal["object", "wide", "ring"] = "object"
     """what the map is compared with: the mask, the mask a pixel wider, or a ring round it"""
     harden: bool = False
-    """what is on at all in a mask becomes fully so, as in the authors' code for masks of ink; a
-    teacher's soft masks stay soft without it"""
+    """every pixel of a mask above zero becomes one, as in the authors' code for masks of ink;
+    without it a teacher's soft masks stay soft"""
     epsilon: float = 1e-8
     """added to the largest evidence of a map, by which the map is divided; 0.1 keeps maps alive"""
 

@@ -48,7 +48,7 @@ class LearningToLookEvidence(TwoPhases):
     """data set that the teacher is trained on, the same classes without the shortcut; digits come
     with a package, others from --data-root"""
     teacher_steps: int = 4000
-    """of its training, on 64 pictures each"""
+    """steps of the teacher's training, on 64 pictures each"""
 
     def check(self, settings: Any) -> None:
         super().check(settings)

@@ -34,9 +34,9 @@ class Paric(Gals):
     samples: int = 10
     """K, maps drawn for each picture"""
     aggregate: Literal["mean", "median"] = "median"
-    """of the K maps"""
+    """how the K maps become one"""
     adapter_steps: int = 200
-    """by which the adapter is fitted to the maps"""
+    """steps that fit the adapter to the maps"""
 
     def check(self, settings: Any) -> None:
         for name in ("samples", "adapter_steps"):

@@ -46,7 +46,7 @@ class Rrr(InputGradientMethod):
     }
 
     weight: NotNegative[float] = 1000.0
-    """of the squared gradients"""
+    """weight of the squared gradients"""
     score: Literal["log-probabilities", "cross-entropy"] = "log-probabilities"
     """whose gradient is penalised: the sum of all classes' log-probabilities, or the loss"""
     alternate: bool = False

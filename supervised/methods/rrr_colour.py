@@ -44,7 +44,7 @@ class RrrColour(InputGradientMethod):
     }
 
     weight: NotNegative[float] = 1.0
-    """of the squared gradients"""
+    """weight of the squared gradients"""
     unit: Unit = "unit"
 
     def prepare(self, network: Network, train: Batches) -> None:

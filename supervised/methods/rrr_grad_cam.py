@@ -30,7 +30,7 @@ class RrrGradCam(Method):
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
     weight: NotNegative[float] = 1.0
-    """of the squared map, summed over the batch"""
+    """weight of the squared map, summed over the batch"""
     second_order: bool = False
     """let the loss reach the layers above the feature maps; the released code does not"""
 

@@ -80,7 +80,8 @@ class Vapl(Method):
     learn_weights: bool = True
     """learn g; without, masks are weighed by their confidence (VAPL-4)"""
     activation_norm: Literal["sum", "mean"] = "sum"
-    """of the squared distance of feature maps: as printed, or independent of their size"""
+    """how the squared distance of feature maps is averaged: as printed, or independent of their
+    size"""
     model_passes: int = 5
     """F: epochs in a row that train both models"""
     weight_passes: int = 5
@@ -98,7 +99,8 @@ class Vapl(Method):
     """how A is brought to [0, 1]: by the largest value of an undecided pixel, so that marking one
     pixel does not dim the rest; by its maximum, as Eq. 3's proportions are; or cut at 1"""
     reuse_scores: bool = False
-    """score completions once for all F passes, not anew in each: F times cheaper, a little old"""
+    """score completions once for all F passes instead of in each: F times cheaper, slightly out of
+    date"""
 
     prompts: Literal["masks", "given"] = "masks"
     """made from true masks, or the masks are prompts: white indispensable, black precluded, grey
@@ -110,9 +112,9 @@ class Vapl(Method):
     counterfactual: float = 0.5
     """share of the rest that they mark as precluded"""
     noise: float = 0.0
-    """share of a prompt's strokes that say the contrary"""
+    """share of a prompt's strokes that say the opposite"""
     shift: float = 0.0
-    """by how much of the picture's side each prompt is misplaced"""
+    """how far each prompt is misplaced, as a share of the picture's side"""
 
     def check(self, settings: Any) -> None:
         self.annotator().check()

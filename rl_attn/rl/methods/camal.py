@@ -46,12 +46,12 @@ class Camal(Method):
     """how the CAMAL loss brings a map to [0, 1]: by its maximum, by both ends, or not at all;
     evaluations always divide by the maximum"""
     dead_maps: Literal["signed", "zero"] = "signed"
-    """what the CAMAL loss makes of a map without any positive evidence, as frames of negative value
-    have: it learns from the negative evidence, or from nothing, as the ReLU of the paper leaves it;
-    evaluations always show nothing"""
+    """maps without positive evidence, which frames of negative value have: the CAMAL loss learns
+    from the negative evidence (signed), or from nothing, as with the paper's ReLU (zero);
+    evaluations always show an empty map"""
     compare: Literal["map-up", "mask-down"] = "map-up"
-    """where the CAMAL loss compares: at the mask's resolution, the map upsampled to it, or at the
-    map's, the mask averaged over each cell"""
+    """resolution of the CAMAL loss: the mask's, with the map upsampled, or the map's, with the mask
+    averaged over each cell"""
     placement: Literal["cells", "stretched"] = "cells"
     """where the CAMAL loss places a map: where its cells lie in the frame, or stretched over the
     frame, as the paper's code has it; evaluations always place cells"""

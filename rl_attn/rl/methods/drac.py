@@ -1,9 +1,9 @@
-"""DrAC: an augmented frame should change neither policy nor value (Raileanu et al. 2021, Eq. 4-6).
+"""DrAC: augmentation should change neither policy nor value (Raileanu et al. 2021, Eq. 4-6).
 
     L = L_PPO + drac * mean(KL(pi(.|s) || pi(.|f(s))) + (V(s) - V(f(s)))^2)
 
-where the agent's output on the plain frame s is the target and has no gradient. With `--where outside`
-f leaves the pixels of the targets as they are: EAGLE's idea, with the
+where the agent's output on the plain frame s is the target and has no gradient. With
+`--where outside` f leaves the pixels of the targets as they are: EAGLE's idea, with the
 environment's mask in place of a learned one.
 """
 
@@ -32,7 +32,7 @@ class Drac(Augmented):
     drac: NotNegative[float] = 0.1
     """weight of the loss that keeps policy and value the same on the augmented frame"""
     where: Literal["everywhere", "outside"] = "everywhere"
-    """what of a frame is augmented: all of it, or what is outside the targets' mask"""
+    """which part of a frame is augmented: all of it, or what is outside the targets' mask"""
 
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from rl_attn.rl.augment import outside

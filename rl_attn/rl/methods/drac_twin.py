@@ -30,7 +30,7 @@ class DracTwin(Method):
     """Train a PPO agent to whom another look of the same game changes nothing."""
 
     drac: NotNegative[float] = 0.1
-    """weight of the loss that policy and value stay what they are in the other look"""
+    """weight of the loss that keeps policy and value the same in the other look"""
     twin_looks: str = "train:all"
     """the other looks, as --looks has them"""
 

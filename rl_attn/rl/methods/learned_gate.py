@@ -44,7 +44,7 @@ class LearnedGate(Method):
     gate_share: Share = 0.25
     """share of a rollout's frames that the gate is taught on, drawn at random"""
     gate_learning_rate: Positive[float] = 1e-3
-    """of the gate's own Adam"""
+    """learning rate of the gate's own Adam"""
 
     def prepare(self) -> None:
         import torch

@@ -1,4 +1,4 @@
-"""RRR: the value should not depend on pixels outside the mask; small gradients there (Ross et al. 2017).
+"""RRR: the value should not depend on pixels outside the mask (Ross et al. 2017).
 
     L = L_PPO + rrr * mean_b sum (dV/dx (1 - mask))^2
 

@@ -1,4 +1,4 @@
-"""SGQN: the value should depend on its salient pixels, and the features should predict which those are.
+"""SGQN: the value should depend on its salient pixels, and the features should predict them.
 
 Bertoin et al. 2022 (Look where you look!), carried over from the Q-value of an off-policy agent to
 PPO's V(s). M(s) is where the guided backpropagation of V is among its largest (their Eq. 3, each
