@@ -10,6 +10,7 @@ import pytest
 from rl_attn import ppo
 
 sys.path.insert(0, str(Path(__file__).parent / "outside"))  # tests import `corridor`
+sys.path.insert(0, str(Path(__file__).parent))  # and `two_squares`
 
 TINY = [
     *("--num-envs", "2", "--num-steps", "16", "--num-minibatches", "2", "--update-epochs", "2"),
