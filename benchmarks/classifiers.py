@@ -113,6 +113,13 @@ class Straightforward:
         return float(parameters_of(self.model))
 
     def step(self, images: Tensor, masks: Tensor, labels: Tensor) -> float:
+        loss = self.loss(images, masks, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def loss(self, images: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
         x, labels = self.pictures(images).to(self.device), labels.to(self.device)
         mask = (self.masks(masks).to(self.device) * 8).clamp(max=1)
         mask = F.interpolate(mask[:, None], (10, 10), mode="nearest")[:, 0]
@@ -125,14 +132,49 @@ class Straightforward:
         divergence = F.kl_div(
             F.log_softmax(cam.flatten(1), dim=1), target.flatten(1), reduction="batchmean"
         )
-        loss = F.cross_entropy(logits, labels) + 8 * divergence
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss.item()
+        return F.cross_entropy(logits, labels) + 8 * divergence
 
     def close(self) -> None:
         pass
+
+
+class LightningLoop(Straightforward):
+    """The same loss, optimiser and DataLoader, driven by Lightning's Trainer, logging nothing.
+
+    Every chunk sets a Trainer up, which belongs to its use; long chunks make little of it.
+    """
+
+    def __init__(self, args: Classifiers):
+        import lightning
+
+        super().__init__(args)
+        ours = self
+
+        class Module(lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.model = ours.model
+
+            def training_step(self, batch: list[Tensor]) -> Tensor:
+                return ours.loss(*batch)
+
+            def configure_optimizers(self) -> torch.optim.Optimizer:
+                return ours.optimizer
+
+        self.module, self.trainer = Module(), lightning.Trainer
+
+    def run(self, count: int) -> float:
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = self.trainer(
+            max_steps=count,
+            max_epochs=-1,
+            accelerator=self.device.type,
+            devices=1,
+            enable_model_summary=False,
+            **quiet,
+        )
+        trainer.fit(self.module, self.loader)
+        return float(parameters_of(self.model))
 
 
 class PlainLeNet(nn.Module):

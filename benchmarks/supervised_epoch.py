@@ -3,6 +3,7 @@
     python benchmarks/supervised_epoch.py                     # ours against the other
     python benchmarks/supervised_epoch.py --profile           # where our time goes, instead
     python benchmarks/supervised_epoch.py --seeds --device cuda
+    uv pip install lightning                                  # its loop then joins in
 
 The straightforward loop takes batches from a DataLoader, transforms them with torchvision, reads
 the feature maps by a hook and asks for the loss after every step. Ours keeps the set on the device
@@ -43,6 +44,7 @@ machine that is busy with other things. An epoch is 60,000 pictures, MNIST's.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 
 import torch
@@ -98,17 +100,25 @@ def show_profile(args: EpochSettings) -> None:
     print(measured.key_averages().table(sort_by="self_cpu_time_total", row_limit=20))
 
 
+def entries(args: EpochSettings) -> list[Entry]:
+    """Those asked for, of those that can be had."""
+    found = [*(SEEDS if args.seeds else SINGLE)]
+    if not args.seeds and find_spec("lightning") is not None:
+        found.append(Entry("Lightning's loop", "classifiers:LightningLoop"))
+    return chosen(found, args.only)
+
+
 def measure(args: EpochSettings) -> Table:
     """Seconds an epoch, and the time relative to the first entry."""
-    entries = chosen(SEEDS if args.seeds else SINGLE, args.only)
-    table = Table(
-        "", "s / epoch", "smallest", "largest", "time", title=f"torch {torch.__version__}"
-    )
+    headings = ("s / epoch", "smallest", "largest", "time", "peak MiB", "start CPU s")
+    table = Table("", *headings, title=f"torch {torch.__version__}")
     per_epoch = EPOCH / (args.steps * args.batch_size)
-    for result in compete(entries, args, args.steps, args.rounds):
+    for result in compete(entries(args), args, args.steps, args.rounds):
         seconds = [per_epoch * value for value in result.seconds]
         cells = [median(seconds), min(seconds), max(seconds)]
-        table.add_row(result.name, *(f"{cell:.2f}" for cell in cells), f"{result.time:.2f}x")
+        cost = (f"{result.peak_mib:,.0f}", f"{result.start_cpu_seconds:.1f}")
+        shown = (f"{cell:.2f}" for cell in cells)
+        table.add_row(result.name, *shown, f"{result.time:.2f}x", *cost)
     return table
 
 
