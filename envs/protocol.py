@@ -51,6 +51,28 @@ class Step:
     episodes: list[Episode] = field(default_factory=list)  # ended in this step
 
 
+class Steps(Protocol):
+    """The part of a `VectorEnv` of one group that playing to the end of an episode asks for."""
+
+    num_lanes: int
+    frame_shape: tuple[int, int, int]  # (H, W, C)
+
+    def reset(
+        self,
+        frames: np.ndarray,
+        masks: np.ndarray,
+        *,
+        seeds: Sequence[int] | None = None,
+        variations: Sequence[Variation | None] | None = None,
+    ) -> None:
+        """As of `VectorEnv`."""
+        ...
+
+    def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
+        """As of `VectorEnv`."""
+        ...
+
+
 @runtime_checkable
 class VectorEnv(Protocol):
     """See the head of this file."""

@@ -113,7 +113,7 @@ def report(summary: dict[str, Interval], loops: dict[str, dict[str, Interval]], 
 
 
 def _range(value: Interval) -> str:
-    return f"{value.low:.3f} .. {value.high:.3f}"
+    return "-" if np.isnan(value.low) else f"{value.low:.3f} .. {value.high:.3f}"
 
 
 def player_of(args: EvaluationSettings, device: torch.device) -> Player:

@@ -70,8 +70,9 @@ def main(argv: list[str]) -> int:
     if len(players) < len(args.run):
         raise UserError("two of the runs have the same name: watch each run once")
     show = Show(players, greedy=args.policy == "greedy")
+    about = f"Playing {', '.join(dict.fromkeys(p.settings.env for p in players.values()))}."
     if not args.window:
-        return on_a_page(show, "rl-attn watch", args.port, args.browser)
+        return on_a_page(show, "rl-attn watch", about, args.port, args.browser)
     with show:
         return show_in_window(show)
 

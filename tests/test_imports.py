@@ -139,6 +139,7 @@ MISTAKES = {
         ("--num-steps 7 --num-envs 1", "divide"),
         ("--method prior --empty-mask suppress", "skip"),
     ],
+    "demo": [("--record a.mp4", ".webp or .gif")],
     "watch": [("", "no run is given"), ("nowhere", "does not exist")],
     "evaluate": [("nowhere", "does not exist"), ("nowhere --attention grad-cm", "grad-cam")],
     "random-policy": [("--out x --env Nope", "unknown environment"), ("--out x --rgb 3", "3")],

@@ -37,14 +37,14 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, show: Show, title: str, port: int):
+    def __init__(self, show: Show, title: str, about: str, port: int):
         with free_port(port) as listener:
             super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
             self.socket.close()
             self.socket = listener.dup()
         self.server_activate()
         self.server_name, self.server_port = self.socket.getsockname()[:2]
-        self.show, self.title = show, title
+        self.show, self.title, self.about = show, title, about
         self._failed: Exception | None = None
         self._ended = threading.Event()
         self._number, self._newest = 0, b""
@@ -118,7 +118,8 @@ class PageServer(ThreadingHTTPServer):
         values = {
             "title": self.title,
             "players": list(self.show.players),
-            "looks": [name for name, _ in self.show.looks],
+            "about": self.about,
+            "looks": _by_axis(self.show),
             "ratio": width / height,
             "keys": KEYS,
         }
@@ -179,9 +180,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(show: Show, title: str = "rl-attn", port: int = 0) -> Iterator[PageServer]:
+def serving(
+    show: Show, title: str = "rl-attn", about: str = "", port: int = 0
+) -> Iterator[PageServer]:
     """Within the block the show is played and served by threads; port 0: any that is free."""
-    server = PageServer(show, title, port)
+    server = PageServer(show, title, about, port)
     threads = [
         threading.Thread(target=server.play, daemon=True),
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True),
@@ -196,6 +199,15 @@ def serving(show: Show, title: str = "rl-attn", port: int = 0) -> Iterator[PageS
         server.server_close()
         for thread in threads:
             thread.join()
+
+
+def _by_axis(show: Show) -> list[tuple[str, list[tuple[int, str]]]]:
+    """(axis, its looks as (number, name)) for the page; [] where there is nothing to choose."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for number, (name, variation) in enumerate(show.looks):
+        axis = next(iter(variation or {}), "as it is")
+        found.setdefault(axis, []).append((number, name))
+    return list(found.items()) if len(show.looks) > 1 else []
 
 
 def _url(picture: np.ndarray) -> str:

@@ -14,7 +14,7 @@ _SIZE = (320, 240)
 
 
 class Sharp:
-    """A `VectorEnv` whose `large_frames` (N, 240, 320, C) and `large_masks` (N, 240, 320) are the
+    """`Steps` whose `large_frames` (N, 240, 320, C) and `large_masks` (N, 240, 320) are the
     current ones, of which the agent gets the scaled ones."""
 
     num_groups = 1

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rl_attn.envs.protocol import VectorEnv
+from rl_attn.envs.protocol import Steps
 from rl_attn.envs.variations import Variation
 from rl_attn.errors import UserError
 from rl_attn.live.sharp import Sharp
@@ -59,7 +59,7 @@ class Seen:
 class _Seat:
     player: Player
     actions: tuple[str, ...]  # their names
-    lanes: VectorEnv
+    lanes: Steps
     seed: int  # of the game that is played
     steps: Iterator[Moment]
 

@@ -16,7 +16,7 @@ from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.agents.heads import Policy
 from rl_attn.attention import Attention, measure
 from rl_attn.attention.cells import size_of
-from rl_attn.envs.protocol import Episode, VectorEnv
+from rl_attn.envs.protocol import Episode, Steps, VectorEnv
 from rl_attn.envs.registry import Environment, find
 from rl_attn.envs.variations import Variation
 from rl_attn.rl.methods import Method
@@ -123,7 +123,7 @@ def play(
 
 def moments(
     agent: Network,
-    lanes: VectorEnv,
+    lanes: Steps,
     seeds: Sequence[int],
     *,
     greedy: bool = False,

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.attention import Attention, measure
-from rl_attn.envs.protocol import Step, VectorEnv
+from rl_attn.envs.protocol import Step, Steps
 from rl_attn.envs.variations import Variation, Variations
 from rl_attn.rl.held_out import variations_of
 from rl_attn.rl.methods.base import Phase
@@ -99,7 +99,7 @@ def groups(looks: dict[str, list[Variation]]) -> list[list[tuple[str, Variation]
 
 def play_beside(
     agent: Network,
-    lanes: VectorEnv,
+    lanes: Steps,
     twins: Sequence[Twin],
     variations: Sequence[Variation],
     *,

@@ -23,6 +23,7 @@ COMMANDS = {
     "ppo": Command("rl_attn.ppo", "train a PPO agent that looks at its targets"),
     "evaluate": Command("rl_attn.evaluate", "play a trained agent; measure its attention"),
     "watch": Command("rl_attn.watch", "watch a trained agent play, with its attention"),
+    "demo": Command("rl_attn.demo", "two small agents play Doom on a page, with their attention"),
     "random-policy": Command("rl_attn.random_policy", "what random actions score in a game"),
     "check": Command("rl_attn.supervised.check", "what a data set holds, and what to fix"),
     "train": Command("rl_attn.supervised.train", "train a classifier that looks where masks say"),

@@ -94,7 +94,8 @@ def help_text(kind: type, prog: str, columns: int | None = None) -> str:
     parts = [f"usage: {usage}", about]
     for group in groups:
         listed = [_entry(flag, columns) for flag in flags if flag.group == group]
-        parts.append("\n".join([textwrap.fill(f"{group}:", columns), *listed]))
+        title = "Flags" if group == _title(kind) else group  # the page says that above already
+        parts.append("\n".join([textwrap.fill(f"{title}:", columns), *listed]))
     return "\n\n".join(parts)
 
 

@@ -58,7 +58,7 @@ The base:
   --rate FLOAT            how fast, over two lines (default: 0.5)
   --[no-]rgb              in colour (default: off)
 
-Do something:
+Flags:
   RUN                     a folder (default: runs)
   --kind {a,b}            which kind (default: a)
   --shell {bash,zsh,tcsh}
