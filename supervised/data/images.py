@@ -4,7 +4,7 @@ What a file says of itself is followed: its EXIF orientation, its palette, CMYK.
 is asked about, and the file named: the range of 16-bit and float levels (`image_range=0,65535`),
 what shows through transparent parts (`alpha=white`). What cannot be one picture is refused: several
 pages, an animation, a damaged file, a pipe, more pixels than Pillow's limit (looked at in the
-header). Only the formats of SUFFIXES are tried, whatever a file's ending says.
+header). Only the formats of SUFFIXES are tried, whatever a file's ending says, but for DICOM's.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from PIL import Image, ImageOps
 
 from rl_attn.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".dcm")
 Alpha = Literal["ask", "white", "black", "drop"]
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _SHOWN, _ALIKE = 12, 3  # problems that one message names, and files of the same problem
-_BITS = "bits"  # key in Image.info: bits a channel that Pillow has changed to 8
+# Keys in Image.info: bits a channel that Pillow has changed to 8; of DICOM, levels that are cut off
+# at their range, and whose high ones are dark.
+_BITS, WINDOWED, INVERTED = "bits", "windowed", "inverted"
 
 
 class Problem(Exception):
@@ -87,6 +89,10 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def _decoded(path: Path) -> Image.Image:
+    if path.suffix.lower() == ".dcm":
+        from rl_attn.supervised.data.dicom_images import open_dicom
+
+        return open_dicom(path)
     with Image.open(path, formats=_FORMATS) as image:
         if image.format == "PNG":
             image.verify()  # checksums, which decoding skips
@@ -171,7 +177,10 @@ def as_rgb(image: Image.Image, options: ImageOptions) -> Image.Image:
                 f"holds {'float' if image.mode == 'F' else '16-bit'} levels: say which are black "
                 "and white by --data-options image_range=LOW,HIGH"
             )
-        return Image.fromarray(scaled(levels, options.limits, "image_range")).convert("RGB")
+        if image.info.get(WINDOWED):
+            levels = levels.clip(*options.limits)
+        grey = scaled(levels, options.limits, "image_range")
+        return Image.fromarray(255 - grey if image.info.get(INVERTED) else grey).convert("RGB")
     if transparent(image):
         if options.alpha == "ask":
             choices = "|".join(get_args(Alpha)[1:])

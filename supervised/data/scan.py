@@ -22,6 +22,8 @@ from rl_attn.supervised.data.images import Problem, is_picture, named
 from rl_attn.supervised.data.marks import Annotated, Marked, formats_in
 from rl_attn.supervised.data.table import read_table, split_name
 
+#: Endings of annotation files, which may lie among images.
+_ANNOTATIONS = (".json", ".txt", ".xml", ".yaml", ".nii", ".gz")
 #: Folders beside the classes that are none.
 _BESIDE = ("masks", "labels", "annotations")
 
@@ -171,9 +173,7 @@ def _scan_folders(root: Path, sources: Sources, masks: _Masks, found: Found) -> 
 
 def _read(path: Path, sources: Sources) -> bool:
     """Whether a file beside images is an image, or perhaps their annotations."""
-    return is_picture(path) or (
-        bool(sources.form) and path.suffix in (".json", ".txt", ".xml", ".yaml")
-    )
+    return is_picture(path) or (bool(sources.form) and path.suffix in _ANNOTATIONS)
 
 
 def _same_names(samples: list[Sample]) -> Iterator[Problem]:
@@ -298,7 +298,11 @@ def _complete(root: Path, sources: Sources, found: Found) -> None:
 
 def _nothing(root: Path) -> UserError:
     forms = formats_in(root) if root.is_dir() else []
-    said = f"; it holds annotations that read as {forms[0]}: say format={forms[0]}" if forms else ""
+    said = (
+        f"; it holds annotations that read as {forms[0]}: say --data-options format={forms[0]}"
+        if forms
+        else ""
+    )
     return missing(
         "masked-folder",
         (f"{root}/images/<class>/*.png", f"{root}/<class>/*.png"),

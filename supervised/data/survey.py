@@ -119,8 +119,7 @@ def of_folder(
         grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         facts.thumbnails.append(np.asarray(grey))
         samples.append(sample)
-        with Image.open(sample.image) as opened:
-            facts.modes[opened.mode] += 1
+        facts.modes[mode_of(sample.image)] += 1
     for path in {mask for s in found.samples for mask in s.masks if isinstance(mask, Path)}:
         facts.levels.update(levels_of(path))
     told = described([*problems, *masks.problems()])
@@ -139,6 +138,14 @@ def of_folder(
         except UserError as error:
             facts.faults.append(str(error))
     return facts
+
+
+def mode_of(image: Path) -> str:
+    """As the file has it: RGB, L (grey), P (a palette), DICOM, ..."""
+    if image.suffix.lower() == ".dcm":
+        return "DICOM"
+    with Image.open(image) as opened:
+        return opened.mode
 
 
 def levels_of(mask: Path) -> list[str]:

@@ -7,6 +7,7 @@ format fills polygons as its own tools do:
     COCO, CVAT, Label Studio     pycocotools: corners of pixels are integers
     YOLO                         OpenCV: centres of pixels are integers, the outline is inside
     LabelMe                      Pillow, the same; as labelme's own export does
+    NIfTI, DICOM SEG             nothing to fill: they hold pixels
 """
 
 from __future__ import annotations

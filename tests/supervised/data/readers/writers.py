@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
+import nibabel
 import numpy as np
 from conftest import HEIGHT, WIDTH, drawn, names, outline
 from PIL import Image
@@ -210,10 +211,22 @@ def packed(mask: np.ndarray) -> list[int]:
     return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)]
 
 
+def nifti(root: Path) -> list[np.ndarray]:
+    """As ITK writes what was drawn on an image file; some with a third axis."""
+    for i, name in enumerate(names()):
+        file = (root / "labels" / name).with_suffix((".nii.gz", ".nii")[i % 2])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        labels = drawn(i).T.astype(np.uint8) * 3
+        image = nibabel.Nifti1Image(labels[..., None] if i % 3 else labels, np.diag([-1, -1, 1, 1]))
+        nibabel.save(image, file)
+    return [drawn(i) for i in range(8)]
+
+
 WRITERS = {
     "coco": (coco_polygons, coco_rle, coco_counts, coco_boxes),
     "yolo": (yolo, yolo_boxes),
     "labelme": (labelme, labelme_masks),
     "cvat": (cvat_polygons, cvat_masks),
+    "nifti": (nifti,),
     "label-studio": (label_studio_polygons, label_studio_brushes),
 }
