@@ -37,8 +37,12 @@ autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 default_role = "code"
+smartquotes = False  # of --flags it would make dashes
+highlight_language = "text"
 
 html_theme = "furo"
+html_copy_source = False
+html_use_index = False
 html_title = f"rl-attn {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

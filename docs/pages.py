@@ -55,8 +55,11 @@ def pages() -> dict[str, str]:
     """Path below docs/made -> Markdown."""
     found = named()
     found |= {f"api/{name.partition('.')[2] or name}.md": _api(name) for name in PUBLIC}
-    for file in ("CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md"):
+    files = ("CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md")
+    for file in files:
         text = (ROOT / file).read_text(encoding="utf-8").replace("](docs/", "](../")
+        for other in files:
+            text = text.replace(f"]({other})", f"](./{other.lower()})")
         found[file.lower()] = re.sub(r"\]\((?!https?:|\.|#)", "](../../", text)
     return found
 
@@ -232,6 +235,8 @@ def _network(name: str) -> str:
 
 
 def _backbone(name: str) -> str:
+    import torch
+
     from rl_attn.supervised import models
     from rl_attn.supervised.backbones import SMALL, build, parameters_of, tap_layer
     from rl_attn.supervised.settings import OTHERS
@@ -242,7 +247,11 @@ def _backbone(name: str) -> str:
         )
     small = name in SMALL
     size = (32, 32) if small else (224, 224)
-    model = build(name, 3, 10, size)
+    with torch.device("cpu" if small else "meta"):  # weights of the large ones would take seconds
+        model = build(name, 3, 10, size)
+    layer = (
+        f"`{tap_layer(model, '', size)}`" if small else "the last that has cells; a run names it"
+    )
     about = SMALL[name].__doc__ if small else f"`torchvision.models.{name}`, with a fresh head."
     return _join(
         f"# {name}",
@@ -251,7 +260,7 @@ def _backbone(name: str) -> str:
             ("", ""),
             [
                 ("parameters, RGB, ten classes", f"{parameters_of(model):,}"),
-                ("layer of the attention (`--layer`)", f"`{tap_layer(model, '', size)}`"),
+                ("layer of the attention (`--layer`)", layer),
                 ("ImageNet's weights", "no" if small else "`--weights imagenet`"),
             ],
         ),
@@ -343,7 +352,7 @@ def _leaf(kind: Kind, text: str) -> str:
     """A page that the sidebar leaves out, since a hundred of them would hide all others there (and
     double the time of the build): it says where its list is."""
     title, rest = text.split("\n", 1)
-    above = f"*One of the [{kind.title.lower()}](index.md).*"
+    above = f"*See all: [{kind.title}](index.md).*"
     return f"---\norphan: true\n---\n\n{title}\n\n{above}\n{rest}"
 
 
@@ -497,7 +506,7 @@ def _markdown(lines: list[str]) -> Iterator[str]:
             yield "\n```pycon"
             fenced = True
         if fenced:
-            yield line.strip()
+            yield line
         elif line in ("Args:", "Returns:", "Raises:", "Yields:"):
             yield f"**{line[:-1]}**\n"
             section = True
