@@ -48,9 +48,8 @@ def main(argv: list[str]) -> int:
     from rl_attn.live.show import Show
 
     about = (
-        "Two agents on DefendCenter, of minutes of training each and far from good: plain PPO, and "
-        "PPO with the CAMAL loss on its attention. Choose another look, and see what each still "
-        "looks at."
+        "Two agents after minutes of training, far from good: plain PPO, and PPO with the CAMAL "
+        "loss. Choose another look, and see what each still looks at."
     )
     return on_a_page(Show(players, sharp=True), "rl-attn demo", about, args.port, args.browser)
 
