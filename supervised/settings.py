@@ -5,10 +5,11 @@ whose paper then gives the defaults (`Method.recipes`).
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 from annotated_types import Interval
@@ -28,13 +29,17 @@ from rl_attn.supervised.methods import Method, method_class
 SMALL = ("lenet", "color-cnn", "decoy-cnn", "rrr-mlp")
 TORCHVISION = ("resnet18", "convnext_tiny", "efficientnet_b0", "vit_b_16", "swin_v2_t", "maxvit_t")
 
+#: Values of --weights that are no files.
+NAMED_WEIGHTS = ("none", "imagenet", "auto")
 OTHERS = ("torchvision:NAME", "timm:NAME", "hf:NAME", "module:function")
+
+#: Of pictures of one's own: what one would begin with.
+OWN: dict[str, dict[str, Any]] = {
+    "masked-folder": {"backbone": "resnet18", "weights": "auto"},
+}
 
 BatchNorm = Literal["keep", "group", "frozen"]
 Stem = Literal["standard", "small"]
-
-#: What a paper's values depend on (`Method.recipes`).
-CHOSEN = ("method", "data", "backbone")
 
 #: What --select takes of the validation split's measures: 1 where more is better, else -1.
 SELECTABLE = {
@@ -141,7 +146,8 @@ class TrainSettings:
     expected-gradients, smooth-grad; methods whose papers name a map keep that in training"""
     weights: PathText = "none"
     """what the backbone starts from: none, imagenet (of timm and hf: the weights that belong to the
-    name), or a file of weights, .safetensors or torch's"""
+    name), auto (imagenet where they can be had; masked-folder's default), or a file of weights,
+    .safetensors or torch's"""
 
     class_weights: Literal["none", "balanced"] = "none"
     """weights of pictures in the classes' loss: none, or N / (classes * pictures of the class) of
@@ -207,24 +213,31 @@ def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     """The command line for the method, data set and backbone that `argv` or its --config names."""
     load_imports(argv)
     config = config_values(argv)
-    method, data, backbone = (
-        (words_of(argv, f"--{name}") or listed(config.get(name, getattr(TrainSettings, name))))[-1]
-        for name in CHOSEN
-    )
+
+    def said(name: str, default: str) -> str:
+        return (words_of(argv, f"--{name}") or listed(config.get(name, default)))[-1]
+
+    data = said("data", TrainSettings.data)
     LOADERS.check(data)
-    return with_method(method_class(method), data, backbone)
+    own = OWN.get(data, {})
+    backbone = said("backbone", own.get("backbone", TrainSettings.backbone))
+    return with_method(method_class(said("method", TrainSettings.method)), data, backbone, own)
 
 
 def with_method(
-    method: type[Method], data: str, backbone: str = TrainSettings.backbone
+    method: type[Method],
+    data: str,
+    backbone: str = TrainSettings.backbone,
+    own: Mapping[str, Any] = MappingProxyType({}),
 ) -> type[TrainSettings]:
-    """TrainSettings and the method's fields in one dataclass, with the paper's values as defaults.
+    """TrainSettings and the method's fields in one dataclass, with the paper's values as defaults,
+    and those of `own` where the paper says nothing.
 
     It inherits from both, since the help of a flag is read from the source of its class.
     """
     parts = [method.recipes.get(name, {}) for name in dict.fromkeys(("", data, backbone))]
     recipe = {name: value for part in parts for name, value in part.items()}
-    defaults = {"method": method.name, "data": data, **recipe}
+    defaults = {"method": method.name, "data": data, **own, **recipe}
     kinds = {
         name: hint
         for kind in (TrainSettings, method)
@@ -252,9 +265,9 @@ def validate(args: TrainSettings) -> None:
     choose("--select", args.select, ["method", "last", *SELECTABLE])
     if ":" not in args.backbone:
         choose("backbone", args.backbone, [*SMALL, *TORCHVISION, *OTHERS])
-    if args.weights not in ("none", "imagenet") and not Path(args.weights).is_file():
+    if args.weights not in NAMED_WEIGHTS and not Path(args.weights).is_file():
         raise UserError(
-            f"--weights {args.weights} is no file: take none, imagenet, or a file of weights"
+            f"--weights {args.weights} is no file: take none, auto, imagenet, or a file of weights"
         )
     if args.select_every and args.select != "accuracy":
         raise UserError(

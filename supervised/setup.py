@@ -33,11 +33,13 @@ from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.settings import TEACHER, TrainSettings, seeds_of
+from rl_attn.supervised.settings import NAMED_WEIGHTS, OWN, TEACHER, TrainSettings, seeds_of
 from rl_attn.supervised.weights import load_weights
 
 #: The data set whose pictures are made at the side asked for, and so resized once at most.
 RENDERED = "monsters"
+#: Test images below which a user of a folder is told of cross-validation.
+FEW_TESTS = 100
 
 
 class Data(NamedTuple):
@@ -71,6 +73,13 @@ def read_data(args: TrainSettings) -> Read:
     if args.fold is not None:
         dealing = (args.fold, args.folds, args.fold_seed, args.fold_validation)
         read = Read(*(fold(dataset, *dealing) for dataset in read))
+    tests = len(read.own.splits.get("test", ()))
+    if args.fold is None and args.data in OWN and 0 < tests < FEW_TESTS:
+        print(
+            f"note: {tests} test images are few, each is {1 / tests:.1%} of the accuracy: run "
+            "--folds 5 --fold 0, 1, 2, 3 and 4, which test on every image once",
+            flush=True,
+        )
     choose("--select-on split", args.select_on, list(read.own.splits))
     return Read(*(fewer(dataset, args.train_pictures, args.seed) for dataset in read))
 
@@ -213,7 +222,7 @@ def make_view(
 ) -> View:
     channels = dataset.channels if args.backbone in backbones.SMALL else 3  # of others
     mean, std = dataset.mean, dataset.std
-    if args.weights == "imagenet":
+    if args.weights in ("imagenet", "auto"):
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     return View(crop, channels, torch.tensor(mean, device=device), torch.tensor(std, device=device))
 
@@ -238,13 +247,8 @@ def make_network(
     args: TrainSettings, method: Method, data: Data | Inputs, device: torch.device
 ) -> Network:
     """The network and its tap, fresh from the seed."""
-    shape = (data.channels, len(data.classes), data.size)
-    imagenet, changes = args.weights == "imagenet", (args.batch_norm, args.stem)
-    models = [
-        backbones.seeded(seed, lambda: backbones.build(args.backbone, *shape, imagenet, *changes))
-        for seed in seeds_of(args)
-    ]
-    if args.weights not in ("none", "imagenet"):
+    models = [backbones.seeded(seed, lambda: make_model(args, data)) for seed in seeds_of(args)]
+    if args.weights not in NAMED_WEIGHTS:
         said = [load_weights(model, Path(args.weights)) for model in models]
         print(said[0], flush=True)
     layer = backbones.tap_layer(models[0], args.layer, data.size)
@@ -262,6 +266,20 @@ def make_network(
         return Ensemble(models, layer, precision, args.attention)
     per_sample = args.batch_maps == "per-sample"
     return Network(models[0], layer, precision, args.attention, per_sample)
+
+
+def make_model(args: TrainSettings, data: Data | Inputs) -> torch.nn.Module:
+    """A fresh backbone, with the weights that belong to its name if they are asked for."""
+    shape = (data.channels, len(data.classes), data.size)
+    changes = (args.batch_norm, args.stem)
+    if args.weights != "auto":
+        return backbones.build(args.backbone, *shape, args.weights == "imagenet", *changes)
+    try:
+        return backbones.build(args.backbone, *shape, True, *changes)
+    except UserError as error:
+        model = backbones.build(args.backbone, *shape, False, *changes)
+        print(f"note: training starts from random weights: {error}", flush=True)
+        return model
 
 
 def fit_method(

@@ -19,7 +19,7 @@ from pathlib import Path
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.plugins import settled
-from rl_attn.supervised.settings import TrainSettings, args_type, validate
+from rl_attn.supervised.settings import NAMED_WEIGHTS, TrainSettings, args_type, validate
 
 
 def prepare(argv: list[str]) -> tuple[TrainSettings, Path, bool]:
@@ -49,7 +49,7 @@ def from_anywhere(args: TrainSettings) -> dict[str, str]:
     found = {}
     if module.endswith(".py"):
         found["backbone"] = f"{Path(module).absolute()}{colon}{function}"
-    if args.weights not in ("none", "imagenet"):
+    if args.weights not in NAMED_WEIGHTS:
         found["weights"] = str(Path(args.weights).absolute())
     return found
 

@@ -12,7 +12,8 @@ from rl_attn.run.cli import parse
 from rl_attn.supervised.batches import Batches, View, resized
 from rl_attn.supervised.data import Split
 from rl_attn.supervised.data.resize import resize_masks
-from rl_attn.supervised.settings import args_type, validate
+from rl_attn.supervised.inputs import Inputs
+from rl_attn.supervised.settings import TrainSettings, args_type, validate
 from rl_attn.supervised.setup import read_data
 
 
@@ -158,3 +159,30 @@ def test_how_masks_of_a_folder_are_meant_is_checked(root, tmp_path_factory, opti
 def test_options_of_masks_need_a_folder_of_masks(root):
     with pytest.raises(UserError, match="name the folder, or leave it out"):
         validate(args_of(root, "--mask-options", "mask_kind=trimap"))
+
+
+def test_a_folder_of_one_s_own_begins_with_a_resnet_and_says_what_it_has_not(
+    root, monkeypatch, capsys
+):
+    """ImageNet's weights where they can be had, and a line where not; other sets as before."""
+    from rl_attn.supervised.setup import make_model
+
+    def asked(*flags: str) -> TrainSettings:
+        argv = ["--data", "masked-folder", "--data-root", str(root), *flags]
+        return parse(args_type(argv), argv, "train")
+
+    args = asked()
+    assert (args.backbone, args.weights) == ("resnet18", "auto")
+    assert asked("--backbone", "lenet").backbone == "lenet"
+    assert parse(args_type([]), [], "train").weights == "none"
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", no_network)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
+    inputs = Inputs(("a", "b"), (64, 64), None, 3, False, (0.5,) * 3, (0.5,) * 3)
+    model = make_model(args, inputs)
+    said = capsys.readouterr().out
+    assert "training starts from random weights" in said and "could not be fetched" in said
+    assert model.fc.out_features == 2
+
+
+def no_network(*_: object, **__: object) -> None:
+    raise OSError("no network")
