@@ -18,7 +18,7 @@ The paper's own masks, WeCLIP+'s, are not published. A row of the table is a kin
 
 The run is that of `supervised.train --data color-mnist --method learning-to-look`, shortened: LeNet
 at 32x32, SGD, attention alone, then cross-entropy + lambda * attention with optimiser and schedule
-begun anew. Columns, as mean and s.d. over seeds: accuracy on the test (colours reversed) after the
+begun again. Columns, as mean and s.d. over seeds: accuracy on the test (colours reversed) after the
 last epoch, and after the best one of phase 2, which nobody can tell without the test; validation
 accuracy, in training colours; the paper's Optim Value, that times 1 - L_attn.
 

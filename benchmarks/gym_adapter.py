@@ -4,7 +4,7 @@
 
 Eight environments of 84 x 84 colour frames with masks, which do nothing but draw them, or work for
 a millisecond a step as a small simulator does, play the same actions in turns; whoever was last
-begins. AsyncVectorEnv has shared memory, starts episodes anew in the same step, and gives views,
+begins. AsyncVectorEnv has shared memory, starts episodes again in the same step, and gives views,
 which are written into the arrays of a rollout as our lanes write them. The ratio is of the
 medians; a machine that is busy with other things spoils it.
 """

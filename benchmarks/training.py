@@ -123,7 +123,7 @@ class SB3PPO(Training):
         self._model = PPO(
             "CnnPolicy",
             VecFrameStack(SubprocVecEnv([make] * ours.num_envs), ours.frame_stack),
-            learning_rate=ours.learning_rate,  # its schedule would begin anew with every chunk
+            learning_rate=ours.learning_rate,  # its schedule would begin again with every chunk
             n_steps=ours.num_steps,
             batch_size=ours.batch_size // ours.num_minibatches,
             n_epochs=ours.update_epochs,

@@ -5,7 +5,7 @@
         ...
 
 Environments step in processes of their own, with shared memory (gymnasium's AsyncVectorEnv), or in
-this one. One that fails ends its own episode as truncated and is made anew; the rest goes on.
+this one. One that fails ends its own episode as truncated and is made again; the rest goes on.
 
 A run is resumed by playing each lane's episode again, from its seed and actions. Whether that gives
 the same frames and masks is tried before a run begins, and checked again when it is resumed.

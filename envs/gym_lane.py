@@ -210,7 +210,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
             raise EnvironmentFailed(
                 f"{self._reader.name} failed {MAX_FAULTS} times in a row; the last time: {told}"
             ) from error
-        gymnasium.logger.warn(f"{self._reader.name} failed and is made anew: {told}")
+        gymnasium.logger.warn(f"{self._reader.name} failed and is made again: {told}")
         self.close()
 
 

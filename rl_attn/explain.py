@@ -64,9 +64,9 @@ def check(args: ExplainSettings) -> None:
         if not Path(path).exists():
             raise UserError(f"image {path} does not exist: name image files, or folders of them")
     if args.weights not in ("imagenet", "none") and not Path(args.weights).is_file():
-        raise UserError(f"--weights {args.weights} is no file: take imagenet, none, or a file")
+        raise UserError(f"--weights {args.weights} is not a file: take imagenet, none, or a file")
     if args.masks and not Path(args.masks).is_dir():
-        raise UserError(f"--masks {args.masks} is no folder")
+        raise UserError(f"--masks {args.masks} is not a folder")
 
 
 def main(argv: list[str]) -> int:

@@ -140,8 +140,8 @@ def build(
         batch_norm, stem: see `norms.py`.
 
     Raises:
-        UserError: an unknown name, pictures that do not fit, weights that cannot be had, a network
-            that `batch_norm` or `stem` has nothing to change in.
+        UserError: an unknown name, pictures that do not fit, weights that are not available, a
+            network in which `batch_norm` or `stem` has nothing to change.
     """
     if name in SMALL:
         if imagenet:

@@ -33,7 +33,7 @@ def load_by_name(name: str, device: torch.device, weights: str = "imagenet") -> 
         weights: imagenet (those that belong to the name), none (random), or a file.
 
     Raises:
-        UserError: an unknown name, weights that cannot be had, a network without target layer.
+        UserError: an unknown name, weights that are not available, a network without target layer.
     """
     own = name.rpartition(":")[0] not in ("", "torchvision", "timm", "hf")
     if own and weights == "imagenet":

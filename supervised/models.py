@@ -28,7 +28,7 @@ def made(
 
     classes: of the head; None keeps the model's own.
 
-    UserError: an unknown name, weights that cannot be had, a package that is missing.
+    UserError: an unknown name, weights that are not available, a package that is missing.
     """
     source, _, rest = name.rpartition(":")
     if source in ("", "torchvision"):

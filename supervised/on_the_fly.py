@@ -22,7 +22,7 @@ def mask_maker(
 ) -> MaskCache:
     """masks(images, labels) for the pictures to train on.
 
-    UserError: a method that must see all masks first, a model that cannot be had.
+    UserError: a method that must see all masks first, a model that is not available.
     """
     if not method.masks_alone:
         raise UserError(

@@ -23,7 +23,7 @@ _SHOWN = 224
 
 
 def refuse_oversized(file: Any) -> None:
-    """ValueError if a file of the editor is no picture, or too large, by its header alone."""
+    """ValueError if a file of the editor is not a picture, or too large, by its header alone."""
     if file is None:
         return
     source = BytesIO(file) if isinstance(file, bytes | bytearray) else file.path
@@ -31,7 +31,7 @@ def refuse_oversized(file: Any) -> None:
         with Image.open(source) as picture:
             width, height = picture.size
     except (OSError, ValueError, Image.DecompressionBombError):
-        raise ValueError("that is no picture that can be read: take a PNG or a JPEG") from None
+        raise ValueError("that is not a picture that can be read: take a PNG or a JPEG") from None
     if max(width, height) > LARGEST:
         raise ValueError(f"the picture is {width} x {height}: at most {LARGEST} pixels a side")
 

@@ -65,7 +65,7 @@ def read_data(args: TrainSettings) -> Read:
     own = load(args.data, Path(args.data_root), **placed(args))
     print(found(own), flush=True)
     taught = own
-    if args.masks not in (None, TEACHER):  # before the folds deal the pictures anew
+    if args.masks not in (None, TEACHER):  # before the folds deal the pictures again
         required = ("train", args.select_on) if args.fold is None else own.pool
         folder = Path(args.masks.replace("{data}", args.data))
         taught = with_masks(own, folder, required, mask_options(args))

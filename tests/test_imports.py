@@ -157,7 +157,7 @@ MISTAKES = {
     "explain": [
         ("run nowhere.png", "nowhere.png does not exist"),
         ("run . --maps grad-cm", "grad-cam"),
-        ("run . --masks nowhere", "is no folder"),
+        ("run . --masks nowhere", "is not a folder"),
     ],
     "compare": [("nowhere", "nowhere"), ("x --workers x", "--workers")],
     "masks": [("--data nope", "unknown data set"), ("--dilate -1", "dilate")],

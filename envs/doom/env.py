@@ -110,7 +110,7 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode. Raises GameFault if the engine dies; the next `reset` restarts it.
 
-        options: `variation`, the look of this episode: a list of axes, each drawn anew from its
+        options: `variation`, the look of this episode: a list of axes, each drawn again from its
         values to train with, or numbers of `variation_space` by axis. The game stays what the seed
         makes it. `info["look"]` says which look it is.
         """

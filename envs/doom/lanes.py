@@ -159,7 +159,7 @@ class Lanes(VectorEnv):
         """Begin the next episode in every lane and draw its first frame.
 
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8, both written. With
-        `seeds`, one a lane, each lane's stream of episode seeds begins anew from its seed; where
+        `seeds`, one a lane, each lane's stream of episode seeds begins again from its seed; where
         that is None it goes on. only: (num_lanes,) bool, the lanes to reset; the others and their
         rows stay as they are. variations: (num_lanes,), each as in `look_of_variation` or None: the
         looks of the episodes from now on, until another reset. A lane whose engine has no such look
@@ -256,7 +256,7 @@ class Lanes(VectorEnv):
             raise ValueError(f"{len(seeds)} seeds for {self.num_lanes} lanes")
         for seed in seeds:
             if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
-                raise UserError(f"seed {seed!r} is no whole number from 0 on, and not None")
+                raise UserError(f"seed {seed!r} is not a whole number from 0 on, and not None")
         for lane, seed, resets in zip(self._lanes, seeds, chosen, strict=True):
             if resets and seed is not None:
                 lane.seeds = RandomSeeds(np.random.SeedSequence(int(seed)))

@@ -6,7 +6,7 @@
             seat.frame, seat.map, seat.numbers
 
 Every player has a game of its own, all begin with the same seed, and a game that ends is followed
-by the next one. A change of looks begins the first player's game anew, for all.
+by the next one. A change of looks begins the first player's game again, for all.
 """
 
 from __future__ import annotations

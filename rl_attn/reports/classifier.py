@@ -35,7 +35,7 @@ from rl_attn.supervised.setup import make_view, read_data
 
 #: Images of each kind that are shown.
 SHOWN = 6
-#: Resamples of the images, each of which is measured anew.
+#: Resamples of the images, each of which is measured again.
 RESAMPLES = 300
 
 

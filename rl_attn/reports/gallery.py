@@ -85,7 +85,7 @@ def _pictures(study: Study, task: str, method: str) -> list[Captioned]:
                 with Image.open(file) as image:
                     found.append((np.asarray(image.convert("RGB")), file.stem))
             except (UnidentifiedImageError, OSError, ValueError):
-                study.problems.append(f"{cell.name}/attention/{file.name} is no picture")
+                study.problems.append(f"{cell.name}/attention/{file.name} is not a picture")
         if found:
             return found
     return []

@@ -106,7 +106,7 @@ class Learner:
         return logged
 
     def _minibatches(self, storage: RolloutStorage) -> Iterator[tuple[Tensor, Memory | None]]:
-        """Indices t * N + n of a pass, drawn anew: samples, or for a recurrent agent whole
+        """Indices t * N + n of a pass, drawn again: samples, or for a recurrent agent whole
         environments, step by step, with what is remembered when the rollout begins."""
         settings, parts = self.settings, self.settings.num_minibatches
         draw = {"generator": self.random, "device": storage.device}

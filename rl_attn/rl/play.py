@@ -139,7 +139,7 @@ def moments(
     """What `play` plays, step by step; arguments as there. A moment is valid until the next one.
 
     Args:
-        reseed: the lanes are not made for these seeds: they begin anew from them, one a lane.
+        reseed: the lanes are not made for these seeds: they begin again from them, one a lane.
         ended: called with the number of a seed and its episode.
     """
     device = next(agent.parameters()).device

@@ -22,7 +22,7 @@ from rl_attn.errors import UserError
 
 T = TypeVar("T")
 
-#: Makes the outputs of a function once; what it gives beside them makes them anew in their places.
+#: Makes the outputs of a function once; what it gives beside them makes them again in their places.
 Capture = Callable[[Callable[[], T], Sequence[torch.Generator]], tuple[T, Callable[[], None]]]
 
 #: Runs before a capture, in which libraries choose their kernels and allocate what they keep.

@@ -28,12 +28,12 @@ def refusal(headers: Mapping[str, str], port: int) -> str | None:
 
 
 def free_port(port: int) -> socket.socket:
-    """A socket bound to this port of 127.0.0.1; a UserError where it cannot be had."""
+    """A socket bound to this port of 127.0.0.1; a UserError where it is not available."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
-        raise UserError(f"port {port} cannot be had ({error}): take another --port") from None
+        raise UserError(f"port {port} is not available ({error}): take another --port") from None
     return listener

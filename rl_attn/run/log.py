@@ -122,7 +122,7 @@ def _read(table: Path) -> tuple[list[str], list[list[str]]]:
         ]
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{table} is no table of a run ({reason}): move it elsewhere") from None
+        raise UserError(f"{table} is not a table of a run ({reason}): move it elsewhere") from None
 
 
 def _drop_rows_after(table: Path, step: int) -> None:

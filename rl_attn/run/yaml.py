@@ -64,7 +64,7 @@ def dump_yaml(values: Any) -> str:
 def _text(path: Path) -> str:
     if not path.is_file():  # a pipe or a device never ends
         path.stat()
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     with path.open("rb") as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:

@@ -26,7 +26,7 @@ def read_table(file: Path, data_root: str | None = None, attention: str | None =
     if study.search is not None:
         raise UserError(f"{file} is a search, which has no table: run it with rl_attn.study")
     if data_root is not None and not Path(data_root).is_dir():
-        raise UserError(f"--data-root {data_root} is no folder")
+        raise UserError(f"--data-root {data_root} is not a folder")
     if attention is not None:
         MAPS.check_trained(attention)
     said = {"data_root": data_root, "attention": attention}

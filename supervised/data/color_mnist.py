@@ -1,4 +1,4 @@
-"""ColorMNIST: the colour of a digit gives its class away in training and lies in the test.
+"""ColorMNIST: the colour of a digit gives its class away in training and misleads in the test.
 
 Three published sets go by this name; they differ in everything but the idea.
 

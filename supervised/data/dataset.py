@@ -126,7 +126,7 @@ class DataSet:
 
     `splits` always has "train", "validation" and "test"; where a set was published, they are the
     published ones. Others say what differs: "validation-unbiased", "test-shifted", ... Those named
-    in `pool` are drawn from one distribution, and `fold` deals them anew.
+    in `pool` are drawn from one distribution, and `fold` deals them again.
 
     >>> isinstance(load("digits"), DataSet), load("digits").size
     (True, (28, 28))

@@ -1,4 +1,4 @@
-"""DecoyMNIST: a grey patch in a corner gives the class away in training and lies in the test.
+"""DecoyMNIST: a grey patch in a corner gives the class away in training and misleads in the test.
 
     variant           patch  corners                                   test shade   inputs
     rrr               4x4    a coin for the row, one for the column    random       0..255

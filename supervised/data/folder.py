@@ -123,7 +123,7 @@ def names_of(samples: Sequence[Sample], root: Path) -> np.ndarray:
 
 
 def assembled(everything: Split, found: Found, seed: int, notes: Sequence[str]) -> DataSet:
-    """The set of all samples, in their splits. UserError: some split is not to be had."""
+    """The set of all samples, in their splits. UserError: some split cannot be made."""
     own = np.array([sample.split for sample in found.samples])
     if any(own):
         rows = {str(name): torch.from_numpy(own == name) for name in np.unique(own)}

@@ -39,7 +39,7 @@ def fold(dataset: DataSet, k: int, folds: int, seed: int, validate: bool = True)
     """
     if folds < 3:
         raise UserError(
-            f"folds is {folds}: 3 is the least, one to train on, one to validate and one to test"
+            f"folds is {folds}: the minimum is 3, one to train on, one to validate and one to test"
         )
     if not 0 <= k < folds:
         raise UserError(f"fold is {k}: choose from 0 to {folds - 1}")

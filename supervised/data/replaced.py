@@ -83,7 +83,7 @@ def _named_rows(folder: Path) -> dict[str, tuple[Path, int]]:
             for row, name in enumerate(listed)
         }
     except (ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error}): make the masks anew") from None
+        raise UserError(f"{file} is damaged ({error}): make the masks again") from None
 
 
 def _named(

@@ -107,7 +107,7 @@ class Method:
         module are in training mode. Freeze here what must not be trained now (`requires_grad`)."""
 
     def restarts(self, epoch: int) -> bool:
-        """Whether optimiser and scheduler begin anew with this epoch."""
+        """Whether optimiser and scheduler begin again with this epoch."""
         return False
 
     def validation_score(self, epoch: int, validation: dict[str, float]) -> float | None:

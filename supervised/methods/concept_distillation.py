@@ -94,7 +94,7 @@ class ConceptDistillation(Method):
     update: float = 0.3
     """share of new prototypes and directions in the old ones"""
     renew: int = 150
-    """iterations after which the concepts' directions are learned anew"""
+    """iterations after which the concepts' directions are learned again"""
     mapping_epochs: int = 5
     """epochs of the mapping from teacher to student"""
     local: Literal["mask", "pixels", "corners"] = "mask"

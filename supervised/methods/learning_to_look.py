@@ -1,6 +1,6 @@
 """Learning to Look: attention first, then the task with attention (Yang et al. 2026).
 
-Phase 1 trains the attention loss alone. At epoch E_attn optimiser and schedule begin anew, and
+Phase 1 trains the attention loss alone. At epoch E_attn optimiser and schedule begin again, and
 
     L = CE + lambda * L_attn,  lambda = weight * (1 + 0.1 (epoch - E_attn)).
 

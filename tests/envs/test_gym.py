@@ -161,7 +161,7 @@ def test_a_fault_ends_its_episode_and_three_in_a_row_the_run(counter, processes)
         np.testing.assert_array_equal(step.final_frames[0], last[0])
         (episode,) = step.episodes
         assert episode.fault and episode.truncated and episode.length == 2
-        np.testing.assert_array_equal(frames[0] + 2, frames[1])  # begun anew
+        np.testing.assert_array_equal(frames[0] + 2, frames[1])  # begun again
         lanes.step(np.array([2, 0]), frames, masks)
         with pytest.raises(EnvironmentFailed, match=r"3 times in a row.*OSError.*test_gym.py:\d+"):
             lanes.step(np.array([2, 0]), frames, masks)

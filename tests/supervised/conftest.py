@@ -34,7 +34,7 @@ def toy_split(number: int, seed: int, honest: bool) -> Split:
 
 @pytest.fixture(scope="session")
 def toy_set() -> DataSet:
-    """48 training pictures in which the bar gives the class away, 24 tests in which it lies."""
+    """48 training pictures in which the bar gives the class away, 24 tests in which it misleads."""
     splits = {
         "train": toy_split(48, 0, True),
         "validation": toy_split(18, 1, True),

@@ -1,4 +1,4 @@
-"""Backbones of others by name, weights from a file, and what cannot be had said in one line."""
+"""Backbones of others by name, weights from a file, and what is not available, said in one line."""
 
 import sys
 from pathlib import Path
@@ -125,5 +125,5 @@ def test_files_are_found_from_anywhere_and_must_be_there(own, tmp_path, monkeypa
     args = TrainSettings(backbone="own_model.py:make", weights="own_model.py")
     assert from_anywhere(args) == {"backbone": f"{own}:make", "weights": str(own)}
     assert from_anywhere(TrainSettings(backbone="timm:resnet18")) == {}
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         train.prepare(["--weights", "no.pt"])

@@ -80,5 +80,5 @@ def test_uploads_lie_in_the_pages_folder_and_are_bounded(page, monkeypatch):
 def test_a_port_that_is_taken_is_said():
     with free_port(0) as taken:
         taken.listen()
-        with pytest.raises(UserError, match="cannot be had"):
+        with pytest.raises(UserError, match="is not available"):
             free_port(taken.getsockname()[1])

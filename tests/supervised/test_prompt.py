@@ -73,7 +73,7 @@ def test_a_picture_is_judged_by_its_header_before_it_is_decoded():
     with pytest.raises(ValueError, match="4097 x 2: at most 4096"):
         prompt_page.refuse_oversized(png(prompt_page.LARGEST + 1, 2))
     for wrong in (b"<svg/>", b"", b"x" * 99):
-        with pytest.raises(ValueError, match="no picture"):
+        with pytest.raises(ValueError, match="not a picture"):
             prompt_page.refuse_oversized(wrong)
 
 

@@ -7,7 +7,7 @@ some slack, and (2) compares it with an *imputed* map in place of the labels:
     loss = ReLU(mean over labelled cells |tanh(5 (H - a)) - label| - slack) + mean |H - imputed|.
 
 RES-G imputes by a 3x3 Gaussian of the positive labels, RES-L by a learned convolution. As in the
-released code, a is found anew in each batch, and H is Grad-CAM without ReLU, scaled by min-max.
+released code, a is found again in each batch, and H is Grad-CAM without ReLU, scaled by min-max.
 There the slack is taken off the batch's mean, here off each sample's.
 """
 

@@ -16,7 +16,7 @@ In this folder, the file's name is the method's; a file anywhere else is named w
 Flags are parsed before torch is imported, so a file of this folder imports it inside its hooks.
 
 What a hook needs of the run is in `self.context`, which is set before `prepare`. Random numbers
-come from `self.context.random`: it is seeded anew for each rollout and each update, so that a
+come from `self.context.random`: it is seeded again for each rollout and each update, so that a
 resumed run draws the same ones and no state is kept for it.
 
 Letters: T steps, N environments, B samples of a mini-batch, S stacked frames, C channels.

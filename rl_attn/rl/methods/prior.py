@@ -62,7 +62,7 @@ class Prior(Camal):
             )
 
     def prepare(self) -> None:
-        """UserError if the teacher cannot be had."""
+        """UserError if the teacher is not available."""
         import torch
 
         from rl_attn.teachers import Teacher, load_clip

@@ -52,7 +52,7 @@ class PrivilegedTeacher(Method):
             )
         config = Path(self.teacher_run) / "config.yaml"
         if not config.is_file():
-            raise UserError(f"--teacher-run {self.teacher_run} is no folder of a run")
+            raise UserError(f"--teacher-run {self.teacher_run} is not a folder of a run")
         taught = load_yaml(config)
         if taught.get("recurrent", "none") != "none":
             raise UserError(

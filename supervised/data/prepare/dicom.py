@@ -58,7 +58,7 @@ def by_height(series: Series) -> list[Path]:
     for file in series.files:
         header = header_of(file)
         if not np.allclose(header.ImageOrientationPatient, AXIAL, atol=0.01):
-            raise UserError(f"{file} is no axial slice: its rows and columns are turned")
+            raise UserError(f"{file} is not an axial slice: its rows and columns are turned")
         heights[file] = float(header.ImagePositionPatient[2])
     return sorted(series.files, key=heights.__getitem__)
 

@@ -57,7 +57,7 @@ def _patches(series: Series, reading: Reading, number: int, options: Lidc) -> It
     if absent:
         raise UserError(
             f"{series.files[0].parent} lacks {len(absent)} slices in which nodules of "
-            f"{series.patient} are outlined: download the series anew"
+            f"{series.patient} are outlined: download the series again"
         )
     rng = np.random.default_rng([options.seed, number])
     shape = hounsfield(series.files[0]).shape

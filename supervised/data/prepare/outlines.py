@@ -122,4 +122,4 @@ def _points(element: ElementTree.Element, tag: str, file: Path) -> list[Point]:
             for p in element.iterfind(tag)
         ]
     except ValueError as error:
-        raise UserError(f"{file}: a coordinate is no whole number ({error})") from None
+        raise UserError(f"{file}: a coordinate is not a whole number ({error})") from None

@@ -113,7 +113,7 @@ def largest(mask: np.ndarray, label: Path) -> int:
     """The slice with most of it. UserError: an empty mask."""
     areas = mask.sum((1, 2))
     if not areas.any():
-        raise UserError(f"{label} marks nothing: get it anew")
+        raise UserError(f"{label} marks nothing: get it again")
     return int(areas.argmax())
 
 
@@ -133,7 +133,7 @@ def _healthy(source: Path) -> list[tuple[Series, Path]]:
 
 def _check(volume: np.ndarray, mask: np.ndarray, label: Path) -> None:
     if volume.shape != mask.shape:
-        raise UserError(f"{label} is {mask.shape}, its scan {volume.shape}: get both anew")
+        raise UserError(f"{label} is {mask.shape}, its scan {volume.shape}: get both again")
 
 
 def _drawn(category: str, patient: str, slice_: np.ndarray, mask: np.ndarray) -> Drawn:

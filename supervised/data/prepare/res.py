@@ -114,7 +114,7 @@ def _matrix(table: Path, row: dict[str, str]) -> np.ndarray:
             raise ValueError("it holds what is below 0, or no number")
     except (TypeError, ValueError) as error:
         key = row["img_idx"]
-        raise UserError(f"{table}: the attention of {key} is no matrix ({error})") from None
+        raise UserError(f"{table}: the attention of {key} is not a matrix ({error})") from None
     return matrix > 0
 
 

@@ -87,7 +87,7 @@ def read_table(file: Path) -> list[Sample]:
         if set(row) != set(COLUMNS) or row["split"] not in ("", *SPLITS):
             raise UserError(
                 f"line {number} of {file} is not {','.join(COLUMNS)} with a split of "
-                f"{', '.join(SPLITS)} or none: prepare the set anew"
+                f"{', '.join(SPLITS)} or none: prepare the set again"
             )
     return [
         Sample(r["class"], r["image"], r["subject"], r["split"], r["annotated"] == "1")
@@ -105,7 +105,7 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{file} is no table that can be read: {reason}") from None
+        raise UserError(f"{file} is not a table that can be read: {reason}") from None
     for number, row in enumerate(rows, 2):
         absent = [column for column in columns if row.get(column) is None]
         if absent:

@@ -53,7 +53,7 @@ def _draw(numbers: list[float]) -> Draw:
 
         return draw
     if len(numbers) < 6 or len(numbers) % 2:
-        raise ValueError(f"{len(numbers)} numbers after a class are no box and no polygon")
+        raise ValueError(f"{len(numbers)} numbers after a class are neither a box nor a polygon")
     shares = np.array(numbers).reshape(-1, 2)
 
     def fill(rows: int, columns: int) -> np.ndarray:

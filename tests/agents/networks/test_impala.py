@@ -63,7 +63,7 @@ def test_one_forward_gives_policy_value_and_features(agent, frames):
 
 
 def test_it_is_the_published_network(agent, frames):
-    """Written anew, block by block."""
+    """Written again, block by block."""
     x = frames.float() / 255
     for number in range(3):
         convolution, _, *blocks = agent.sequences[number]

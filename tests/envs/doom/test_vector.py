@@ -123,7 +123,7 @@ def test_seeds_may_be_none(make):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "x"])
 def test_a_seed_that_is_none_is_refused_by_its_value(make, seed):
-    with pytest.raises(UserError, match=f"seed {seed!r} is no whole number"):
+    with pytest.raises(UserError, match=f"seed {seed!r} is not a whole number"):
         make("Basic", 2).reset(seed=[seed, 2])
 
 

@@ -66,4 +66,4 @@ def test_pictures_that_runs_left_are_shown_and_broken_ones_said(study_of):
     study = collect(folder)
     (plate,) = picture_plates(study)
     assert plate.title == "Attention: A" and "x, y" in plate.alt
-    assert "A-y-s1/attention/0.png is no picture" in study.problems
+    assert "A-y-s1/attention/0.png is not a picture" in study.problems

@@ -176,7 +176,7 @@ def test_a_table_that_is_none_of_ours_is_refused_and_left(run, content):
     check_tables(run)
     (run / "metrics.csv").write_bytes(content)
     for attempt in (check_tables, lambda run: RunLog(run, 10)):
-        with pytest.raises(UserError, match=r"metrics\.csv is no table of a run"):
+        with pytest.raises(UserError, match=r"metrics\.csv is not a table of a run"):
             attempt(run)
     assert (run / "metrics.csv").read_bytes() == content
 

@@ -38,7 +38,7 @@ def rliable_improvement(x, y):
 
 
 def resampled(scores, generator):
-    """Runs x tasks: each column drawn anew from itself, one number after the other."""
+    """Runs x tasks: each column drawn again from itself, one number after the other."""
     columns = [
         [column[generator.integers(len(column))] for _ in range(len(column))] for column in scores.T
     ]

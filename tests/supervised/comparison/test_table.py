@@ -47,7 +47,7 @@ def test_data_root_is_that_of_this_machine(file, tmp_path):
     study = read_table(file, str(tmp_path))
     assert study.arguments["data_root"] == str(tmp_path)
     assert study.values["arguments"] == study.arguments
-    with pytest.raises(UserError, match="--data-root nowhere is no folder"):
+    with pytest.raises(UserError, match="--data-root nowhere is not a folder"):
         read_table(file, "nowhere")
 
 

@@ -90,7 +90,7 @@ def test_a_biased_set_keeps_its_own_test():
     [
         (5, 5, "fold is 5: choose from 0 to 4"),
         (-1, 5, "fold is -1"),
-        (0, 2, "folds is 2: 3 is the least"),
+        (0, 2, "folds is 2: the minimum is 3"),
         (0, 30, r"absent from a fold; too few of few \(20\)$"),
     ],
 )

@@ -155,7 +155,7 @@ def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
     run = tmp_path / "run"
     for flags, reason in (
         (["--method", "privileged-teacher"], "needs --teacher-run FOLDER"),
-        (["--method", "privileged-teacher", "--teacher-run", "nowhere"], "no folder of a run"),
+        (["--method", "privileged-teacher", "--teacher-run", "nowhere"], "not a folder of a run"),
         (
             [
                 *("--method", "privileged-teacher", "--frame-stack", "2"),
