@@ -32,6 +32,18 @@ from rl_attn.supervised.setup import fit_method, make_network, prepare_data, rea
 from rl_attn.supervised.showing import Sample, save
 from rl_attn.supervised.spatial import save_arrays, spatial_variance
 
+#: What TensorBoard's custom scalars show first, of the validation split.
+CHARTS = {
+    "how well it classifies, where it looks": {
+        "accuracy": ["validation/accuracy"],
+        "IoU of attention and masks": ["validation/iou$"],
+        "attention inside (alpha) and outside (beta) the masks": [
+            "validation/alpha",
+            "validation/beta",
+        ],
+        "loss": ["losses/total"],
+    },
+}
 #: What a test split is judged by; its name begins with "test".
 TEST = "test"
 
@@ -179,6 +191,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     log = RunLog(path, trainer.global_step if resumed else None)
     with stop_requests() as stop:
         if state is None:
+            log.layout(CHARTS)
             log.picture("attention/frame_mask_map", sample.picture(before), 0)
         status = carry_out(
             epochs(trainer, sample, log, stop),

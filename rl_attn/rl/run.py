@@ -43,7 +43,7 @@ from rl_attn.run.track import check_tracking, tracked
 CHARTS = {
     "how well it plays, where it looks": {
         "return": ["charts/mean_return_100", "eval/episode_return"],
-        "IoU of attention and targets": ["attention/iou", "eval/iou"],
+        "IoU of attention and targets": ["attention/iou$", "eval/iou$"],
         "attention inside (alpha) and outside (beta) the targets": [
             "attention/alpha",
             "attention/beta",
