@@ -9,6 +9,7 @@ which pictures look alike, and in a line each what must be fixed and what could 
 draws a contact sheet with the files' names. Exit status 1: training would refuse the set.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, read_options, run_command
+from rl_attn.run.ending import say
 from rl_attn.run.plugins import import_all
 from rl_attn.supervised.data import LOADERS
 
@@ -93,8 +95,28 @@ def main(argv: list[str]) -> int:
         if args.colours:
             picture = picture.quantize(args.colours, Image.Quantize.MEDIANCUT)
         picture.save(args.sheet, "PNG", optimize=True)
-        print(f"wrote {args.sheet}")
+    sheet = f"{args.sheet}: images, and what their masks keep; blue is unknown"
+    say(
+        sheet=sheet if args.sheet is not None and facts.cells else None,
+        next=None if facts.faults else training(args, len(set(facts.sizes)) > 1),
+    )
     return 1 if facts.faults else 0
+
+
+def training(args: CheckSettings, resized: bool) -> str:
+    """The command that trains on the set; `resized`: its images need to be brought to one size."""
+    words = ["rl-attn", "train", "--data", args.data]
+    root = args.data_root
+    if args.data not in LOADERS:
+        words[-1], root = FOLDER, args.data
+    for flag, values in (
+        ("--data-root", [root] if root else []),
+        ("--data-options", args.data_options),
+        ("--import", args.imports),
+        ("--size", [224] if resized else []),
+    ):
+        words += [flag, *map(str, values)] if values else []
+    return shlex.join(words)
 
 
 def facts_of(args: CheckSettings) -> "Facts":

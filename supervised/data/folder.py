@@ -146,8 +146,8 @@ def _completed(splits: dict[str, Split], seed: int) -> dict[str, Split]:
     for name in ("train", "test"):
         if name not in splits:
             raise UserError(
-                f"the splits are {', '.join(splits)}: {name} is missing; without any split the "
-                "pictures are dealt to all three"
+                f"the splits are {', '.join(splits)}: {name} is missing (call validation test, and "
+                "validation is taken from train); without any split the pictures are dealt"
             )
     if "validation" not in splits:
         if (splits["train"].labels.bincount() == 1).any():

@@ -2,11 +2,13 @@
 
 `READERS` says what files hold. A name in them may have other folders before it than the image has
 here, or another ending: the image is the one with the same name and the most folders in common with
-it, else with the annotation file. A name that still fits several images is refused.
+it, else with the annotation file, just before the names or from the top. A name that still fits
+several images is refused.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,7 +112,7 @@ def _fitting(marks: Marks, named: dict[str, list[Path]]) -> list[Path]:
     ranks = (
         lambda p: _shared(p, name),
         lambda p: _shared(p, marks.file),
-        lambda p: marks.file.parent in p.parents,
+        lambda p: len(Path(os.path.commonpath((p.parent, marks.file.parent))).parts),
     )
     for rank in ranks:
         best = max(map(rank, images), default=0)

@@ -59,6 +59,7 @@ def test_a_folder_that_can_be_trained_on(folder, capsys):
         )
     ):
         assert notes[number].startswith(begins)
+    assert lines[-1] == f"next   rl-attn train --data masked-folder --data-root {folder} --size 224"
     assert len(notes) == 5 and Image.open(sheet).width == 2 * (3 * 100) + 8
 
 
@@ -91,7 +92,7 @@ def test_pictures_that_look_alike(folder, capsys):
         Image.open(folder / "masks/cat/5.png").save(folder / kind)
     Image.open(folder / "images/cat/7.png").save(folder / "images/cat/8.png")
     assert main([str(folder)]) == 0
-    lines = said(capsys)[-2:]
+    lines = said(capsys)[-3:-1]
     assert "images/cat/20.png and images/cat/5.png (3 pictures in 1 groups)" in lines[0]
     assert "have two classes" in lines[0]
     assert "images/cat/7.png and images/cat/8.png (2 pictures in 1 groups)" in lines[1]

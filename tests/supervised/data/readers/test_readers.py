@@ -211,3 +211,31 @@ def test_of_several_labels_the_mask_is_of_the_rarest(folder):
     assert {name for name, (mask, _) in found.items() if mask.sum() == 255} == {
         "images/cat-1.png", "images/dog-2.png",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", ["images/{}", "{}/images"])
+def test_the_layouts_that_yolo_is_trained_on(folder, layout):
+    """Splits are folders, images lie in them without classes, labels in folders beside them."""
+    (folder / "data.yaml").write_text("names: [round, square]\n")
+    splits = {"train": 4, "val": 2, "test": 2}
+    images = iter(sorted(folder.glob("images/*/*.png")))
+    for split, number in splits.items():
+        place = folder / layout.format(split)
+        labels = folder / layout.format(split).replace("images", "labels")
+        for path in (place, labels):
+            path.mkdir(parents=True)
+        for i in range(number):
+            next(images).rename(place / f"{i}.png")
+            (labels / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.2 0.25\n")
+    for label in ("cat", "dog"):
+        (folder / "images" / label).rmdir()
+    if layout == "{}/images":
+        (folder / "images").rmdir()
+    data = load("masked-folder", folder, format="yolo")
+    assert data.classes == ("round", "square")
+    assert {name: len(part) for name, part in data.splits.items()} == {
+        "train": 4, "validation": 2, "test": 2,
+    }  # fmt: skip
+    for part in data.splits.values():
+        assert part.labels.tolist() == [i % 2 for i in range(len(part))]
+        assert (part.masks.sum((1, 2)) == 255 * 4 * 4).all()
