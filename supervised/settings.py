@@ -267,7 +267,7 @@ def validate(args: TrainSettings) -> None:
         choose("backbone", args.backbone, [*SMALL, *TORCHVISION, *OTHERS])
     if args.weights not in NAMED_WEIGHTS and not Path(args.weights).is_file():
         raise UserError(
-            f"--weights {args.weights} is not a file: take none, auto, imagenet, or a file of weights"
+            f"--weights {args.weights} is not a file: name one, or take none, auto or imagenet"
         )
     if args.select_every and args.select != "accuracy":
         raise UserError(
