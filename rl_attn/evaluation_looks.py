@@ -57,8 +57,9 @@ def beside_twins(
         video = None
         if args.video:
             names = [known.name(variation) for _, variation in first]
-            fps = player.environment.fps
-            video = stack.enter_context(TwinVideo(out / "twins.mp4", names, fps))
+            environment = player.environment
+            made = TwinVideo(out / "twins.mp4", names, environment.fps, environment.action_names)
+            video = stack.enter_context(made)
         total = len(seeds) * len(groups(looks))
         progress = stack.enter_context(bar("playing twins", total))
         twins = play_twins(player, seeds, looks, look=video, progress=progress, **how)

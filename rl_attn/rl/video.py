@@ -91,11 +91,16 @@ class TwinVideo(_MP4):
     """
 
     def __init__(
-        self, path: Path, names: list[str], fps: Fraction = Fraction(35, 4), columns: int = 5
+        self,
+        path: Path,
+        names: list[str],
+        fps: Fraction = Fraction(35, 4),
+        actions: tuple[str, ...] = (),
+        columns: int = 5,
     ):
-        """names: of the looks beside the plain one."""
+        """names: of the looks beside the plain one; actions: their names."""
         super().__init__(path, fps)
-        self.names, self.columns = ["plain", *names], columns
+        self.names, self.actions, self.columns = ["plain", *names], actions, columns
 
     def __call__(self, moment: Moment) -> None:
         modes, panels = moment.output.policy.mode(), []
@@ -112,7 +117,9 @@ class TwinVideo(_MP4):
             panels.append(np.zeros_like(panels[0]))
         step = min(self.columns, len(self.names))
         rows = [np.hstack(panels[i : i + step]) for i in range(0, len(panels), step)]
-        self._write(grid(rows))
+        said = numbers(moment, self.actions)  # the plain game's, which all of them play
+        shared = [f"{name} {said[name]}" for name in ("action", "reward", "return")]
+        self._write(captioned(grid(rows), shared))
 
 
 def numbers(moment: Moment, action_names: tuple[str, ...], lane: int = 0) -> dict[str, str]:
