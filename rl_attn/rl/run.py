@@ -214,6 +214,19 @@ def start(parsed: AgentSettings, argv: list[str]) -> int:
         return prepare_and_run(parsed, argv, ranks)
 
 
+def training_state(latest: Path, device: torch.device) -> State:
+    """What a run goes on from; UserError for a finished run, whose agent alone is left."""
+    try:
+        return load_checkpoint(latest, State, device)
+    except UserError:
+        if "optimizer" in load_checkpoint(latest, dict):
+            raise
+    raise UserError(
+        f"{latest} is of a finished run and holds the agent alone, so the run cannot go on: put "
+        "total_timesteps of its config.yaml back, or train again; --keep-checkpoints 0 keeps all"
+    )
+
+
 def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int:
     """Everything before the games: settings, device, run folder, checkpoint."""
     args, path = ranks.once(lambda: prepare(parsed, argv))
@@ -229,7 +242,7 @@ def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int
         finished = load_checkpoint(latest, AgentState, more=True)
         print(f"{path} is finished: {finished['global_step']:,} steps")
         return 0
-    state = load_checkpoint(latest, State, device) if latest is not None else None
+    state = training_state(latest, device) if latest is not None else None
     mirrored = args.track and ranks.first
     if mirrored:
         check_tracking()

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from rl_attn.rl.run import save
+from rl_attn.errors import UserError
+from rl_attn.rl.run import save, training_state
 from rl_attn.rl.trainer import AgentState
 from rl_attn.run.checkpoint import best_checkpoint, load_checkpoint
 
@@ -52,3 +54,9 @@ def test_with_none_to_go_all_stay_and_can_be_resumed(run):
     run.at(50, 1.0, keep=0)
     assert run.files() == ["40", "50", "st"]
     assert "optimizer" in load_checkpoint(run.path / "checkpoints" / "step_000000050.pt", dict)
+
+
+def test_a_finished_run_that_is_asked_for_more_is_not_called_damaged(run):
+    run.at(50, 1.0)
+    with pytest.raises(UserError, match="is of a finished run and holds the agent alone"):
+        training_state(run.path / "checkpoints" / "step_000000050.pt", torch.device("cpu"))
