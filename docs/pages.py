@@ -360,7 +360,7 @@ def _summary(page: str) -> str:
     """The first sentence of a page's prose."""
     parts = [part for part in page.split("\n\n")[1:] if part[0] not in "|#!`:" or part[1] != "`"]
     prose = next((part for part in parts if part[0] not in "|#!:"), "")
-    first = re.split(r"(?<! al)\. ", " ".join(prose.split()))[0]
+    first = re.split(r"(?<! al)(?<!Eq)(?<!Fig)\. ", " ".join(prose.split()))[0]
     return first.rstrip(".:").replace("|", "\\|")
 
 
