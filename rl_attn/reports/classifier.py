@@ -11,9 +11,10 @@ or wrong). Of images without masks the best are those that it is surest of.
 Letters: N test images.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,9 +28,10 @@ from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import load_args, make
 from rl_attn.supervised.batches import Batches, resized
 from rl_attn.supervised.classifier import load_classifier
+from rl_attn.supervised.data import Split
 from rl_attn.supervised.evaluation import at_rest, attention_of, means, measured
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.scoring import confusion
+from rl_attn.supervised.scoring import confusion_of
 from rl_attn.supervised.settings import args_type
 from rl_attn.supervised.setup import make_view, read_data
 
@@ -55,13 +57,15 @@ def classifier_report(run: Path, out: Path, seed: int = 0, device: str = "cpu") 
         table = with_intervals(columns, batches, seed)
         tables.append(table.assign(split=name))
         parts.append(_metrics(name, table, len(batches)))
-        matrix = confusion(columns["predicted"], batches.split.labels, len(dataset.classes))
+        matrix = confusion_of(columns["probabilities"], batches.split)
         parts.append(_confused(name, matrix, dataset.classes))
-    first = measured(network, tests["test"])[0]
+    test = tests["test"]
+    first = measured(network, test)[0]
+    answers = Answers.of(first["probabilities"].cpu(), test.split, dataset.classes)
     write_text(out / "metrics.csv", pd.concat(tables).to_csv(index=False))
-    write_text(out / "images.csv", as_table(first, tests["test"], dataset.classes).to_csv())
-    for kind, (text, chosen) in chosen_images(first, tests["test"].split.labels).items():
-        shown = _pictures(network, tests["test"], first, chosen, dataset.classes, kind, out)
+    write_text(out / "images.csv", as_table(first, answers).to_csv(index=False))
+    for kind, (text, chosen) in chosen_images(first, answers).items():
+        shown = _pictures(network, test, first, chosen, answers, kind, out)
         if shown:
             parts.append(Part(kind, text, pictures=shown))
     lead = (
@@ -92,11 +96,37 @@ def with_intervals(columns: dict[str, Tensor], batches: Batches, seed: int) -> p
     )
 
 
-def chosen_images(columns: dict[str, Tensor], labels: Tensor) -> dict[str, tuple[str, list[int]]]:
+class Answers(NamedTuple):
+    """What a network said of N images."""
+
+    names: list[str]  # of the images: their files, or their numbers
+    true: list[str]  # names of classes; where images have several labels, of all
+    said: list[str]
+    right: Tensor  # (N,) bool; of several labels: all of them
+    sure: Tensor  # (N,) probability of what was said; of several labels: the mean of each
+
+    @classmethod
+    def of(cls, probabilities: Tensor, split: Split, classes: Sequence[str]) -> "Answers":
+        """probabilities: (N, classes)."""
+        known = split.names
+        files = [str(i) for i in range(len(split))] if known is None else list(map(str, known))
+        if split.several is None:
+            labels, said = split.labels.cpu(), probabilities.argmax(1)
+            names = ([classes[int(i)] for i in column] for column in (labels, said))
+            return cls(files, *names, said == labels, probabilities.amax(1))
+        on, true = probabilities > 0.5, split.several.cpu()
+        names = (
+            [", ".join(c for c, yes in zip(classes, row, strict=True) if yes) or "none"
+             for row in column.tolist()]
+            for column in (true, on)
+        )  # fmt: skip
+        sure = torch.maximum(probabilities, 1 - probabilities).mean(1)
+        return cls(files, *names, (on == true).all(1), sure)
+
+
+def chosen_images(columns: dict[str, Tensor], answers: Answers) -> dict[str, tuple[str, list[int]]]:
     """What a row of images is called, what it shows, and which images of the split."""
-    labels = labels.cpu()
-    predicted, shares = columns["predicted"].cpu(), columns["probabilities"].cpu()
-    right, sure = predicted == labels, shares.amax(1)
+    right, sure = answers.right, answers.sure
     marked = columns["present"].cpu().bool() if "present" in columns else torch.zeros_like(right)
     best = sure
     if marked.any():
@@ -119,18 +149,16 @@ def _largest(values: Tensor, among: Tensor) -> list[int]:
     return [int(i) for i in order[: min(SHOWN, int(among.sum()))]]
 
 
-def as_table(
-    columns: dict[str, Tensor], batches: Batches, classes: tuple[str, ...]
-) -> pd.DataFrame:
+def as_table(columns: dict[str, Tensor], answers: Answers) -> pd.DataFrame:
     """A row a test image: what it is, what was said, and every measure."""
-    labels = batches.split.labels.cpu().tolist()
     table: dict[str, Any] = {
-        "label": [classes[i] for i in labels],
-        "predicted": [classes[i] for i in columns["predicted"].tolist()],
-        "probability": columns["probabilities"].amax(1).tolist(),
+        "image": answers.names,
+        "label": answers.true,
+        "predicted": answers.said,
+        "probability": answers.sure.tolist(),
     }
-    rest = {n: c.tolist() for n, c in columns.items() if n not in ("predicted", "probabilities")}
-    return pd.DataFrame(table | rest).rename_axis("image")
+    rest = {name: c.tolist() for name, c in columns.items() if name != "probabilities"}
+    return pd.DataFrame(table | rest)
 
 
 def _metrics(name: str, table: pd.DataFrame, number: int) -> Part:
@@ -143,6 +171,14 @@ def _metrics(name: str, table: pd.DataFrame, number: int) -> Part:
 
 
 def _confused(name: str, matrix: np.ndarray, classes: tuple[str, ...]) -> Part:
+    if matrix.ndim == 3:  # (classes, 2, 2), of each label whether it is there by what was said
+        text = "Where images have several labels: how often each was there, and was predicted."
+        head = ("label", "there, predicted", "there, missed", "not there, predicted", "neither")
+        rows = [
+            (label, *map(str, (yes[1], yes[0], no[1], no[0])))
+            for label, (no, yes) in zip(classes, matrix.tolist(), strict=True)
+        ]
+        return Part(f"Confusion on {name}", text, head, rows)
     totals = matrix.sum(1, keepdims=True).clip(1)
     rows = [
         (classes[i], *(f"{n} ({n / totals[i, 0]:.0%})" if n else "0" for n in row))
@@ -157,7 +193,7 @@ def _pictures(
     batches: Batches,
     columns: dict[str, Tensor],
     chosen: list[int],
-    classes: tuple[str, ...],
+    answers: Answers,
     kind: str,
     out: Path,
 ) -> list[Shown]:
@@ -171,9 +207,8 @@ def _pictures(
     mean, std = batches.view.mean[:, None, None], batches.view.std[:, None, None]
     shown = []
     for row, number in enumerate(chosen):
-        said = int(columns["predicted"][number])
-        share = columns["probabilities"][number, said].item()
-        title = f"{classes[int(batch.labels[row])]}, taken for {classes[said]} ({share:.1%})"
+        said, share = answers.said[number], answers.sure[number].item()
+        title = f"{answers.true[number]}, taken for {said} ({share:.1%})"
         measures = [f"{n.replace('_', ' ')} {columns[n][number].item():.2f}"
                     for n in ("iou", "energy_inside") if n in columns]  # fmt: skip
         image = (batch.pictures[row] * std + mean).clamp(0, 1)
@@ -182,6 +217,6 @@ def _pictures(
         file = f"pictures/{kind.lower().replace(' ', '-')}-{row + 1}.png"
         with replacing(out / file) as scratch:
             show(image, {network.attention: one}, mask).save(scratch, "PNG")
-        caption = "; ".join([title, *measures, f"test image {number}"])
+        caption = "; ".join([title, *measures, answers.names[number]])
         shown.append(Shown(file, title, caption))
     return shown

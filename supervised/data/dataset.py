@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.errors import UserError
+from rl_attn.supervised.data.storage import concatenation, rows
 
 #: Per channel, of pictures in [0, 1]: what torchvision's ImageNet weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -102,7 +103,7 @@ class Split:
         names = self.names
         if names is not None:  # on the CPU, whatever device the rest is on
             names = names[index.cpu().numpy() if isinstance(index, Tensor) else index]
-        *fields, several = (None if f is None else f[index] for f in self._fields())
+        *fields, several = (None if f is None else rows(f, index) for f in self._fields())
         return Split(*fields, names=names, several=several)
 
     def counts(self, classes: int) -> Tensor:
@@ -163,7 +164,7 @@ def concatenated(splits: Iterable[Split]) -> Split:
     if any(split.known is not None for split in splits):
         splits = [_all_known(split) for split in splits]
     columns = zip(*(split._fields() for split in splits), strict=True)
-    *joined, several = (None if column[0] is None else torch.cat(column) for column in columns)
+    *joined, several = (None if column[0] is None else concatenation(column) for column in columns)
     names = [split.names for split in splits if split.names is not None]
     return Split(
         *joined, names=np.concatenate(names) if len(names) == len(splits) else None, several=several

@@ -28,6 +28,7 @@ from rl_attn.supervised.data.images import (
     report,
 )
 from rl_attn.supervised.data.marks import Marked
+from rl_attn.supervised.data.storage import room
 
 #: Pixels of a side above which images are not kept at their own size without being asked.
 LARGEST = 1024
@@ -85,7 +86,7 @@ def read_pictures(
             image, annotation = fitted(image, size, fit), fitted_annotation(annotation, size, fit)
         if image.size != marks.shape[:0:-1]:  # the first of images that keep their own size
             pixels, marks = _arrays(len(pictures), (image.height, image.width))
-        pixels[i], marks[i] = np.asarray(image), annotation.values
+        pixels[i], marks[i] = np.asarray(image).transpose(2, 0, 1), annotation.values
         if annotation.known is not None:
             known = np.ones(marks.shape, bool) if known is None else known
             known[i] = annotation.known
@@ -97,7 +98,7 @@ def read_pictures(
             f"({named(last.name)}): choose the side to train at by --size, --data-options size=224"
         )
     return Pixels(
-        torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(),
+        torch.from_numpy(pixels),
         torch.from_numpy(marks),
         None if known is None else torch.from_numpy(known),
         _notes(sizes, size, fit),
@@ -106,7 +107,7 @@ def read_pictures(
 
 def _arrays(number: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Room for images and masks of one size."""
-    return np.empty((number, *shape, 3), np.uint8), np.empty((number, *shape), np.uint8)
+    return room((number, 3, *shape)).numpy(), room((number, *shape)).numpy()
 
 
 def _notes(sizes: dict[tuple[int, int], Path], size: int, fit: Fit) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from rl_attn.reports import classifier
 from rl_attn.reports.classifier import chosen_images
 from rl_attn.run.cli import parse
 from rl_attn.supervised import train
+from rl_attn.supervised.data import Split, storage
 from rl_attn.supervised.inputs import mask_beside
 from rl_attn.supervised.settings import args_type, method_of
 from rl_attn.supervised.setup import prepare_data, read_data
@@ -186,12 +188,12 @@ def test_a_run_s_page_has_its_measures_and_the_images_to_look_at(run, tmp_path, 
 
 
 def test_the_images_of_a_page_are_the_best_and_the_worst():
-    labels = torch.tensor([0, 0, 1, 1])
-    columns = {
-        "predicted": torch.tensor([0, 0, 0, 1]),
-        "probabilities": torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]),
-    }
-    rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, labels).items()}
+    probabilities = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    columns = {"probabilities": probabilities}
+    split = Split(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]))
+    answers = classifier.Answers.of(probabilities, split, ("a", "b"))
+    assert answers.true == ["a", "a", "b", "b"] and answers.said == ["a", "a", "a", "b"]
+    rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, answers).items()}
     assert rows == {"The best": [1, 3, 0], "The worst": [2]}
     columns |= {
         "present": torch.tensor([True, True, True, False]),
@@ -199,5 +201,20 @@ def test_the_images_of_a_page_are_the_best_and_the_worst():
         "energy_inside": torch.tensor([0.4, 0.2, 0.0, 0.0]),
         "dead_maps": torch.tensor([0.0, 0.0, 1.0, 0.0]),
     }
-    rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, labels).items()}
+    rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, answers).items()}
+    several = torch.tensor([[True, False], [True, True], [True, False], [False, False]])
+    both = classifier.Answers.of(probabilities, replace(split, several=several), ("a", "b"))
+    assert both.true == ["a", "a, b", "a", "none"] and both.right.tolist() == [1, 0, 1, 0]
     assert rows["The best"] == [0, 1, 3] and rows["Most wrongly attended"] == [1, 0]
+
+
+def test_images_on_the_disk_train_to_the_same_digits(flags, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "LARGE", 0)
+    monkeypatch.setattr(storage, "user_cache_dir", lambda name: tmp_path / "cache")
+    assert train.main([*flags[:-1], str(tmp_path / "run")]) == 0
+    assert (tmp_path / "cache").is_dir() and not list((tmp_path / "cache").iterdir())
+    for name in ("evaluation.json", "metrics.csv"):
+        there, here = ((p / name).read_text() for p in (run, tmp_path / "run"))
+        if name == "metrics.csv":  # but for the time of an epoch, the last column
+            there, here = (text.rsplit(",", 1)[0] for text in (there, here))
+        assert there == here, name
