@@ -16,7 +16,7 @@ ENEMIES = (127, 63, 127)
 
 
 class Procgen(gymnasium.Env):
-    """One level an episode, drawn by its seed; the level begins anew with all its chance."""
+    """One level an episode, drawn by its seed; the level begins again with all its chance."""
 
     def __init__(self, name: str, **options) -> None:
         self.options = {"env_name": name, "distribution_mode": "easy", "num_levels": 1, **options}
