@@ -8,11 +8,10 @@ several images is refused.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -109,10 +108,11 @@ def _fitting(marks: Marks, named: dict[str, list[Path]]) -> list[Path]:
     """The images that a name may mean."""
     name = PurePosixPath(marks.image)
     images = named.get(name.name, named.get(name.stem, []))
+    folders, beside = name.parent.parts, marks.file.parent.parts
     ranks = (
-        lambda p: _shared(p, name),
-        lambda p: _shared(p, marks.file),
-        lambda p: len(Path(os.path.commonpath((p.parent, marks.file.parent))).parts),
+        lambda p: _alike(p.parent.parts[::-1], folders[::-1]),
+        lambda p: _alike(p.parent.parts[::-1], beside[::-1]),
+        lambda p: _alike(p.parent.parts, beside),
     )
     for rank in ranks:
         best = max(map(rank, images), default=0)
@@ -120,9 +120,9 @@ def _fitting(marks: Marks, named: dict[str, list[Path]]) -> list[Path]:
     return images
 
 
-def _shared(image: Path, name: PurePath) -> int:
-    """How many folders before the files they share, from the end."""
-    pairs = list(zip(image.parent.parts[::-1], name.parent.parts[::-1], strict=False))
+def _alike(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many of both are the same, from the first on."""
+    pairs = list(zip(first, second, strict=False))
     return next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
 
 

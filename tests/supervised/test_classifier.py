@@ -20,7 +20,9 @@ from rl_attn.reports import classifier
 from rl_attn.reports.classifier import chosen_images
 from rl_attn.run.cli import parse
 from rl_attn.supervised import train
+from rl_attn.supervised.classifier import file_options
 from rl_attn.supervised.data import Split, storage
+from rl_attn.supervised.data.annotations import MaskOptions
 from rl_attn.supervised.inputs import mask_beside
 from rl_attn.supervised.settings import args_type, method_of
 from rl_attn.supervised.setup import prepare_data, read_data
@@ -218,3 +220,12 @@ def test_images_on_the_disk_train_to_the_same_digits(flags, run, tmp_path, monke
         if name == "metrics.csv":  # but for the time of an epoch, the last column
             there, here = (text.rsplit(",", 1)[0] for text in (there, here))
         assert there == here, name
+
+
+def test_masks_beside_images_are_plain_where_the_set_has_annotation_files():
+    """`mask_label` then names regions, and is nothing of mask files."""
+    words = ["--data", "masked-folder", "--data-options", "mask_label=2", "image_range=0,9"]
+    images, masks = file_options(parse(args_type(words), words, "train"))
+    assert images.limits == (0, 9) and masks.label == (2,)
+    words = ["--data", "masked-folder", "--data-options", "format=coco", "mask_label=lesion"]
+    assert file_options(parse(args_type(words), words, "train"))[1] == MaskOptions()
