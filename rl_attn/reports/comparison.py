@@ -126,4 +126,6 @@ def scale_note(shown: Scores) -> str:
         return ""
     best = shown.metric.best
     one = "the best mean of any method here" if best is None else f"that of {best}"
-    return f" Scores are normalised on each task: 0 is {shown.metric.reference}'s mean, 1 {one}."
+    return (
+        f" Scores are normalised on each task: 0 is the mean of {shown.metric.reference}, 1 {one}."
+    )

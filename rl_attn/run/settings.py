@@ -49,6 +49,8 @@ class FilePath:
     def complaint(self, value: str) -> str | None:
         if not value:
             return "must not be empty"
+        if value.startswith("--"):  # where a command takes any number of paths
+            return "is a path, and no flag of this command begins so (--help lists them)"
         if "\0" in value or any(0xD800 <= ord(c) < 0xE000 for c in value):
             return "must be a path in plain characters"
         if any(len(part.encode()) > self.longest_name for part in value.split("/")):

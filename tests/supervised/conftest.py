@@ -8,7 +8,7 @@ import torch
 
 from rl_attn.supervised.data import LOADERS, DataSet, Split
 
-sys.path.insert(0, str(Path(__file__).parent))  # tests import `training`
+sys.path.insert(0, str(Path(__file__).parent))  # tests import `trainers`
 
 CLASSES = 3
 

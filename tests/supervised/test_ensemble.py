@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training import flags_of, trainer_of
+from trainers import flags_of, trainer_of
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training import trainer_of
+from trainers import trainer_of
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.batches import Batches, View

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training import trainer_of
+from trainers import trainer_of
 
 from rl_attn.errors import UserError
 from rl_attn.supervised import backbones

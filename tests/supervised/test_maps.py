@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torchvision.models import VisionTransformer
-from training import run, trainer_of  # tests/supervised
+from trainers import run, trainer_of  # tests/supervised
 
 from rl_attn.attention import MAPS
 from rl_attn.errors import UserError

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from training import run, trainer_of
+from trainers import run, trainer_of
 
 from rl_attn.attention import edge_band, input_gradient, resize_mask, rrr, rrr_score
 from rl_attn.errors import UserError

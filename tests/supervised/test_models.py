@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from training import flags_of
+from trainers import flags_of
 
 from rl_attn.errors import UserError
 from rl_attn.supervised import train

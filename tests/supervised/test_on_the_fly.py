@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training import run, trainer_of
+from trainers import run, trainer_of
 
 from rl_attn.errors import UserError
 from rl_attn.teachers import Prompts, Teacher, load_clip

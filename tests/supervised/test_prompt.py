@@ -10,7 +10,7 @@ import pytest
 import torch
 from pages import served
 from PIL import Image
-from training import flags_of
+from trainers import flags_of
 
 from rl_attn.errors import UserError
 from rl_attn.supervised import prompt, prompt_page, train

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from training import flags_of
+from trainers import flags_of
 
 from rl_attn.errors import NOT_FINITE, UserError
 from rl_attn.run.cli import parse

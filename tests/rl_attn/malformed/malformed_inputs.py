@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import tyro
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
 
 from rl_attn.run.commands import COMMANDS, settings_of
@@ -102,14 +103,24 @@ def flags_of(name: str) -> Iterator[Flags]:
 
 def flags(module: str, settings_type: type, required: tuple[str, ...]) -> Iterator[Flags]:
     """Command lines with one thing wrong, for every field of a command."""
-    for name, kind in fields_of(settings_type):
+    fields = dict(fields_of(settings_type))
+    # Where any number of words may stand, a word too many is one of them, as is a switch's value.
+    words = any(
+        _positional(k) and typing.get_origin(alternatives(k)[0]) is tuple for k in fields.values()
+    )
+    for name, kind in fields.items():
         flag = "--" + name.replace("_", "-")
         if flag[2:].replace("-", "_") in ("run", "study", "data") and required:
             continue  # positional
-        for value in _bad_values(kind):
+        for value in _bad_values(kind) if not words or bool not in alternatives(kind) else ():
             yield Flags(module, (*required, f"{flag}={value}"))
         yield Flags(module, (*required, flag[:-1] + "xx", "1"))
-    yield Flags(module, (*required, "stray", "words"))
+    if not words:
+        yield Flags(module, (*required, "stray", "words"))
+
+
+def _positional(kind: Any) -> bool:
+    return tyro.conf.Positional in getattr(kind, "__metadata__", ())
 
 
 def _bad_values(kind: Any) -> list[str]:

@@ -53,7 +53,7 @@ def test_the_verdicts_are_in_the_table_and_on_the_page(reported):
     page = (reported / "report" / "index.html").read_text()
     for words in ("CAMAL: better", "CAMAL: undecided", "Blind: worse"):
         assert words in page
-    assert "0 is random's mean, 1 the best mean of any method here" in page
+    assert "0 is the mean of random, 1 the best mean of any method here" in page
     assert "2 runs a task" in page and "2 methods are compared with Vanilla" in page
     assert "17 of 18 runs are finished" in page and "B-Blind-s3</code> failed" in page
 
