@@ -19,7 +19,7 @@ from rl_attn.errors import UserError
 from rl_attn.supervised.data.annotations import Annotation, MaskOptions
 from rl_attn.supervised.data.images import Problem
 from rl_attn.supervised.data.readers import READERS
-from rl_attn.supervised.data.readers.base import Marks
+from rl_attn.supervised.data.readers.base import Marks, Region
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,26 @@ class Marked:
                 )
             for region in one.regions:
                 if region.label in self.options.unknown_names:
-                    unknown |= region.draw(height, width)
+                    unknown |= _drawn(region, one.file, height, width)
                 elif not self.options.names or region.label in self.options.names:
-                    on |= region.draw(height, width)
+                    on |= _drawn(region, one.file, height, width)
         values = on * np.uint8(255)
         return Annotation(values, ~unknown | on if unknown.any() else None)
+
+
+def _drawn(region: Region, file: Path, height: int, width: int) -> np.ndarray:
+    """bool (H, W). Problem: a region that cannot be drawn, or has another size."""
+    try:
+        drawn = region.draw(height, width)
+    except Exception as error:  # of whatever a file says
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Problem(f"has a region in {file.name} that cannot be drawn ({reason})") from None
+    if drawn.shape != (height, width):
+        raise Problem(
+            f"has a region of {drawn.shape[1]}x{drawn.shape[0]} in {file.name} and is "
+            f"{width}x{height}"
+        )
+    return drawn
 
 
 @dataclass

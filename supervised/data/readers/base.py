@@ -25,6 +25,8 @@ from rl_attn.supervised.data.images import Problem
 
 #: (height, width) -> bool (H, W).
 Draw = Callable[[int, int], np.ndarray]
+#: Pixels from an image's corner beyond which a number is a mistake and no coordinate.
+_FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,18 @@ def read_json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8-sig"))
 
 
+def numbers(values: Iterable[Any]) -> list[float]:
+    """Coordinates as floats. ValueError: one that is not finite, or far from any image, for which
+    pycocotools would take all memory."""
+    found = [float(value) for value in values]
+    if odd := [value for value in found if not abs(value) <= _FARTHEST]:
+        raise ValueError(f"{odd[0]:g} is no coordinate")
+    return found
+
+
 def polygons(rings: Iterable[Sequence[float]]) -> Draw:
     """The union of polygons x, y, x, y, ... as COCO has them."""
-    coco, rings = mask_tools(), [list(map(float, ring)) for ring in rings]
+    coco, rings = mask_tools(), [numbers(ring) for ring in rings]
     if any(len(ring) < 6 or len(ring) % 2 for ring in rings):
         raise ValueError("a polygon needs three points or more")
 
@@ -88,7 +99,9 @@ def polygons(rings: Iterable[Sequence[float]]) -> Draw:
 
 def box(left: float, top: float, right: float, bottom: float) -> Draw:
     """The pixels whose centres are in a rectangle; corners of pixels are integers."""
-    x0, y0, x1, y1 = (int(np.floor(v + 0.5)) for v in (left, top, right, bottom))
+    if right < left or bottom < top:
+        raise ValueError(f"a box is {right - left:g} wide and {bottom - top:g} high")
+    x0, y0, x1, y1 = (int(np.floor(v + 0.5)) for v in numbers((left, top, right, bottom)))
 
     def draw(height: int, width: int) -> np.ndarray:
         on = np.zeros((height, width), bool)
@@ -100,6 +113,9 @@ def box(left: float, top: float, right: float, bottom: float) -> Draw:
 
 def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0.0) -> Draw:
     """The pixels whose centres are in an ellipse with these radii, turned clockwise."""
+    x, y, across, down, degrees = numbers((x, y, across, down, degrees))
+    if min(across, down) <= 0:
+        raise ValueError(f"an ellipse has radii of {across:g} and {down:g}")
 
     def draw(height: int, width: int) -> np.ndarray:
         rows, columns = np.mgrid[:height, :width] + 0.5
@@ -126,15 +142,7 @@ def turned(
 
 def stored(mask: np.ndarray) -> Draw:
     """A mask (H, W) as the file has it."""
-
-    def draw(height: int, width: int) -> np.ndarray:
-        if mask.shape != (height, width):
-            raise Problem(
-                f"has a mask of {mask.shape[1]}x{mask.shape[0]} for a picture of {width}x{height}"
-            )
-        return mask
-
-    return draw
+    return lambda height, width: mask
 
 
 def mask_tools():

@@ -16,6 +16,7 @@ from rl_attn.supervised.data.readers.base import (
     Region,
     box,
     mask_tools,
+    numbers,
     polygons,
     read_files,
     read_json,
@@ -31,24 +32,37 @@ def _parse(file: Path) -> list[Marks] | None:
     data = read_json(file)
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
         return None
-    names = {category["id"]: str(category["name"]) for category in data["categories"]}
-    of: dict[Any, list[Region]] = {image["id"]: [] for image in data["images"]}
+    images, categories = _by_id(data, "images"), _by_id(data, "categories")
+    of: dict[Any, list[Region]] = {number: [] for number in images}
     for entry in data["annotations"]:
-        of[entry["image_id"]].append(Region(names[entry["category_id"]], _draw(entry)))
+        image, category = entry["image_id"], entry["category_id"]
+        if image not in images or category not in categories:
+            raise ValueError(f"no image {image!r}, or no category {category!r}, of an annotation")
+        of[image].append(Region(str(categories[category]["name"]), _draw(entry)))
     return [
-        Marks(str(i["file_name"]), tuple(of[i["id"]]), (), (i["width"], i["height"]), file)
-        for i in data["images"]
+        Marks(str(i["file_name"]), tuple(of[n]), (), (int(i["width"]), int(i["height"])), file)
+        for n, i in images.items()
     ]
+
+
+def _by_id(data: dict[str, Any], kind: str) -> dict[Any, dict[str, Any]]:
+    found = {entry["id"]: entry for entry in data[kind]}
+    if len(found) < len(data[kind]):
+        raise ValueError(f"two of the {kind} have the same id")
+    return found
 
 
 def _draw(entry: dict[str, Any]) -> Draw:
     shape = entry.get("segmentation")
     if not shape:
-        x, y, width, height = entry["bbox"]
+        x, y, width, height = numbers(entry["bbox"])
         return box(x, y, x + width, y + height)
     if isinstance(shape, list):
         return polygons(shape)
     coco = mask_tools()
     if isinstance(shape["counts"], list):
-        shape = coco.frPyObjects(shape, *shape["size"])
+        height, width = shape["size"]
+        if min(shape["counts"], default=0) < 0 or sum(shape["counts"]) != height * width:
+            raise ValueError(f"run lengths of {sum(shape['counts'])} pixels, not {width}x{height}")
+        shape = coco.frPyObjects(shape, height, width)
     return lambda height, width: coco.decode(shape).astype(bool)

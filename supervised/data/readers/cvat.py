@@ -42,10 +42,12 @@ def _parse(file: Path) -> list[Marks] | None:
 
 
 def _marks(image: ElementTree.Element, file: Path) -> Marks:
+    if odd := {shape.tag for shape in image} - {*_SHAPES, *_LINES}:
+        raise ValueError(f"no mask can be made of a {min(odd)}")
     regions = tuple(
         Region(shape.attrib["label"], _SHAPES[shape.tag](shape))
         for shape in image
-        if shape.tag in _SHAPES
+        if shape.tag not in _LINES
     )
     tags = tuple(tag.attrib["label"] for tag in image.iter("tag"))
     size = int(image.attrib["width"]), int(image.attrib["height"])
@@ -58,7 +60,7 @@ def _numbers(shape: ElementTree.Element, *names: str) -> list[float]:
 
 def _polygon(shape: ElementTree.Element) -> Draw:
     points = shape.attrib["points"].replace(";", ",").split(",")
-    return polygons([list(map(float, points))])
+    return polygons([points])
 
 
 def _box(shape: ElementTree.Element) -> Draw:
@@ -77,6 +79,8 @@ def _ellipse(shape: ElementTree.Element) -> Draw:
 def _mask(shape: ElementTree.Element) -> Draw:
     """Run lengths, off first, row by row of a window."""
     left, top, width, height = map(int, _numbers(shape, "left", "top", "width", "height"))
+    if min(left, top) < 0:
+        raise ValueError(f"a mask begins at {left}, {top}")
     runs = [int(n) for n in shape.attrib["rle"].split(",")]
     window = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
 
@@ -88,4 +92,5 @@ def _mask(shape: ElementTree.Element) -> Draw:
     return draw
 
 
+_LINES = ("polyline", "points", "skeleton", "tag")
 _SHAPES = {"polygon": _polygon, "box": _box, "ellipse": _ellipse, "mask": _mask}

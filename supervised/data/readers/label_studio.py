@@ -54,6 +54,9 @@ def _parse(file: Path) -> list[Marks] | None:
 
 def _marks(data: dict[str, Any], results: list[dict[str, Any]], file: Path) -> Marks:
     shapes = [r for r in results if r["type"].removesuffix("labels") in _SHAPES]
+    kinds = {r["type"] for r in results if r["type"].endswith("labels")}
+    if odd := kinds - {r["type"] for r in shapes} - _POINTS:
+        raise ValueError(f"no mask can be made of {min(odd)}")
     regions = tuple(
         Region(str(label), _SHAPES[r["type"].removesuffix("labels")](r["value"], *_size(r)))
         for r in shapes
@@ -129,4 +132,5 @@ def unpacked(packed: list[int]) -> np.ndarray:
     return levels
 
 
+_POINTS = {"keypointlabels", "vectorlabels", "labels"}  # cover nothing
 _SHAPES = {"polygon": _polygon, "rectangle": _rectangle, "ellipse": _ellipse, "brush": _brush}

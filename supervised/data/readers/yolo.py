@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
@@ -18,9 +18,11 @@ import numpy as np
 import yaml
 
 from rl_attn.supervised.data.readers import READERS
-from rl_attn.supervised.data.readers.base import Draw, Marks, Region, box, read_files
+from rl_attn.supervised.data.readers.base import Draw, Marks, Region, box, numbers, read_files
 
 _NAMES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt")
+#: Of an image, that rounding may put a corner outside of it.
+_BEYOND = 0.01
 
 
 @READERS.register("yolo")
@@ -29,22 +31,24 @@ def read(place: Path) -> Iterator[Marks]:
 
 
 def _parse(place: Path, file: Path) -> list[Marks] | None:
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8-sig")
     sure = file == place or "labels" in file.parts  # else it may be any text
-    if file.name in _NAMES or not (sure or re.fullmatch(r"[\d\s.e-]*", text)):
+    if file.name in _NAMES or not (sure or re.fullmatch(r"[\d\s.eE+-]*", text)):
         return None
     regions = []
     for line in text.splitlines():
         if words := line.split():
-            regions.append(Region(_name(file, int(words[0])), _draw([*map(float, words[1:])])))
+            regions.append(Region(_name(file, int(words[0])), _draw(numbers(words[1:]))))
     parts = file.with_suffix("").parts
     below = parts[len(parts) - parts[::-1].index("labels") :] if "labels" in parts else parts[-1:]
     return [Marks("/".join(below), tuple(regions), file=file)]
 
 
-def _draw(numbers: list[float]) -> Draw:
-    if len(numbers) == 4:
-        x, y, width, height = numbers
+def _draw(shares: list[float]) -> Draw:
+    if odd := [share for share in shares if not -_BEYOND <= share <= 1 + _BEYOND]:
+        raise ValueError(f"{odd[0]:g} is no share of an image, from 0 to 1")
+    if len(shares) == 4:
+        x, y, width, height = shares
 
         def draw(rows: int, columns: int) -> np.ndarray:
             across, down = (x - width / 2, x + width / 2), (y - height / 2, y + height / 2)
@@ -52,12 +56,12 @@ def _draw(numbers: list[float]) -> Draw:
             return box(*sides)(rows, columns)
 
         return draw
-    if len(numbers) < 6 or len(numbers) % 2:
-        raise ValueError(f"{len(numbers)} numbers after a class are neither a box nor a polygon")
-    shares = np.array(numbers).reshape(-1, 2)
+    if len(shares) < 6 or len(shares) % 2:
+        raise ValueError(f"{len(shares)} numbers after a class are neither a box nor a polygon")
+    points = np.array(shares).reshape(-1, 2)
 
     def fill(rows: int, columns: int) -> np.ndarray:
-        corners = np.round(shares * (columns, rows)).astype(np.int32)
+        corners = np.round(points * (columns, rows)).astype(np.int32)
         return cv2.fillPoly(np.zeros((rows, columns), np.uint8), [corners], [1]).astype(bool)
 
     return fill
@@ -68,10 +72,15 @@ def _name(file: Path, index: int) -> str:
     for folder in file.parents[:4]:
         for name in _NAMES:
             if (folder / name).is_file():
-                return str(_names(folder / name)[index])
+                names = _names(folder / name, (folder / name).stat().st_mtime_ns)
+                if index not in names:
+                    raise ValueError(f"class {index} has no name in {name}, which has {len(names)}")
+                return str(names[index])
     return str(index)
 
 
-def _names(file: Path) -> list[str] | dict[int, str]:
-    text = file.read_text(encoding="utf-8")
-    return text.split("\n") if file.suffix == ".txt" else yaml.safe_load(text)["names"]
+@lru_cache
+def _names(file: Path, _changed: int) -> dict[int, str]:
+    text = file.read_text(encoding="utf-8-sig")
+    names = text.splitlines() if file.suffix == ".txt" else yaml.safe_load(text)["names"]
+    return names if isinstance(names, dict) else dict(enumerate(names))

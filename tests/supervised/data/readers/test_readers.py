@@ -1,6 +1,7 @@
 """Every format gives the masks that its own tools make, to the bit."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,11 @@ from writers import WRITERS, coco_polygons
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
+from rl_attn.supervised.data.annotations import MaskOptions
+from rl_attn.supervised.data.images import Problem
+from rl_attn.supervised.data.marks import Marked
+from rl_attn.supervised.data.readers import READERS
+from rl_attn.supervised.data.readers.base import Marks, Region, stored
 
 
 @pytest.mark.parametrize(
@@ -164,8 +170,6 @@ def test_shapes_of_known_area():
 
 def test_labels_of_whole_images(folder):
     """CVAT's tags, Label Studio's choices, LabelMe's flags."""
-    from rl_attn.supervised.data.readers import READERS
-
     (folder / "a.xml").write_text(
         '<annotations><image name="x.png" width="4" height="4"><tag label="ill"/></image>'
         "</annotations>"
@@ -239,3 +243,59 @@ def test_the_layouts_that_yolo_is_trained_on(folder, layout):
     for part in data.splits.values():
         assert part.labels.tolist() == [i % 2 for i in range(len(part))]
         assert (part.masks.sum((1, 2)) == 255 * 4 * 4).all()
+
+
+def one(text, kind):
+    """A file of one image with one region."""
+    image, category = {"id": 1, "file_name": "x", "width": 9, "height": 9}, {"id": 2, "name": "a"}
+    entry = {"image_id": 1, "category_id": 2}
+    if kind == "coco":
+        data = {"images": [image], "categories": [category], "annotations": [entry | text]}
+        return json.dumps(data | text.pop("top", {}))
+    if kind == "labelme":
+        return json.dumps({"imagePath": "x", "shapes": [{"label": "a"} | text]})
+    head = '<annotations><image name="x" width="9" height="9">'
+    return text if kind == "yolo" else f"{head}{text}</image></annotations>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        ("coco", {"segmentation": [[1, 1, 5, 5, 1e9, 0]]}, "1e+09 is no coordinate"),
+        ("coco", {"segmentation": [[1, 1, 5, 5, float("nan"), 0]]}, "nan is no coordinate"),
+        ("coco", {"bbox": [5, 5, -2, 3]}, "a box is -2 wide"),
+        ("coco", {"segmentation": {"size": [9, 9], "counts": [80]}}, "80 pixels, not 9x9"),
+        ("coco", {"bbox": [1] * 4, "image_id": 4}, "no image 4"),
+        ("coco", {"bbox": [1] * 4, "top": {"images": [{"id": 1}] * 2}}, "images have the same id"),
+        ("yolo", "0 40 50 10 10", "40 is no share of an image"),
+        ("yolo", "0 nan .5 .1 .1", "nan is no coordinate"),
+        ("yolo", "-1 .5 .5 .1 .1", "class -1 has no name in classes.txt, which has 2"),
+        ("yolo", "2 .5 .5 .1 .1", "class 2 has no name in classes.txt, which has 2"),
+        ("labelme", {"points": [[1, 1], [2, 2]], "shape_type": "cuboid"}, "'cuboid' is none of"),
+        ("labelme", {"points": [[1, 1], [1, float("inf")], [2, 1]]}, "inf is no coordinate"),
+        ("cvat", '<cuboid label="a"/>', "no mask can be made of a cuboid"),
+        ("cvat", '<mask label="a" left="-1" top="0" width="1" height="1" rle="0,1"/>', "at -1, 0"),
+        ("cvat", '<ellipse label="a" cx="1" cy="1" rx="0" ry="2"/>', "radii of 0 and 2"),
+    ],
+)
+def test_what_no_image_holds(tmp_path, kind, text, message):
+    """A line, where drawing it would end the process, take all memory, or wrap around."""
+    file = tmp_path / "x"
+    file.write_text(one(text, kind))
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    with pytest.raises(Problem) as error:
+        list(READERS[kind](file))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (stored(np.ones((1, 1), bool)), "has a region of 1x1 in f and is 5x4"),
+        (lambda *_: [][1], r"a region in f that cannot be drawn \(IndexError"),
+    ],
+)
+def test_a_region_that_does_not_fit_its_image(draw, message):
+    marked = Marked((Marks("x", (Region("a", draw),), file=Path("f")),), MaskOptions())
+    with pytest.raises(Problem, match=message):
+        marked.annotation(5, 4)
