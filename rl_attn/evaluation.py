@@ -11,7 +11,6 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from rich.console import Console
 from rich.table import Table
 
 from rl_attn.agents import Memory
@@ -24,7 +23,7 @@ from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.ending import say
+from rl_attn.run.ending import console, say
 from rl_attn.run.files import json_text, write_text
 from rl_attn.run.folder import make
 from rl_attn.run.plugins import import_all
@@ -109,7 +108,7 @@ def report(summary: dict[str, Interval], loops: dict[str, dict[str, Interval]], 
         for name, value in values.items():
             label = f"{mode.replace('_', ' ')} removed: {name.replace('_', ' ')}"
             table.add_row(label, f"{value.mean:.3f}", _range(value))
-    Console().print(table)
+    console().print(table)
 
 
 def _range(value: Interval) -> str:

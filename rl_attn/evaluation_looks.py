@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from rl_attn.envs.variations import Variation, split
@@ -14,6 +13,7 @@ from rl_attn.rl.held_out import play_looks, variations_of
 from rl_attn.rl.play import Played, Player
 from rl_attn.rl.twins import as_dict, groups, play_twins, summary, write_csv
 from rl_attn.rl.video import TwinVideo
+from rl_attn.run.ending import console
 from rl_attn.run.progress import bar
 from rl_attn.statistics import Interval, mean_interval
 
@@ -40,7 +40,7 @@ def under_looks(
         if not row.look:
             numbers = (_short(row.episode_return), _short(row.drop), str(row.iqm))
             table.add_row(row.axis or "all", str(row.looks), *numbers)
-    Console().print(table)
+    console().print(table)
     if returns.faults:
         print(f"{returns.faults} of the episodes were cut short by a fault and are left out")
     return returns.as_dict()
@@ -70,7 +70,7 @@ def beside_twins(
     for axis, measured in summary(twins).items():
         control = "*" if axis in known.target_axes else ""
         table.add_row(axis + control, *(_short(value) for value in measured.values()))
-    Console().print(table)
+    console().print(table)
     for twin in twins:
         if twin.parted:
             print(f"no twin: seed {twin.seed} under {twin.look}, {twin.parted}")

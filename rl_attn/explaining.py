@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from rl_attn.errors import UserError
@@ -13,7 +12,8 @@ from rl_attn.explain import ExplainSettings
 from rl_attn.explanation import Explanation
 from rl_attn.loading import is_name, load
 from rl_attn.reports.album import Page, Part, Shown, album
-from rl_attn.run.ending import say
+from rl_attn.rl.asked import Agent
+from rl_attn.run.ending import console, say
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import make
 from rl_attn.run.progress import bar
@@ -27,19 +27,25 @@ _PRINTED = 20
 def explain_all(args: ExplainSettings) -> int:
     """Write what --out holds, print the first rows; returns the exit status."""
     files = pictures_of(args.images)
+    names = unique_names(files)
+    out = Path(args.out) if args.out else place_of(args.run)
+    refuse_to_overwrite(out, names, files)
     network: Any = load(args.run, args.device, args.weights)
     how = {"label": args.label} if args.label else {}
     if args.attention_target:
+        if not isinstance(network, Agent):
+            raise UserError(f"--attention-target is of agents, and {args.run} is a classifier")
         how["target"] = args.attention_target
-    out = Path(args.out) if args.out else place_of(args.run)
+    place = Path(args.masks) if args.masks else None
+    masks = [mask_beside(file, place) for file in files]
+    for file, mask in zip(files, masks, strict=True):
+        network.read(file, mask)  # a file that is no image is told before anything is written
     found: list[Explanation] = []
-    names = unique_names(files)
-    masks = Path(args.masks) if args.masks else None
     with bar("explaining", len(files)) as progress:
-        for file, name in zip(files, names, strict=True):
-            one = network.explain(file, args.maps, mask=mask_beside(file, masks), **how)
+        for file, name, mask in zip(files, names, masks, strict=True):
+            one = network.explain(file, args.maps, mask=mask, **how)
             if not found:
-                make(out)  # only now: a mistake in the first leaves nothing behind
+                make(out)  # only now: a map that there is not leaves nothing behind
             with replacing(out / f"{name}.png") as scratch:
                 one.show().save(scratch, "PNG")
             found.append(one)
@@ -50,6 +56,15 @@ def explain_all(args: ExplainSettings) -> int:
     printed(table.iloc[:_PRINTED], found)
     say(images=len(files), table=out / "explanations.csv", page=out / "index.html")
     return 0
+
+
+def refuse_to_overwrite(out: Path, names: list[str], files: list[Path]) -> None:
+    """UserError where a picture would take the place of a file that no earlier call has left."""
+    asked = {file.resolve() for file in files}
+    earlier = (out / "explanations.csv").is_file()
+    for place in (out / f"{name}.png" for name in names):
+        if place.exists() and (not earlier or place.resolve() in asked):
+            raise UserError(f"{place} exists already: name another folder by --out, or remove it")
 
 
 def place_of(run: str) -> Path:
@@ -64,9 +79,11 @@ def pictures_of(places: tuple[str, ...]) -> list[Path]:
     found: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            files = [p for p in sorted(place.rglob("*")) if is_picture(p)]
-            inside = [p for p in files if "masks" not in p.relative_to(place).parts[:-1]]
-            found += [p for p in inside if not p.stem.endswith("_mask")]
+            for file in sorted(place.rglob("*")):
+                folders = file.relative_to(place).parts[:-1]
+                left_out = "masks" in folders or any(f.startswith((".", "__")) for f in folders)
+                if is_picture(file) and not left_out and not file.stem.endswith("_mask"):
+                    found.append(file)
         else:
             found.append(place)
     if not found:
@@ -114,7 +131,9 @@ def page(run: str, files: list[Path], names: list[str], found: list[Explanation]
 
 def printed(table: pd.DataFrame, found: list[Explanation]) -> None:
     columns = ["file", "label", "probability", *(c for c in table if c.startswith("iou/"))]
-    shown = Table(*columns)
+    shown = Table()
+    for column in columns:
+        shown.add_column(column, overflow="fold" if column == "file" else "ellipsis")
     for row in table[columns].itertuples(index=False):
         shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
-    Console().print(shown)
+    console().print(shown)

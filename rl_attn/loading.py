@@ -26,6 +26,8 @@ def load(run: str | Path, device: str = "auto", weights: str = "imagenet") -> "A
     from rl_attn.run.device import pick_device
 
     place, where = Path(run), pick_device(device)
+    if weights != "imagenet" and not is_name(str(run)):
+        raise UserError(f"weights are of a model by its name, and {run} has its own")
     if is_name(str(run)):
         from rl_attn.supervised.bare import load_by_name
 

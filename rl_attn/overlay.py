@@ -66,21 +66,21 @@ def figure(
     drawn = Figure(figsize=size, layout="constrained")
     axes = drawn.subplots(1, len(maps) + 1, squeeze=False)[0]
     for axis, name in zip(axes, ["image", *maps], strict=True):
-        axis.set_title(name, fontsize=9)
+        axis.set_title(name, fontsize=9, parse_math=False)
         axis.set_xticks([])
         axis.set_yticks([])
     axes[0].imshow(rgb)
     for axis, one in zip(axes[1:], maps.values(), strict=True):
         draw_map(axis, rgb, one)
     for axis, caption in zip(axes[1:], captions, strict=False):
-        axis.set_xlabel(caption, fontsize=8)
+        axis.set_xlabel(caption, fontsize=8, parse_math=False)
     if mask is not None:
         for axis in axes:
             outline(axis, on(mask))
     bar = drawn.colorbar(ScalarMappable(cmap="inferno"), ax=list(axes), fraction=0.03, pad=0.01)
     bar.set_label("share of the map's largest", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    drawn.suptitle(title, fontsize=10)
+    drawn.suptitle(title, fontsize=10, parse_math=False)
     return drawn
 
 

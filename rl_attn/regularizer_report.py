@@ -9,12 +9,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from scipy import stats
 from torch import Tensor
 
 from rl_attn.attention.deviations import KINDS, deviations
+from rl_attn.run.ending import console
 from rl_attn.statistics import wilcoxon
 
 matplotlib.use("Agg")
@@ -104,9 +104,8 @@ def show(rows: list[Row], title: str) -> None:
     for kind, correlation in product(KINDS, CORRELATIONS):
         cells = [_cell(r) for r in rows if (r.perturbation, r.correlation) == (kind, correlation)]
         table.add_row(f"{kind}, {correlation}", *cells)
-    console = Console()
-    console.print(table)
-    console.print(f"-: no response. *: {names[0]} is higher, one-tailed Wilcoxon p < 0.05.")
+    console().print(table)
+    print(f"-: no response. *: {names[0]} is higher, one-tailed Wilcoxon p < 0.05.")
 
 
 def _cell(row: Row) -> str:

@@ -18,6 +18,7 @@ from rl_attn.errors import UserError
 from rl_attn.supervised.backbones import tap_layer
 from rl_attn.supervised.classifier import Classifier
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD
+from rl_attn.supervised.data.images import ImageOptions
 from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.models import made
 from rl_attn.supervised.network import Network
@@ -43,7 +44,7 @@ def load_by_name(name: str, device: torch.device, weights: str = "imagenet") -> 
         print(load_weights(model, Path(weights)), flush=True)
     model = model.to(device).eval()
     network = Network(model, tap_layer(model, ""))
-    return Classifier(network, inputs_of(name, model))
+    return Classifier(network, inputs_of(name, model), ImageOptions(alpha="white"))
 
 
 def inputs_of(name: str, model: nn.Module) -> Inputs:

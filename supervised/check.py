@@ -10,7 +10,6 @@ draws a contact sheet with the files' names. Exit status 1: training would refus
 """
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +19,7 @@ from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
 from rl_attn.run.cli import parse, read_options, run_command
-from rl_attn.run.ending import say
+from rl_attn.run.ending import console, say
 from rl_attn.run.plugins import import_all
 from rl_attn.supervised.data import LOADERS
 
@@ -76,13 +75,12 @@ def main(argv: list[str]) -> int:
     if not Path(args.data).is_dir() or args.data == FOLDER:
         LOADERS.check(args.data)
     from PIL import Image
-    from rich.console import Console
 
     from rl_attn.supervised.data.sheet import contact_sheet
     from rl_attn.supervised.data.survey import advice, described_facts
 
     facts = facts_of(args)
-    Console(file=sys.stdout).print(table(args.data, facts))
+    console().print(table(args.data, facts))
     lines = [*described_facts(facts), *advice(facts)]
     print("\n".join(lines))
     if args.sheet is not None and facts.cells:

@@ -22,7 +22,7 @@ from rl_attn.run.folder import load_args
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader, MaskWords
 from rl_attn.supervised.data.images import ImageOptions, limits_of
 from rl_attn.supervised.evaluation import at_rest
-from rl_attn.supervised.inputs import Inputs, Source
+from rl_attn.supervised.inputs import Inputs, Source, opened
 from rl_attn.supervised.loop import NetworkState, best_of
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.scoring import probabilities_of
@@ -62,7 +62,18 @@ class Classifier:
 
     def preprocess(self, image: Source) -> Tensor:
         """(1, C, H, W) float32, normalised as in training, on the network's device."""
-        return self.view.pictures(self.inputs.read(image, self.images).to(self.device))
+        return self.view.pictures(self.read(image)[0].to(self.device))
+
+    def read(
+        self, image: Source, mask: Path | str | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor | None] | None]:
+        """The image as the network sees it (1, C, H, W) uint8, and its mask, see
+        `Inputs.read_mask`. UserError: a file that is no image, a mask of another size."""
+        picture = opened(image, self.images)
+        seen = self.inputs.read(picture)
+        if mask is None:
+            return seen, None
+        return seen, self.inputs.read_mask(Path(mask), MaskReader(self.masks), picture.size)
 
     def explain(
         self,
@@ -82,8 +93,7 @@ class Classifier:
             UserError: no such file, map or class; a map that this network has none of.
         """
         network, copies = self._network, self._network.copies
-        seen = self.inputs.read(image, self.images)
-        marked = None if mask is None else self.inputs.read_mask(Path(mask), self._masks())
+        seen, marked = self.read(image, mask)
         x = self.view.pictures(seen.to(self.device)).repeat(copies, 1, 1, 1)
         with at_rest(network), torch.enable_grad():
             output = network.plain(x) if network.layer is None else network(x)
@@ -113,9 +123,6 @@ class Classifier:
 
     def _known(self, label: str) -> str:
         return choose("class", label, self.classes)
-
-    def _masks(self) -> MaskReader:
-        return MaskReader(self.masks)
 
 
 def load_classifier(run: Path, device: torch.device) -> Classifier:

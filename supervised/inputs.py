@@ -1,13 +1,14 @@
 """From an image of anybody's to what a trained network takes: as its data set had it.
 
     inputs = Inputs.of(dataset_of_the_run, view, "letterbox")
-    inputs.pictures(inputs.read("x.png"))           # (1, C, H, W), normalised
+    inputs.pictures(inputs.read(opened("x.png")))   # (1, C, H, W), normalised
 
 A checkpoint holds them (`as_dict`), so that a network can be asked where its data set is not.
 
 Letters: C channels, H x W pixels.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from glob import escape
@@ -67,17 +68,20 @@ class Inputs:
         mean, std = (torch.tensor(values, device=device) for values in (self.mean, self.std))
         return View(self.crop, self.channels, mean, std)
 
-    def read(self, source: Source, options: ImageOptions | None = None) -> Tensor:
-        """uint8 (1, 1 or 3, H, W); UserError: a file that is no image."""
-        image = opened(source, options or ImageOptions())
+    def read(self, image: Image.Image) -> Tensor:
+        """An opened image as uint8 (1, 1 or 3, H, W)."""
         pixels = np.array(self._fitted(image.convert("L") if self.grey else image))
         images = torch.from_numpy(pixels.reshape(*self.stored, -1)).permute(2, 0, 1)[None]
         return images if self.crop is None else cropped(images, None, self.crop, None)[0]
 
-    def read_mask(self, path: Path, reader: MaskReader) -> tuple[Tensor, Tensor | None]:
-        """(H, W) in [0, 1] and what is known of it, None for all; UserError: no such mask."""
+    def read_mask(
+        self, path: Path, reader: MaskReader, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """(H, W) in [0, 1] and what is known of it, None for all; UserError: no such mask, or not
+        of its image's size (width, height)."""
+        image = opened_mask(path, size)
         try:
-            annotation = reader(open_picture(path))
+            annotation = reader(image)
         except Problem as problem:
             report([Problem(problem.reason, path)])
             raise
@@ -102,7 +106,7 @@ class Inputs:
         return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def opened(source: Source, options: ImageOptions) -> Image.Image:
+def opened(source: Source, options: ImageOptions | None = None) -> Image.Image:
     """As 8-bit RGB; UserError: no image."""
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim not in (2, 3):
@@ -114,10 +118,25 @@ def opened(source: Source, options: ImageOptions) -> Image.Image:
     if isinstance(source, Image.Image):
         return source.convert("RGB")
     try:
-        return as_rgb(open_picture(Path(source)), options)
+        return as_rgb(open_picture(Path(source)), options or ImageOptions())
     except Problem as problem:
-        report([Problem(problem.reason, Path(source))])
+        # What training was not told by --data-options is not asked for now.
+        reason = re.sub(": [a-z ]* by --data-options.*", ": save it as 8-bit RGB", problem.reason)
+        report([Problem(reason, Path(source))])
         raise
+
+
+def opened_mask(path: Path, size: tuple[int, int]) -> Image.Image:
+    """A mask file as it is; UserError: none, or not of its image's size (width, height)."""
+    try:
+        mask = open_picture(path)
+    except Problem as problem:
+        report([problem])
+        raise
+    if mask.size != size:
+        (width, height), (across, down) = mask.size, size
+        raise UserError(f"mask {path} is {width}x{height}, its image {across}x{down}")
+    return mask
 
 
 def mask_beside(image: Path, masks: Path | None = None) -> Path | None:

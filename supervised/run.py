@@ -7,14 +7,13 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from rl_attn.errors import UserError
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.ending import say
+from rl_attn.run.ending import console, say
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
@@ -212,7 +211,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     table = Table("", "mean", title=f"test, network of epoch {chosen}")
     for name, value in result["summary"].items():
         table.add_row(name.replace("_", " "), f"{value['mean']:.3f}")
-    Console().print(table)
+    console().print(table)
     picture = path / "attention" / "before_after.png"
     say(
         done=path,

@@ -15,19 +15,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from rl_attn.agents import Network
 from rl_attn.agents.heads import Categorical
+from rl_attn.errors import UserError
 from rl_attn.explanation import Explanation, explanation
 from rl_attn.map_names import MAPS
 from rl_attn.overlay import on
 from rl_attn.rl.loading import load
 from rl_attn.rl.methods import Method
 from rl_attn.rl.watch import attention_maps
-
-Source = str | Path | Image.Image | np.ndarray
+from rl_attn.supervised.data.images import ImageOptions
+from rl_attn.supervised.inputs import Source, opened, opened_mask
 
 
 class Agent:
@@ -58,7 +58,24 @@ class Agent:
 
     def preprocess(self, image: Source) -> Tensor:
         """(1, S*C, H, W) uint8: the picture at the frames' size, S times."""
-        return torch.from_numpy(self._frame(image)).repeat(self.stack, 1, 1)[None].to(self.device)
+        return self.read(image)[0].repeat(self.stack, 1, 1)[None].to(self.device)
+
+    def read(self, image: Source, mask: Path | str | None = None) -> tuple[Tensor, Tensor | None]:
+        """The picture at the frames' size (C, H, W) uint8, and the mask (H, W) of 0 and 1.
+
+        UserError: a file that is no image, a mask of another size.
+        """
+        picture, marked = opened(image, ImageOptions(alpha="white")), None
+        pixels = np.asarray(picture.convert("RGB" if self.channels == 3 else "L"))
+        height, width = self.network.frame_size
+        if mask is not None:
+            levels = np.asarray(opened_mask(Path(mask), picture.size).convert("L"))
+            region = cv2.resize(on(levels).astype(np.float32), (width, height), None, 0, 0, 3)
+            marked = torch.from_numpy(region > 0.5).float()
+        if pixels.shape[:2] != (height, width):
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        frame = pixels.reshape(height, width, self.channels).transpose(2, 0, 1).copy()
+        return torch.from_numpy(frame), marked
 
     def explain(
         self,
@@ -76,8 +93,10 @@ class Agent:
             mask: a file, white where the targets are.
             target: "value" or "action"; None: as in training.
         """
-        target, frame = target or self.target, torch.from_numpy(self._frame(image))
-        marked = None if mask is None else self._mask(mask)
+        if label is not None:
+            raise UserError(f"label {label}: of an agent the likeliest action is explained")
+        frame, marked = self.read(image, mask)
+        target = target or self.target
         stacks = self._shown(self.preprocess(image), marked)
         memory, attentions, output = self.network.blank(1), {}, None
         for name in self.maps(maps):
@@ -113,24 +132,6 @@ class Agent:
         masks = one.round().to(stacks).expand(1, self.stack, *size)
         with torch.no_grad():
             return self.method.observe(stacks, masks, "evaluate")
-
-    def _frame(self, image: Source) -> np.ndarray:
-        """(C, H, W) uint8."""
-        source = image if isinstance(image, Image.Image | np.ndarray) else Image.open(image)
-        if isinstance(source, np.ndarray):
-            source = Image.fromarray(source[..., 0] if source.shape[-1] == 1 else source)
-        pixels = np.asarray(source.convert("RGB" if self.channels == 3 else "L"))
-        height, width = self.network.frame_size
-        if pixels.shape[:2] != (height, width):
-            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-        return pixels.reshape(height, width, self.channels).transpose(2, 0, 1).copy()
-
-    def _mask(self, file: Path | str) -> Tensor:
-        """(H, W) of 0 and 1."""
-        pixels = np.asarray(Image.open(file).convert("L"))
-        height, width = self.network.frame_size
-        region = cv2.resize(on(pixels).astype(np.float32), (width, height), None, 0, 0, 3)
-        return torch.from_numpy(region > 0.5).float()
 
 
 def load_agent(run: Path, device: torch.device, checkpoint: str = "latest") -> Agent:

@@ -1,4 +1,17 @@
-"""The last lines of a command: what it has left where, and what comes next."""
+"""The last lines of a command: what it has left where, and what comes next; and its tables."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console() -> "Console":
+    """Standard output for tables of rich, in which names of classes and files are no markup."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, markup=False, emoji=False)
 
 
 def say(**lines: object) -> None:

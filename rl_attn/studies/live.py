@@ -1,15 +1,14 @@
 """What a study shows while it runs: a live table on a terminal, plain lines elsewhere."""
 
 import shutil
-import sys
 import time
 from collections import Counter
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from rl_attn.run.ending import console
 from rl_attn.studies.cell import tail
 from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.follow import Progress, follow
@@ -37,7 +36,7 @@ class View:
         self.record, self.at_once = record, at_once
         self.watch, self.steps, self.pace = study.watch, study.steps, study.pace
         self._knows_all = study.search is None  # a search's later runs are not drawn yet
-        self.console = Console(file=sys.stdout)
+        self.console = console()
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._speeds = _Speeds()
         self._told: dict[str, tuple[str, int]] = {

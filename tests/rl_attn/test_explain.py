@@ -9,6 +9,7 @@ from PIL import Image
 
 import rl_attn
 from rl_attn import explain
+from rl_attn.errors import UserError
 from rl_attn.rl.watch import attention_maps
 
 
@@ -36,6 +37,22 @@ def test_an_agent_s_run_is_asked_about_a_frame(tiny_run, frame):
     np.testing.assert_allclose(found.maps["grad-cam"], maps.upsample((60, 80))[0], atol=1e-6)
     assert found.mask.sum() == 20 * 20 and "the value" in found.title
     assert agent.explain(frame, target="action").explained == ""
+
+
+def test_what_an_agent_is_not_asked(tiny_run, frame, tmp_path):
+    agent = rl_attn.load(tiny_run, "cpu")
+    (tmp_path / "x.png").write_text("no image")
+    Image.fromarray(np.zeros((60, 80), np.uint16)).save(tmp_path / "y.png")
+    for how, message in (
+        ({"image": tmp_path / "x.png"}, "cannot be read"),
+        ({"image": tmp_path / "y.png"}, "16-bit levels: save it as 8-bit RGB"),
+        ({"image": np.zeros((60, 80))}, "uint8, got float64"),
+        ({"image": frame, "mask": tmp_path / "x.png"}, "cannot be read"),
+        ({"image": Image.new("L", (9, 9)), "mask": frame}, "is 160x120, its image 9x9"),
+        ({"image": frame, "label": "ATTACK"}, "likeliest action"),
+    ):
+        with pytest.raises(UserError, match=message):
+            agent.explain(**how)
 
 
 def test_the_command_takes_a_model_of_sb3(frame, tmp_path):

@@ -46,3 +46,9 @@ def test_every_kind_of_image_and_mask_is_taken(dtype):
 def test_show_gives_an_image_that_notebooks_display():
     picture = rl_attn.show(np.zeros((8, 8, 3), np.uint8), torch.ones(2, 2), title="cat")
     assert picture.width > picture.height > 100 and picture._repr_png_()
+
+
+def test_names_are_no_mathematics():
+    picture = np.zeros((4, 4), np.uint8)
+    image = rl_attn.show(picture, {"a$_$": picture}, title="$\\frac$ a_$", captions=["$^$"])
+    assert image.width > image.height

@@ -126,6 +126,13 @@ def test_a_format_of_a_strangers_own(folder, tmp_path, capsys):
     assert f"{100 / 12:.1f}%" in shown and "row (24)" in shown
 
 
+def test_names_are_no_markup(folder, capsys):
+    (folder / "images/cat").rename(folder / "images/[bold]:smile:")
+    (folder / "masks/cat").rename(folder / "masks/[bold]:smile:")
+    assert main([str(folder)]) == 0
+    assert "[bold]:smile:" in capsys.readouterr().out
+
+
 def test_left_is_plain_and_right_is_dimmed():
     picture = np.random.default_rng(0).integers(256, size=(40, 40, 3), dtype=np.uint8)
     mask, known = np.zeros((40, 40), np.uint8), np.ones((40, 40), bool)

@@ -126,6 +126,28 @@ def test_what_cannot_be_explained_is_said(loaded, folder, how, message):
         loaded.explain(folder / "images/cat/1.png", **how)
 
 
+def test_nothing_is_written_over_and_nothing_is_half_done(run, folder, tmp_path):
+    cat, out = folder / "images/cat/1.png", tmp_path / "out"
+    before = cat.read_bytes()
+    (tmp_path / "a.png").write_bytes(before)
+    (tmp_path / "b.png").write_bytes(before[:200])
+    Image.new("L", (9, 9)).save(tmp_path / "a_mask.png")
+
+    def refused(message, *argv):
+        with pytest.raises(UserError, match=message):
+            explain.main([str(run), *map(str, argv), "--device", "cpu"])
+
+    refused("1.png exists already", cat, "--out", cat.parent)
+    refused("1.png exists already", cat, "--out", folder / "masks/cat")
+    refused("a_mask.png is 9x9, its image 30x24", cat, tmp_path / "a.png", "--out", out)
+    refused("b.png cannot be read", cat, tmp_path / "b.png", "--out", out)
+    refused("is of agents", cat, "--attention-target", "value", "--out", out)
+    refused("has its own", cat, "--weights", "none", "--out", out)
+    assert cat.read_bytes() == before and not out.exists()
+    for _ in range(2):  # what it has written itself it may replace
+        assert explain.main([str(run), str(cat), "--out", str(out), "--device", "cpu"]) == 0
+
+
 def test_no_run_and_no_image_are_said(tmp_path, folder):
     for place, message in ((tmp_path / "no", "does not exist"), (tmp_path, "no config.yaml")):
         with pytest.raises(UserError, match=message):
@@ -136,6 +158,8 @@ def test_no_run_and_no_image_are_said(tmp_path, folder):
 
 
 def test_a_folder_is_its_images_without_the_masks(folder):
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails/1.png").touch()
     assert len(pictures_of((str(folder),))) == 16
 
 
