@@ -107,7 +107,9 @@ def test_mistakes(original, tmp_path):
         load("gender", tmp_path)
     table = original / "attention_label" / "men_factual.csv"
     table.write_text("img_idx,attention,img_check\ntrain_men0,[1,good\n")
-    with pytest.raises(UserError, match=r"men_factual\.csv: the attention of train_men0 is no mat"):
+    with pytest.raises(
+        UserError, match=r"men_factual\.csv: the attention of train_men0 is not a mat"
+    ):
         main(["gender", *where])
     table.unlink()
     (original / "attention_label" / "men_counterfactual.csv").unlink()
