@@ -25,6 +25,7 @@ from rl_attn import study
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.configs import find_config
+from rl_attn.run.ending import say
 from rl_attn.run.settings import PathText
 from rl_attn.supervised.comparison.table import read_table
 
@@ -62,7 +63,7 @@ def write_report(folder: Path, args: TableSettings) -> None:
 
     report = compare(folder, folder / "report", args.figures, Resampling(args.resamples))
     print(_summary(report), end="")
-    print(f"report: {folder / 'report' / 'index.html'}")
+    say(report=folder / "report" / "index.html")
 
 
 def _summary(report: "Report") -> str:
