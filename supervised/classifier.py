@@ -132,9 +132,12 @@ def load_classifier(run: Path, device: torch.device) -> Classifier:
     if file is None:
         raise UserError(f"{run} has no checkpoint yet: train it first")
     state = load_checkpoint(file, NetworkState, device, more=True)
+    if "inputs" not in state:
+        raise UserError(
+            f"{file} is of an older version, which did not keep what images become: take that "
+            "version, or train again"
+        )
     with fitting(file):
-        if "inputs" not in state:
-            raise UserError("it is of an older version, which did not keep what images become")
         inputs = Inputs.from_dict(state["inputs"])
         network = make_network(args, method_of(args), inputs, device)
         network.model.load_state_dict(best_of(state)[0])

@@ -5,7 +5,7 @@ generator where layers are (dropout, stochastic depth), whose state is kept.
 """
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, isfinite
 from statistics import fmean as mean
 from typing import Any, NotRequired, TypedDict
 
@@ -158,12 +158,15 @@ class Trainer:
 
     def look_for_nan(self) -> None:
         for name, total in self.sums.items():
-            if not total.isfinite().all():
-                raise TrainingError(
-                    f"{name} became {total.sum().item():g} in epoch {self.epoch + 1}, at step "
-                    f"{self.global_step:,}: try a lower --learning-rate or --weight, or "
-                    "--precision fp32"
-                )
+            self.refuse_nan(name, total.sum().item())
+
+    def refuse_nan(self, name: str, value: float) -> None:
+        if not isfinite(value):
+            raise TrainingError(
+                f"{name} became {value:g} in epoch {self.epoch + 1}, at step "
+                f"{self.global_step:,}: try a lower --learning-rate or --weight, or "
+                "--precision fp32"
+            )
 
     def finish_epoch(self) -> dict[str, float]:
         """What is logged of the epoch; a network is kept if it is the best of its run so far."""
@@ -172,6 +175,8 @@ class Trainer:
         logged["charts/learning_rate"] = self.optimizer.param_groups[0]["lr"]
         logged["charts/epochs"] = self.epoch + 1
         checked = evaluate(self.network, self.data.splits[self.args.select_on])
+        for values in checked:  # the last step may have been the one too many
+            self.refuse_nan("validation/calibration_error", values["calibration_error"])
         validation = [a | b for a, b in zip(checked, self.method_means(), strict=True)]
         for name in validation[0]:
             logged[f"validation/{name}"] = mean(values[name] for values in validation)

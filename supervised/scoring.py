@@ -10,6 +10,8 @@ All are in [0, 1]. Those of one class are of the second of two classes; of more,
 classes that the split has. Precision without predictions is 0.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from sklearn.metrics import (
@@ -74,10 +76,7 @@ def scores_of_labels(probabilities: Tensor, several: Tensor) -> dict[str, float]
     result["specificity"] = specificity.mean().item() if len(specificity) else 0.0
     result["balanced_accuracy"] = (result["sensitivity"] + result["specificity"]) / 2
     both = (true.any(0) & ~true.all(0)).nonzero()[:, 0].tolist()
-    pairs = [(true[:, i].numpy(), probabilities[:, i].cpu().numpy()) for i in both]
-    if pairs:
-        result["auroc"] = float(np.mean([roc_auc_score(*pair) for pair in pairs]))
-        result["average_precision"] = float(np.mean([average_precision_score(*p) for p in pairs]))
+    result |= _areas([(true[:, i].numpy(), probabilities[:, i].cpu().numpy()) for i in both])
     confidence = torch.maximum(probabilities, 1 - probabilities).cpu().flatten()
     return result | {"calibration_error": calibration_error(confidence, right.flatten())}
 
@@ -118,11 +117,17 @@ def ranked(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         return {}
     if probabilities.shape[1] == 2:
         classes = classes[1:]
-    pairs = [(labels == label, probabilities[:, label]) for label in classes]
-    return {
-        "auroc": float(np.mean([roc_auc_score(*pair) for pair in pairs])),
-        "average_precision": float(np.mean([average_precision_score(*pair) for pair in pairs])),
-    }
+    return _areas([(labels == label, probabilities[:, label]) for label in classes])
+
+
+def _areas(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Means over pairs of whether a label is there and its probability; {} of none. NaN where a
+    probability is, as of a network that has diverged."""
+    measures = {"auroc": roc_auc_score, "average_precision": average_precision_score}
+    if not all(np.isfinite(probabilities).all() for _, probabilities in pairs):
+        return dict.fromkeys(measures, float("nan"))
+    found = {name: [measure(*pair) for pair in pairs] for name, measure in measures.items()}
+    return {name: float(np.mean(values)) for name, values in found.items() if values}
 
 
 def calibration_error(confidence: Tensor, correct: Tensor) -> float:

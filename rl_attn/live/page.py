@@ -138,14 +138,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self.server.page(), "text/html; charset=utf-8")
         elif address.path == "/step":
             after = parse_qs(address.query).get("after", ["0"])[0]
-            step = self.server.newest(int(after) if after.isdecimal() else 0)
+            step = self.server.newest(int(after[:18]) if after.isdecimal() else 0)
             self._answer(200 if step else 204, step)
         else:
             self._answer(404, b"")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        body = self.rfile.read(min(int(length), 64)) if length.isdecimal() else b""
+        body = self.rfile.read(min(int(length[:18]), 64)) if length.isdecimal() else b""
         if self._refused():
             return
         if self.path != "/do":

@@ -8,10 +8,12 @@ several images is refused.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from rl_attn.supervised.data.annotations import Annotation, MaskOptions
 from rl_attn.supervised.data.images import Problem
 from rl_attn.supervised.data.readers import READERS
 from rl_attn.supervised.data.readers.base import Marks, Region
+
+#: What may follow a file's name and be none of it: .png, .jp2; not the .2 of IMG.2
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Annotated:
         named: dict[str, list[Path]] = {}
         problems = []
         for image in images:
-            named.setdefault(image.stem, []).append(image)
+            named.setdefault(normalize("NFC", image.stem), []).append(image)
         for marks in READERS[self.form](self.place):
             self.regions.update(region.label for region in marks.regions)
             fitting = _fitting(marks, named)
@@ -121,8 +126,9 @@ class Annotated:
 
 def _fitting(marks: Marks, named: dict[str, list[Path]]) -> list[Path]:
     """The images that a name may mean."""
-    name = PurePosixPath(marks.image)
-    images = named.get(name.name, named.get(name.stem, []))
+    name = PurePosixPath(normalize("NFC", marks.image))
+    stem = name.stem if _ENDING.fullmatch(name.suffix) else name.name
+    images = named.get(name.name, named.get(stem, []))
     folders, beside = name.parent.parts, marks.file.parent.parts
     ranks = (
         lambda p: _alike(p.parent.parts[::-1], folders[::-1]),

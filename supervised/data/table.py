@@ -14,6 +14,7 @@ two splits or folds.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,9 @@ def read_table(file: Path, root: Path) -> list[Row]:
     places = (root, root / "images")
     by_name: dict[str, list[Path]] = {}
     for path in sorted(p for p in root.rglob("*") if is_picture(p)):
-        by_name.setdefault(path.name, []).append(path)
+        folders = path.relative_to(root).parts[:-1]
+        if "masks" not in folders and not any(folder.startswith(".") for folder in folders):
+            by_name.setdefault(path.name, []).append(path)
     found, absent = [], []
     for number, row in enumerate(rows, 2):
         image = _image(row["image"], places, by_name)
@@ -92,8 +95,9 @@ def read_table(file: Path, root: Path) -> list[Row]:
 
 def _image(word: str, places: Iterable[Path], by_name: dict[str, list[Path]]) -> Path | None:
     for place in places:
-        if (place / word).is_file():
-            return place / word
+        inside = normpath(word)  # a/../b is b, so that no image is there twice
+        if not inside.startswith(("..", "/")) and (place / inside).is_file():
+            return place / inside
     same = by_name.get(word, [])
     return same[0] if len(same) == 1 else None
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from trainers import trainer_of
 
-from rl_attn.errors import UserError
+from rl_attn.errors import TrainingError, UserError
 from rl_attn.supervised import backbones
 from rl_attn.supervised.batches import Draws
 from rl_attn.supervised.data import LOADERS, Split
@@ -111,3 +111,11 @@ def test_a_measure_that_the_split_does_not_have(toy, monkeypatch):
     for measure, reason in (("iou", "has no masks"), ("worst_group_accuracy", "has no groups")):
         with pytest.raises(UserError, match=f"--select {measure}: validation of toy {reason}"):
             trainer_of("vanilla", select=measure)
+
+
+def test_a_network_whose_last_step_was_one_too_many_is_refused(toy):
+    trainer = trainer_of("vanilla", epochs=1, select="auroc")
+    assert trainer.run_epoch()
+    next(trainer.network.model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"became nan in epoch 1, .*lower --learning-rate"):
+        trainer.finish_epoch()

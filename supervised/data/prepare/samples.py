@@ -24,6 +24,7 @@ from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.run.files import replacing, write_text
+from rl_attn.run.settings import short
 
 TABLE = "samples.csv"
 COLUMNS = ("class", "image", "subject", "split", "annotated")
@@ -99,14 +100,24 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file. UserError: it is none, or a row lacks one of the columns."""
     csv.field_size_limit(sys.maxsize)  # a matrix is one field of 150 kB
     try:
-        text = file.read_bytes().decode()
+        text = file.read_bytes().decode("utf-8-sig")  # as spreadsheets write it
         if "\0" in text:
             raise ValueError("it holds zero bytes")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        rows, head = list(reader), list(reader.fieldnames or ())
     except (OSError, ValueError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{file} is not a table that can be read: {reason}") from None
+    if lacking := [column for column in columns if column not in head]:
+        raise UserError(
+            f"{file} has no column {', '.join(lacking)}: its first line must name its columns, "
+            f"with commas between them, and is {short(','.join(head))}"
+        )
+    if len(set(head)) < len(head):
+        raise UserError(f"{file} has two columns of one name: {short(','.join(head))}")
     for number, row in enumerate(rows, 2):
+        if None in row:
+            raise UserError(f"line {number} of {file} has more cells than there are columns")
         absent = [column for column in columns if row.get(column) is None]
         if absent:
             raise UserError(f"line {number} of {file} has no {', '.join(absent)}: it is cut off")

@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
 from rl_attn.errors import UserError
-from rl_attn.live import window
+from rl_attn.live import page, window
 from rl_attn.live.page import serving
 from rl_attn.live.shipped import AGENTS, shipped
 from rl_attn.live.show import KEYS, Seen, Show
@@ -94,7 +94,7 @@ def ask(server, method, path, body=None, **headers):
         connection.close()
 
 
-def test_other_sites_and_other_keys_are_refused(live):
+def test_other_sites_and_other_keys_are_refused(live, monkeypatch):
     _, server = live
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         assert ask(server, "GET", "/", **headers)[0] == 403
@@ -103,6 +103,8 @@ def test_other_sites_and_other_keys_are_refused(live):
     assert status == 400 and "no look 999" in reason
     assert ask(server, "POST", "/do", "x")[0] == 400
     assert ask(server, "GET", "/etc/passwd")[0] == 404
+    monkeypatch.setattr(page, "_PATIENCE", 0.1)
+    assert ask(server, "GET", f"/step?after={'9' * 5000}")[0] == 204
 
 
 def a_step(name, shade):

@@ -156,3 +156,24 @@ def test_a_validation_that_cannot_be_taken_from_train(flat):
     table(flat, rows_of(split=lambda i: "train" if i < 3 else "test"))
     with pytest.raises(UserError, match="has a class with a single picture: name the pictures"):
         load("masked-folder", flat, table="samples.csv")
+
+
+def test_tables_as_spreadsheets_write_them(flat):
+    table(flat, rows_of())
+    file = flat / "samples.csv"
+    text = file.read_text()
+    plain = load("masked-folder", flat, table="samples.csv")
+    file.write_text(text, encoding="utf-8-sig")
+    again = load("masked-folder", flat, table="samples.csv")
+    assert plain.splits["train"].names.tolist() == again.splits["train"].names.tolist()
+    for changed, message in (
+        (text.replace(",", ";"), "no column image: its first line .* is image;label"),
+        (text.replace("image,label", "image,label,label"), "two columns of one name"),
+        (text.replace(",ill", ",ill, very"), "line 2 of .* has more cells than"),
+        (text + f"{flat.absolute()}/images/0.png,ill\n", "1 images of .* are not below"),
+        (text + "../images/0.png,ill\n", "1 images of .* are not below"),
+        (text + "images/../images/0.png,ill\n", "two rows of 0.png"),
+    ):
+        file.write_text(changed)
+        with pytest.raises(UserError, match=message):
+            load("masked-folder", flat, table="samples.csv")

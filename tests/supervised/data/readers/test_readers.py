@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from rl_attn.errors import UserError
 from rl_attn.supervised.data import load
 from rl_attn.supervised.data.annotations import MaskOptions
 from rl_attn.supervised.data.images import Problem
-from rl_attn.supervised.data.marks import Marked
+from rl_attn.supervised.data.marks import Marked, _fitting
 from rl_attn.supervised.data.readers import READERS
 from rl_attn.supervised.data.readers.base import Marks, Region, stored
 
@@ -299,3 +300,19 @@ def test_a_region_that_does_not_fit_its_image(draw, message):
     marked = Marked((Marks("x", (Region("a", draw),), file=Path("f")),), MaskOptions())
     with pytest.raises(Problem, match=message):
         marked.annotation(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "fits"),
+    [
+        ("a/caf\u00e9.jpg", "cafe\u0301.png", True),  # as macOS's archives have it
+        ("x.tif", "x.png", True),
+        ("x", "x.png", True),
+        ("x.1", "x.1.png", True),
+        ("x.1", "x.png", False),
+    ],
+)
+def test_a_name_is_that_of_its_image(said, there, fits):
+    image = Path("images/cat") / there
+    named = {normalize("NFC", image.stem): [image]}
+    assert bool(_fitting(Marks(said), named)) == fits
