@@ -71,6 +71,8 @@ def main(argv: list[str]) -> int:
     args = parse(CheckSettings, argv, "rl-attn check")
     if args.sheet is not None and not args.sheet.absolute().parent.is_dir():
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
+    if args.sheet is not None and args.sheet.is_dir():
+        raise UserError(f"the sheet {args.sheet} is a folder: name a file in it")
     import_all(args.imports)
     if not Path(args.data).is_dir() or args.data == FOLDER:
         LOADERS.check(args.data)

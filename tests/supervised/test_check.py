@@ -151,6 +151,7 @@ def test_left_is_plain_and_right_is_dimmed():
         (["digits", "--data-options", "size"], "--data-options takes key=value, got size"),
         (["digits", "--split", "tests"], r"unknown split 'tests' \(did you mean test\?\)"),
         (["digits", "--sheet", "/nowhere/x.png"], "its folder does not exist"),
+        (["digits", "--sheet", "/"], "is a folder"),
         (["nothing"], "unknown data set 'nothing'"),
         (["DIR"], "looked for .*images/<class>"),
     ],
