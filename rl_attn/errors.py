@@ -29,7 +29,8 @@ def choose(kind: str, value: str, choices: Iterable[str]) -> str:
     by_lower_case = {choice.lower(): choice for choice in choices}
     if value in by_lower_case.values():
         return value
-    close = get_close_matches(str(value).lower(), by_lower_case, n=1, cutoff=0.5)
+    meant = str(value).lower().replace("++", "-plus-plus")
+    close = get_close_matches(meant, by_lower_case, n=1, cutoff=0.5)
     hint = f" (did you mean {by_lower_case[close[0]]}?)" if close else ""
     listed = ", ".join(by_lower_case.values())
     raise UserError(f"unknown {kind} {value!r}{hint}: choose from {listed}")

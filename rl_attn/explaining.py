@@ -130,10 +130,11 @@ def page(run: str, files: list[Path], names: list[str], found: list[Explanation]
 
 
 def printed(table: pd.DataFrame, found: list[Explanation]) -> None:
-    columns = ["file", "label", "probability", *(c for c in table if c.startswith("iou/"))]
-    shown = Table()
-    for column in columns:
-        shown.add_column(column, overflow="fold" if column == "file" else "ellipsis")
-    for row in table[columns].itertuples(index=False):
-        shown.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+    ious = [column for column in table if column.startswith("iou/")]
+    shown = Table("file", "label", "prob.", *(iou.replace("iou/", "IoU ") for iou in ious))
+    for column in shown.columns:  # in a narrow place words go on below, and no end is lost
+        column.overflow = "fold"
+    for row in table[["file", "label", "probability", *ious]].itertuples(index=False):
+        numbers = (f"{v:.3f}" if isinstance(v, float) else str(v) for v in row[1:])
+        shown.add_row(Path(row[0]).name, *numbers)
     console().print(shown)

@@ -13,7 +13,7 @@ from torch import Tensor
 from rl_attn.errors import UserError
 from rl_attn.run.checkpoint import fitting, latest_checkpoint, load_checkpoint, save_checkpoint
 from rl_attn.run.device import keep_freed_memory, pick_device
-from rl_attn.run.ending import console, say
+from rl_attn.run.ending import console, say, typed
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
@@ -199,7 +199,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
             save,
             interval=args.checkpoint_interval,
             clock=lambda _: time.monotonic(),
-            again=f"continue with --resume {path}",
+            again=f"continue with {typed(f'rl-attn train --resume {path}')}",
             log=log,
         )
     if status != 0:

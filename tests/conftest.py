@@ -5,6 +5,7 @@ And a CLIP of random weights, small enough for tests, as a folder that open_clip
 
 import gc
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # commands are said the same behind `uv run`
 # Where the parent ignores them (`pytest &` in a script, `nohup`), so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -111,8 +111,8 @@ def play_looks(
 ) -> Returns:
     """Play the seeds under each of the looks (by axis), and plain unless that has been played.
 
-    wads: of Doom, other people's looks as paths, played as the axis "wads". progress: told how many
-    looks are done. how: as in `play`.
+    wads: of Doom, other people's looks as paths, played as the axis "wads". progress: told at every
+    step how many looks are done. how: as in `play`.
     """
     if plain is None:
         plain = player.play(num_lanes, seeds, variation={}, **how)
@@ -123,6 +123,8 @@ def play_looks(
     others += [("wads", Path(wad).stem, in_wad(player, wad), {}) for wad in wads]
     played: dict[str, dict[str, list[Played]]] = {}
     for done, (axis, look, one, extra) in enumerate(others, start=1):
+        if progress:
+            extra = extra | {"progress": lambda _, before=done - 1: progress(before)}
         played.setdefault(axis, {})[look] = one.play(num_lanes, seeds, **extra, **how)
         if progress:
             progress(done)

@@ -96,7 +96,7 @@ def play(
         look: called at every step.
         disturb: gives other stacks for the policy to act on (the measures are of the true ones).
         observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
-        progress: called with the number of episodes finished so far.
+        progress: called at every step with the number of episodes finished so far.
         variation: the look of all episodes, {} the plain one; default: the environment's choice.
 
     Returns:
@@ -118,6 +118,8 @@ def play(
         _add_measures(moment, results)
         if look:
             look(moment)
+        if progress:
+            progress(finished)
     return results
 
 

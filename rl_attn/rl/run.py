@@ -30,7 +30,7 @@ from rl_attn.run.checkpoint import (
     step_of,
 )
 from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
-from rl_attn.run.ending import say
+from rl_attn.run.ending import say, typed
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
 from rl_attn.run.loop import Pieces, carry_out
@@ -288,7 +288,7 @@ def run(
             Progress(trainer.global_step, trainer.end),
             lambda: save(trainer, log),
             interval=args.checkpoint_interval,
-            again=f"continue with --resume {path}",
+            again=f"continue with {typed(f'rl-attn ppo --resume {path}')}",
             log=log,
             agree=ranks.any,
             first=ranks.first,

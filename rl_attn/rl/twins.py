@@ -19,6 +19,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def play_twins(
 
     The first looks of all axes are played together, then the second ones, ..., each time beside
     the plain episode. look: shown every step of the first seed's episode beside the first looks,
-    the plain one in front. progress: told how many episodes are done. how: as in `play`.
+    the plain one in front. progress: told at every step how many episodes
+    are done. how: as in `play`.
     """
     environment, known = player.environment, variations_of(player)
     observe = None if player.method is None else player.method.observe
@@ -83,10 +85,11 @@ def play_twins(
                 named = [Twin(seed, axis, known.name(v)) for axis, v in group]
                 variations = [variation for _, variation in group]
                 shown = look if number == index == 0 else None
-                play_beside(player.agent, lanes, named, variations, look=shown, **how)
+                tick = partial(progress, number * len(seeds) + index) if progress else None
+                play_beside(player.agent, lanes, named, variations, look=shown, tick=tick, **how)
                 twins += named
-                if progress:
-                    progress(number * len(seeds) + index + 1)
+    if progress:
+        progress(len(seeds) * len(groups(looks)))
     _average(twins)
     return twins
 
@@ -108,6 +111,7 @@ def play_beside(
     attention: str = "grad-cam",
     stack: int = 4,
     look: Callable[[Moment], None] | None = None,
+    tick: Callable[[], object] | None = None,
     observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
 ) -> None:
     """One episode of the twins' seed in `1 + len(twins)` lanes, the first one plain.
@@ -142,6 +146,8 @@ def play_beside(
         actions = moment.actions = action.expand(lanes.num_lanes, *action.shape[1:])
         if look:
             look(moment)
+        if tick:
+            tick()
         frames, masks = storage.inbox(1)
         step = lanes.step(agent.head.for_environment(actions), frames, masks)
         rewards, returns = step.rewards, returns + step.rewards

@@ -48,9 +48,8 @@ class Progress:
         now = time.monotonic()
         speed = (step - self.start) / max(now - self.started, 1e-9)
         left = duration((self.total - step) / max(speed, 1e-9))
-        text = (
-            f"{step:,}/{self.total:,} steps  {speed:,.0f}/s  {self.describe(values)}  left {left}"
-        )
+        pace = f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
+        text = f"{step:,}/{self.total:,} steps  {pace}  {self.describe(values)}  left {left}"
         if self._bar:
             self._bar.update(self._task, completed=step, description=text)
         elif now >= self._next_line or step >= self.total:
@@ -70,15 +69,30 @@ def duration(seconds: float) -> str:
 
 
 class bar:
-    """`with bar(text, total) as progress:` shows progress(done) on the terminal."""
+    """`with bar(text, total) as progress:` shows progress(done), as `Progress` does."""
 
     def __init__(self, text: str, total: int):
-        self.bar = Bar(transient=True)
-        self.task = self.bar.add_task(text, total=total)
+        self.text, self.total = text, total
+        self.started = self._last_line = time.monotonic()
+        console = Console(file=sys.stdout)
+        self.bar = Bar(console=console, transient=True) if console.is_terminal else None
+        self.task = self.bar.add_task(text, total=total) if self.bar else None
 
     def __enter__(self) -> Callable[[int], None]:
-        self.bar.start()
-        return lambda done: self.bar.update(self.task, completed=done)
+        if self.bar:
+            self.bar.start()
+        return self._show
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self.bar:
+            self.bar.stop()
+
+    def _show(self, done: int) -> None:
+        now = time.monotonic()
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, completed=done)
+        elif now >= self._last_line + _SECONDS_BETWEEN_LINES:
+            passed = now - self.started
+            left = f"  left {duration(passed * (self.total - done) / done)}" if done else ""
+            print(f"{self.text}  {done:,}/{self.total:,}{left}", flush=True)
+            self._last_line = now

@@ -191,7 +191,7 @@ def test_ctrl_c_and_sigterm_end_a_run_with_a_checkpoint(tiny, tmp_path, number):
         os.killpg(process.pid, number)  # as a terminal does
         assert process.finish(60) == 128 + number
         output = process.output
-    assert f"continue with --resume {run}" in output
+    assert f"continue with rl-attn ppo --resume {run}" in output
     assert "Traceback" not in output
     step = load_checkpoint(latest_checkpoint(run), State)["global_step"]
     assert metrics(run)[-1]["global_step"] == step

@@ -135,7 +135,7 @@ def test_sigterm_stops_all_ranks_and_they_resume_bit_for_bit(two_ranks, tiny, tm
         statuses, output = ranks.finish()
     assert statuses == [143, 143] and "stopped at step" in output, output
     stopped = load_checkpoint(latest_checkpoint(run), State)["global_step"]
-    assert f"stopped at step {stopped}; continue with --resume" in output
+    assert f"stopped at step {stopped}; continue with rl-attn ppo --resume" in output
     with Torchrun("--resume", run) as ranks:
         statuses, output = ranks.finish()
     assert statuses == [0, 0], output

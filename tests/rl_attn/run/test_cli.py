@@ -296,6 +296,11 @@ def test_choose_names_the_value_the_choices_and_the_closest():
     assert str(error.value) == expected
 
 
+def test_choose_knows_the_papers_spelling_of_a_map():
+    with pytest.raises(UserError, match=r"did you mean grad-cam-plus-plus\?"):
+        choose("attention map", "Grad-CAM++", ["grad-cam", "grad-cam-plus-plus"])
+
+
 def test_choose_suggests_nothing_that_is_far_away():
     with pytest.raises(UserError) as error:
         choose("environment", "zzz", ["TakeCover", "Basic"])
