@@ -174,9 +174,10 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     if state is not None:
         with fitting(latest_checkpoint(path)):
             trainer.load_state_dict(state)
+    weights = "ImageNet's unless noted" if args.weights == "auto" else args.weights
     print(
         f"{args.method} on {args.data}: {args.backbone} ({parameters_of(network.model):,} "
-        f"parameters, weights: {args.weights}, attention at {network.layer or 'the input'}), "
+        f"parameters, weights: {weights}, attention at {network.layer or 'the input'}), "
         f"{len(trainer.train):,} pictures {trainer.data.size}, {trainer.train.split.images.device} "
         f"in {network.precision}; tensorboard --logdir {path}",
         flush=True,
@@ -217,6 +218,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
         done=path,
         results=path / "evaluation.json",
         picture=picture,
+        page=f"rl-attn report {path}",
         next=f"rl-attn explain {path} IMAGE",
     )
     return 0
