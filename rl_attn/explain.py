@@ -60,6 +60,8 @@ def check(args: ExplainSettings) -> None:
     """What can be refused before anything is loaded."""
     for name in args.maps:
         MAPS.check(name)
+    if not args.images:
+        raise UserError("no image is given: rl-attn explain RUN IMAGE...")
     for path in args.images:
         if not Path(path).exists():
             raise UserError(f"image {path} does not exist: name image files, or folders of them")

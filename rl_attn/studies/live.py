@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from rl_attn.run.ending import console
 from rl_attn.studies.cell import tail
@@ -109,7 +110,7 @@ class View:
     def _row(self, job: Job, names: list[str]) -> list[Any]:
         entry = self.record.entries[job.name]
         colour = _COLOURS.get(entry.state, "dim")
-        state = f"[{colour}]{entry.state}[/{colour}]"
+        state = Text(entry.state, colour)
         if entry.state == "pending" and not entry.attempts:
             return [job.name, state]
         progress, speed = self._at(job)

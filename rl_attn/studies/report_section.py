@@ -128,6 +128,8 @@ def _metric(entry: Any, references: Collection[str], methods: Collection[str]) -
         choose(f"best {where}:", entry["best"], methods)
         if "reference" not in entry:
             raise UserError(f"best {where} is the 1 of a scale: name its 0, as reference")
+        if entry["best"] == entry["reference"]:
+            raise UserError(f"best {where} is its reference, too: a scale needs two ends")
     return Metric(**{"label": entry["name"].replace("_", " "), **entry})
 
 

@@ -1,6 +1,7 @@
 """A model of stable-baselines3 among our agents: policy, value and maps are its own."""
 
 import json
+import zipfile
 
 import gymnasium
 import numpy as np
@@ -113,6 +114,10 @@ def test_a_model_is_evaluated_with_faithfulness_and_a_video(tmp_path):
 def test_what_is_no_model_is_refused(tmp_path):
     file = tmp_path / "model.zip"
     file.write_bytes(b"nothing")
+    with pytest.raises(UserError, match="no on-policy model of stable-baselines3"):
+        load_sb3(file, torch.device("cpu"))
+    with zipfile.ZipFile(file, "w") as other:
+        other.writestr("a", "b")
     with pytest.raises(UserError, match="no on-policy model of stable-baselines3"):
         load_sb3(file, torch.device("cpu"))
     with pytest.raises(UserError, match="--env"):

@@ -270,7 +270,7 @@ def test_the_table_shows_states_progress_and_metrics(lab):
     record = prepared(lab)
     record.entries["3.9-s1"].state = "running"
     view = View(record, read_study(lab.file), at_once=1)
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=120, record=True, file=io.StringIO(), markup=False)
     console.print(view.table())
     text = console.export_text()
     lines = {line.split()[1]: line.split() for line in text.splitlines() if "│" in line}
