@@ -51,6 +51,7 @@ def test_everything_that_may_be_said_is_read():
         ({"metrics": [{"name": "x", "label": None}]}, "must be a word"),
         ({"metrics": [{"name": "x", "better": "red"}]}, "higher, lower, neither"),
         ({"metrics": [{"name": "x", "reference": "randm"}]}, "did you mean random?"),
+        ({"metrics": [{"name": "x", "reference": "CAMAL", "best": "CAMAL"}]}, "needs two ends"),
         ({"metrics": [{"name": "x"}, {"name": "x"}]}, "twice"),
         ({"heat_maps": "iou"}, "lists names"),
         ({"heat_maps": [3]}, "lists names"),
