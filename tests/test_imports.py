@@ -202,3 +202,16 @@ for command, words, answer in {asked!r}:
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_helpers_of_tests_have_names_of_their_own():
+    """One process collects all tests, whose folders are on its path: a name has one module."""
+    files = [
+        file
+        for folder in ("benchmarks", "docs", "tests")
+        for file in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    names = [
+        f.stem for f in files if f.stem != "conftest" and not f.stem.startswith(("test_", "__"))
+    ]
+    assert sorted(set(names)) == sorted(names)

@@ -4,7 +4,7 @@ import http.client
 import json
 
 import pytest
-from pages import served
+from served_pages import served
 
 from rl_attn.errors import UserError
 from rl_attn.supervised import page_server

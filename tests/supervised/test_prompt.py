@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from pages import served
 from PIL import Image
+from served_pages import served
 from trainers import flags_of
 
 from rl_attn.errors import UserError
