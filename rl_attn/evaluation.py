@@ -143,22 +143,7 @@ def evaluate(args: EvaluationSettings) -> int:
     target = args.attention_target or player.settings.attention_target
     attention = args.attention or player.settings.attention
     how = {"greedy": args.policy == "greedy", "target": target, "attention": attention}
-    sampler = FrameSampler(args.faithfulness_frames)
-    with ExitStack() as stack:
-        looks: list[Callable[[Moment], None]] = [sampler] if args.faithfulness else []
-        if args.video:
-            fps = player.environment.fps
-            names = player.environment.action_names
-            video = VideoWriter(out / "evaluation.mp4", fps=fps, names=names)
-            looks.append(stack.enter_context(video))
-        progress = stack.enter_context(bar("playing", len(seeds)))
-        episodes = player.play(
-            args.num_envs,
-            seeds,
-            look=lambda moment: [look(moment) for look in looks],
-            progress=progress,
-            **how,
-        )
+    episodes, sampler = play_plain(player, args, seeds, out, how)
     summary = summarize(episodes)
     results: dict[str, Any] = {
         "arguments": asdict(args),
@@ -192,6 +177,29 @@ def evaluate(args: EvaluationSettings) -> int:
         next=None if is_model(args.run) else f"rl-attn watch {args.run}",
     )
     return 0
+
+
+def play_plain(
+    player: Player, args: EvaluationSettings, seeds: list[int], out: Path, how: dict[str, Any]
+) -> tuple[list[Played], FrameSampler]:
+    """The episodes as they are, with their video, and frames to measure faithfulness on."""
+    sampler = FrameSampler(args.faithfulness_frames)
+    with ExitStack() as stack:
+        looks: list[Callable[[Moment], None]] = [sampler] if args.faithfulness else []
+        if args.video:
+            fps = player.environment.fps
+            names = player.environment.action_names
+            video = VideoWriter(out / "evaluation.mp4", fps=fps, names=names)
+            looks.append(stack.enter_context(video))
+        progress = stack.enter_context(bar("playing", len(seeds)))
+        episodes = player.play(
+            args.num_envs,
+            seeds,
+            look=lambda moment: [look(moment) for look in looks],
+            progress=progress,
+            **how,
+        )
+    return episodes, sampler
 
 
 def measures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
