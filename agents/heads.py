@@ -23,9 +23,10 @@ Letters: B samples, D parts of an action, P parameters.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -37,43 +38,48 @@ from torch import Tensor, nn
 from rl_attn.errors import UserError
 
 
-class Policy(Protocol):
+class Policy(ABC):
     """A distribution over actions for each of B samples."""
 
-    parameters: Tensor  # (B, P)
+    def __init__(self, parameters: Tensor):
+        self.parameters = parameters  # (B, P)
 
-    def __getitem__(self, rows: Any) -> Policy:
+    def __getitem__(self, rows: Any) -> Self:
         """The policy of these samples."""
-        ...
+        return self._like(self.parameters[rows])
 
-    def detach(self) -> Policy:
+    def detach(self) -> Self:
         """The same policy, without a graph."""
-        ...
+        return self._like(self.parameters.detach())
 
-    def to(self, *how: Any) -> Policy:
+    def to(self, *how: Any) -> Self:
         """As `Tensor.to`."""
-        ...
+        return self._like(self.parameters.to(*how))
 
+    def _like(self, parameters: Tensor) -> Self:
+        return type(self)(parameters)
+
+    @abstractmethod
     def sample(self, noise: Tensor) -> Tensor:
         """Actions, by exponential noise of the parameters' shape (B, P)."""
-        ...
 
+    @abstractmethod
     def mode(self) -> Tensor:
         """The likeliest actions."""
-        ...
 
+    @abstractmethod
     def log_prob(self, actions: Tensor) -> Tensor:
         """(B,), of a density for Box."""
-        ...
 
+    @abstractmethod
     def entropy(self) -> Tensor:
         """(B,)"""
-        ...
 
+    @abstractmethod
     def kl(self, other: Any) -> Tensor:
         """KL(self || other), (B,), to a policy of the same kind."""
-        ...
 
+    @abstractmethod
     def score(self, actions: Tensor) -> Tensor:
         """(B,) log-probability before it is normalised: whose gradient is an action's attention.
 
@@ -81,30 +87,9 @@ class Policy(Protocol):
         is the action's logit for Discrete. The log-probability itself has no gradient by the mean
         of a Gaussian at its likeliest action, so that every map of it would be empty.
         """
-        ...
 
 
-class _Tensors:
-    """Of policies that are made of one tensor of parameters."""
-
-    def __init__(self, parameters: Tensor):
-        self.parameters = parameters  # (B, P)
-
-    def __getitem__(self, rows: Any) -> Any:
-        return self._like(self.parameters[rows])
-
-    def detach(self) -> Any:
-        return self._like(self.parameters.detach())
-
-    def to(self, *how: Any) -> Any:
-        """As `Tensor.to`."""
-        return self._like(self.parameters.to(*how))
-
-    def _like(self, parameters: Tensor) -> Any:
-        return type(self)(parameters)
-
-
-class Categorical(_Tensors):
+class Categorical(Policy):
     """One of P actions; the parameters are logits."""
 
     def __init__(self, parameters: Tensor):
@@ -131,7 +116,7 @@ class Categorical(_Tensors):
         return self.parameters.gather(1, actions[:, None])[:, 0]
 
 
-class MultiCategorical(_Tensors):
+class MultiCategorical(Policy):
     """D independent choices, the d-th one of `counts[d]`; the parameters are their logits."""
 
     def __init__(self, parameters: Tensor, counts: list[int]):
@@ -139,8 +124,8 @@ class MultiCategorical(_Tensors):
         self.counts = counts
         self.parts = [Categorical(part) for part in parameters.split(counts, dim=1)]
 
-    def _like(self, parameters: Tensor) -> MultiCategorical:
-        return MultiCategorical(parameters, self.counts)
+    def _like(self, parameters: Tensor) -> Self:
+        return type(self)(parameters, self.counts)
 
     def sample(self, noise: Tensor) -> Tensor:
         noises = noise.split(self.counts, dim=1)
@@ -165,11 +150,8 @@ class MultiCategorical(_Tensors):
         return reduce(torch.add, (part.score(action) for part, action in pairs))
 
 
-class Bernoulli(_Tensors):
+class Bernoulli(Policy):
     """D independent yes or no; the parameters are the logits of yes."""
-
-    def __init__(self, parameters: Tensor):
-        self.parameters = parameters
 
     def sample(self, noise: Tensor) -> Tensor:
         return (torch.exp(-noise) < self.parameters.sigmoid()).long()  # exp(-noise) is uniform
@@ -193,11 +175,11 @@ class Bernoulli(_Tensors):
         return 2.0 * actions - 1.0
 
 
-class Gaussian(_Tensors):
+class Gaussian(Policy):
     """D independent normal variables; the parameters are D means, then D log deviations."""
 
     def __init__(self, parameters: Tensor):
-        self.parameters = parameters
+        super().__init__(parameters)
         self.mean, log_std = parameters.chunk(2, dim=1)  # (B, D) each
         self.std = log_std.exp()
 

@@ -142,18 +142,22 @@ class RolloutStorage:
     # ------------------------------------------------------------------ reading
 
     def rows(self, steps: np.ndarray | slice, lanes: np.ndarray | slice) -> Tensor:
-        """Rows of `frames` viewed as (-1, H*W*C) that make the stacks, (..., S) int64, CPU."""
+        """Rows of `frames` viewed as (-1, H*W*C) that make the stacks, (..., S) int64."""
         step = np.arange(self.num_steps + 1)[:, None, None]
         lane = np.arange(self.num_lanes)[None, :, None]
         back = np.minimum(np.arange(self.stack)[::-1], self.age[..., None])  # (T+1, N, S)
         rows = (step + self.stack - 1 - back) * self.num_lanes + lane
-        return torch.from_numpy(rows[steps, lanes])
+        return torch.from_numpy(rows[steps, lanes]).to(self.device)
+
+    def all_rows(self) -> Tensor:
+        """`rows` of all samples t * N + n of the rollout, (T*N, S)."""
+        return self.rows(slice(0, self.num_steps), slice(None)).flatten(0, 1)
 
     def stacks(self, rows: Tensor) -> Tensor:
         """uint8 stacks (B, S*C, H, W), channels last in memory, oldest frame first.
 
         Args:
-            rows: (B, S) from `rows`, on the storage's device.
+            rows: (B, S) from `rows`.
         """
         height, width, channels = self.frame_shape
         flat = self.frames.view(-1, height * width * channels)
@@ -203,30 +207,27 @@ class RolloutStorage:
         kept = torch.from_numpy(~started).to(self.device)
         return self.memory[steps, lanes] * kept[:, None]
 
+    def final_places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and lanes that ended in the true last frames of cut-off episodes."""
+        return np.array([(f.step, f.lane) for f in self.final_frames]).T
+
     def final_memory(self) -> Memory | None:
-        """What is remembered at the true last frames of cut-off episodes."""
-        steps = [f.step + 1 for f in self.final_frames]
-        lanes = [f.lane for f in self.final_frames]
-        return Memory(self.memory[steps, lanes]) if self.memory_size else None
+        """What is remembered at these frames."""
+        steps, lanes = self.final_places()
+        return Memory(self.memory[steps + 1, lanes]) if self.memory_size else None
 
     def final_stacks(self) -> Tensor:
-        """Stacks that end in the true last frames of cut-off episodes, (len(final_frames), ...)."""
-        before = self.stacks(self._rows_before_final())
+        """Stacks that end in these frames, (len(final_frames), S*C, H, W)."""
+        before = self.stacks(self.rows(*self.final_places()))
         last = np.stack([f.frame for f in self.final_frames])  # (B, H, W, C)
         last = torch.from_numpy(last).to(self.device).permute(0, 3, 1, 2)
         return torch.cat([before[:, last.shape[1] :], last], dim=1)
 
     def final_masks(self) -> Tensor:
         """Masks of these stacks' frames, (len(final_frames), S, H, W) uint8."""
-        before = self.mask_stacks(self._rows_before_final())
+        before = self.mask_stacks(self.rows(*self.final_places()))
         last = torch.from_numpy(np.stack([f.mask for f in self.final_frames])).to(self.device)
         return torch.cat([before[:, 1:], last[:, None]], dim=1)
-
-    def _rows_before_final(self) -> Tensor:
-        """Rows of the stacks that came before the last frames, (len(final_frames), S)."""
-        steps = np.array([f.step for f in self.final_frames])
-        lanes = np.array([f.lane for f in self.final_frames])
-        return self.rows(steps, lanes).to(self.device)
 
 
 def gae(

@@ -218,17 +218,27 @@ class Network(nn.Module):
     @cached_property
     def grid(self) -> tuple[int, int]:
         """(h, w) of the feature maps."""
-        frames = torch.zeros(1, self.in_channels, *self.frame_size, dtype=torch.uint8)
-        with torch.no_grad():
-            features = self.maps(frames.to(next(self.parameters()).device))
-        return features.shape[2], features.shape[3]
+        _, _, height, width = self._features_of_black().shape
+        return height, width
 
     @cached_property
     def cells(self) -> Cells:
         """Where these maps' cells lie in the frame: found, unless the network says it itself."""
-        frames = torch.zeros(1, self.in_channels, *self.frame_size)
-        frames = frames.to(next(self.parameters()).device)
-        return find_cells(self.maps, frames, model=self)
+        return find_cells(self.maps, self.black(), model=self)
+
+    def map_head(self, outputs: int) -> nn.Conv2d:
+        """A linear layer on the feature maps: (B, K, h, w) -> (B, outputs, h, w)."""
+        features = self._features_of_black()
+        return nn.Conv2d(features.shape[1], outputs, 1, device=features.device)
+
+    def black(self) -> Tensor:
+        """Frames (1, S*C, H, W) of zeros, on the network's device."""
+        device = next(self.parameters()).device
+        return torch.zeros(1, self.in_channels, *self.frame_size, device=device)
+
+    @torch.no_grad()
+    def _features_of_black(self) -> Tensor:
+        return self.maps(self.black().byte())
 
     def maps(self, frames: Tensor) -> Tensor:
         """The feature maps (B, K, h, w) of frames (B, S*C, H, W)."""

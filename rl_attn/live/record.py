@@ -51,9 +51,9 @@ def _fitted(image: Image.Image) -> Image.Image:
 
 def alone(name: str, player: Player, count: int) -> list[Seen]:
     """The first steps of one game."""
-    names, stack = player.environment.action_names, player.settings.frame_stack
+    names, how = player.environment.action_names, {"reseed": True, "variation": {}}
     with Sharp(player.settings) as lanes:
-        steps = moments(player.agent, lanes, [_SEED], reseed=True, variation={}, stack=stack)
+        steps = moments(player.agent, lanes, [_SEED], **how, **player.shown)
         return [seen(name, moment, names, lanes) for moment in islice(steps, count)]
 
 
@@ -73,6 +73,5 @@ def beside_twin(name: str, player: Player, count: int) -> tuple[list[Seen], list
 
     with Sharp(player.settings, 2) as lanes, contextlib.suppress(_Enough):
         twins = [Twin(_SEED, "surfaces", "")]
-        stack = player.settings.frame_stack
-        play_beside(player.agent, lanes, twins, [_WALLS], look=look, stack=stack)
+        play_beside(player.agent, lanes, twins, [_WALLS], look=look, **player.shown)
     return found

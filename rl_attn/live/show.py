@@ -147,7 +147,7 @@ class Show:
         return found
 
     def _begin(self, seat: _Seat, seed: int, variation: Variation | None) -> None:
-        settings, method = seat.player.settings, seat.player.method
+        settings = seat.player.settings
         seat.seed = seed
         seat.steps = moments(
             seat.player.agent,
@@ -156,10 +156,9 @@ class Show:
             greedy=self.greedy,
             target=settings.attention_target,
             attention=settings.attention,
-            stack=settings.frame_stack,
-            observe=None if method is None else method.observe,
             variation=variation,
             reseed=True,
+            **seat.player.shown,
         )
 
     def _lanes(self, player: Player) -> Any:

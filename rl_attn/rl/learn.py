@@ -75,8 +75,7 @@ class Learner:
             ranks.all_lanes(tensor).flatten(0, 1)
             for tensor in (storage.actions, storage.log_probs, storage.values, advantages, returns)
         )  # (T*N, ...) each, of all ranks
-        rows = storage.rows(slice(0, settings.num_steps), slice(None)).flatten(0, 1)
-        rows = rows.to(storage.device)
+        rows = storage.all_rows()
         targets, taught = self.method.rollout(storage)
         steps: list[dict[str, Entry]] = []
         for _ in range(settings.update_epochs):
@@ -174,8 +173,7 @@ class Learner:
             memory = storage.recall(last, slice(None))
             next_value = self.method.act(self.agent, stacks, masks, memory=memory).value
             if storage.final_frames:
-                steps = [f.step for f in storage.final_frames]
-                lanes = [f.lane for f in storage.final_frames]
+                steps, lanes = storage.final_places()
                 stacks, masks = storage.final_stacks(), storage.final_masks()
                 memory = storage.final_memory()
                 final = self.method.act(self.agent, stacks, masks, memory=memory).value

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from rl_attn.agents import Memory, Network, Output, RolloutStorage
 from rl_attn.agents.heads import Policy
-from rl_attn.attention import Attention, measure
+from rl_attn.attention import measure
 from rl_attn.attention.cells import size_of
-from rl_attn.envs.protocol import Episode, Steps, VectorEnv
+from rl_attn.envs.protocol import Episode, Step, Steps, VectorEnv
 from rl_attn.envs.registry import Environment, find
 from rl_attn.envs.variations import Variation
 from rl_attn.rl.methods import Method
@@ -24,6 +24,9 @@ from rl_attn.rl.methods.base import Phase
 from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.watch import attention_maps
 from rl_attn.statistics import Interval, mean_interval
+
+#: What the agent is shown of stacks and masks: `Method.observe`.
+Observe = Callable[[Tensor, Tensor, Phase], Tensor]
 
 #: Episode seeds of evaluations start here; training draws its own from all of 0 .. 2**31.
 FIRST_SEED = 1_000_000
@@ -77,27 +80,16 @@ def play(
     lanes: VectorEnv,
     seeds: Sequence[int],
     *,
-    greedy: bool = False,
-    target: str = "value",
-    attention: str = "grad-cam",
-    stack: int = 4,
     look: Callable[[Moment], None] | None = None,
-    disturb: Callable[[Moment], Tensor] | None = None,
-    observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
     progress: Callable[[int], None] | None = None,
-    variation: Variation | None = None,
+    **how: Any,
 ) -> list[Played]:
     """Play one episode for each seed, in lanes made with `episode_seeds=seeds`.
 
     Args:
-        greedy: take the likeliest action instead of a sample.
-        target: whose attention, "value" or "action" (the likeliest one's logit).
-        attention: which map, by its name in MAPS.
         look: called at every step.
-        disturb: gives other stacks for the policy to act on (the measures are of the true ones).
-        observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
         progress: called at every step with the number of episodes finished so far.
-        variation: the look of all episodes, {} the plain one; default: the environment's choice.
+        how: as in `moments`.
 
     Returns:
         Episodes in the order of `seeds`.
@@ -112,9 +104,7 @@ def play(
         if progress:
             progress(finished)
 
-    how = {"greedy": greedy, "target": target, "attention": attention, "stack": stack}
-    how |= {"disturb": disturb, "observe": observe, "variation": variation, "ended": ended}
-    for moment in moments(agent, lanes, seeds, **how):
+    for moment in moments(agent, lanes, seeds, ended=ended, **how):
         _add_measures(moment, results)
         if look:
             look(moment)
@@ -133,21 +123,24 @@ def moments(
     attention: str = "grad-cam",
     stack: int = 4,
     disturb: Callable[[Moment], Tensor] | None = None,
-    observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
+    observe: Observe | None = None,
     variation: Variation | None = None,
     reseed: bool = False,
     ended: Callable[[int, Episode], None] = lambda index, episode: None,
 ) -> Iterator[Moment]:
-    """What `play` plays, step by step; arguments as there. A moment is valid until the next one.
+    """Each step of one episode for each seed. A moment is valid until the next one.
 
     Args:
+        greedy: take the likeliest action instead of a sample.
+        target: whose attention, "value" or "action" (the likeliest one's logit).
+        attention: which map, by its name in MAPS.
+        disturb: gives other stacks for the policy to act on (the measures are of the true ones).
+        observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
+        variation: the look of all episodes, {} the plain one; default: the environment's choice.
         reseed: the lanes are not made for these seeds: they begin again from them, one a lane.
         ended: called with the number of a seed and its episode.
     """
-    device = next(agent.parameters()).device
-    storage = RolloutStorage(
-        1, lanes.num_lanes, lanes.frame_shape, stack, device, memory_size=agent.memory_size
-    )
+    storage = storage_of(agent, lanes, stack)
     current: list[int | None] = [i if i < len(seeds) else None for i in range(lanes.num_lanes)]
     random = [_generator(seeds, index) for index in current]
     begin: dict[str, Any] = {"seeds": list(seeds)} if reseed else {}
@@ -158,26 +151,17 @@ def moments(
     rewards, returns = np.zeros((2, lanes.num_lanes))
     finished = 0
     while finished < len(seeds):
-        stacks = storage.observation(0)
-        if observe:
-            with torch.no_grad():
-                stacks = observe(stacks, storage.observed_masks(0), "evaluate")
-        memory = storage.recall(0, slice(None))
-        maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
-        moment = _observe(storage, stacks, maps, output, current, random, memory)
+        moment = see(agent, storage, list(current), list(random), target, attention, observe)
         moment.rewards, moment.returns = rewards.copy(), returns.copy()
+        output = moment.output
         if disturb:
             with torch.no_grad():
-                output = agent(disturb(moment), memory=memory)
+                output = agent(disturb(moment), memory=moment.memory)
         storage.remember(0, slice(None), output.recall)
         moment.actions = choose_actions(output.policy, random, greedy)
         yield moment
-        actions = agent.head.for_environment(moment.actions)
-        step = lanes.step(actions, *storage.inbox(1))
-        storage.deliver(1)
+        step = advance(agent, lanes, storage, moment.actions)
         dones = step.terminated | step.truncated
-        storage.record(0, slice(None), step.rewards, dones, step.final_frames, step.final_masks)
-        storage.roll()
         rewards = np.where(dones, 0, step.rewards)
         returns = np.where(dones, 0, returns + step.rewards)
         for episode in step.episodes:
@@ -194,29 +178,52 @@ def _generator(seeds: Sequence[int], index: int | None) -> np.random.Generator |
     return None if index is None else np.random.default_rng(seeds[index])
 
 
-def _observe(
+def storage_of(agent: Network, lanes: Steps, stack: int) -> RolloutStorage:
+    """For the current observation and the one after it."""
+    device, memory = next(agent.parameters()).device, agent.memory_size
+    shape = (1, lanes.num_lanes, lanes.frame_shape, stack)
+    return RolloutStorage(*shape, device, memory_size=memory)
+
+
+def see(
+    agent: Network,
     storage: RolloutStorage,
-    stacks: Tensor,
-    maps: Attention,
-    output: Output,
-    current: list[int | None],
+    episode: list[int | None],
     random: list[np.random.Generator | None],
-    memory: Memory | None,
+    target: str,
+    attention: str,
+    observe: Observe | None,
 ) -> Moment:
+    """The current observation, the agent's forward on it, and its attention."""
+    stacks = storage.observation(0)
+    if observe:
+        with torch.no_grad():
+            stacks = observe(stacks, storage.observed_masks(0), "evaluate")
+    memory = storage.recall(0, slice(None))
+    maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
     masks = storage.masks[0]
-    frames = storage.frames[storage.stack - 1].cpu().numpy()
     return Moment(
         stacks=stacks,
-        frames=frames,
+        frames=storage.frames[storage.stack - 1].cpu().numpy(),
         masks=masks,
         attention=maps.upsample(size_of(masks)),
         output=output,
-        episode=list(current),
-        random=list(random),
+        episode=episode,
+        random=random,
         memory=memory,
         drawn=maps.faded(size_of(masks)),
         measures=measure(maps, masks),
     )
+
+
+def advance(agent: Network, lanes: Steps, storage: RolloutStorage, actions: Tensor) -> Step:
+    """Take these actions; the observation that follows becomes the current one."""
+    step = lanes.step(agent.head.for_environment(actions), *storage.inbox(1))
+    storage.deliver(1)
+    dones = step.terminated | step.truncated
+    storage.record(0, slice(None), step.rewards, dones, step.final_frames, step.final_masks)
+    storage.roll()
+    return step
 
 
 def _add_measures(moment: Moment, results: list[Played]) -> None:
@@ -285,9 +292,13 @@ class Player:
         """Lanes that play these episodes and then go idle."""
         return self.environment.start(min(num_lanes, len(seeds)), episode_seeds=seeds)
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What the agent is shown of a game, as arguments of `moments`."""
+        observe = None if self.method is None else self.method.observe
+        return {"stack": self.settings.frame_stack, "observe": observe}
+
     def play(self, num_lanes: int, seeds: Sequence[int], **how: Any) -> list[Played]:
         """`play` in lanes made for it, and ended after it."""
-        observe = None if self.method is None else self.method.observe
-        how = {"stack": self.settings.frame_stack, "observe": observe, **how}
         with self.lanes(num_lanes, seeds) as lanes:
-            return play(self.agent, lanes, seeds, **how)
+            return play(self.agent, lanes, seeds, **self.shown, **how)

@@ -215,8 +215,7 @@ def try_map(args: AgentSettings) -> None:
     """A UserError if --attention cannot be made of the network."""
     with torch.random.fork_rng(devices=[]):
         agent = make_agent(args)
-    frames = torch.zeros(1, agent.in_channels, *agent.frame_size, dtype=torch.uint8)
-    attention_maps(agent, frames, args.attention_target, attention=args.attention)
+    attention_maps(agent, agent.black().byte(), args.attention_target, attention=args.attention)
 
 
 def make_agent(args: AgentSettings) -> Network:

@@ -82,9 +82,7 @@ class Twins:
 
     def __init__(self, storage: RolloutStorage, together: np.ndarray):
         """together: (T, N)."""
-        self.storage = storage
-        rows = storage.rows(slice(0, storage.num_steps), slice(None)).flatten(0, 1)
-        self.rows = rows.to(storage.device)
+        self.storage, self.rows = storage, storage.all_rows()
         self.together = torch.from_numpy(together).flatten().to(storage.device)
 
     def __getitem__(self, samples: Tensor) -> tuple[Tensor, Tensor]:

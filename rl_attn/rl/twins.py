@@ -26,16 +26,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from rl_attn.agents import Memory, Network, Output, RolloutStorage
-from rl_attn.attention import Attention, measure
+from rl_attn.agents import Network, RolloutStorage
 from rl_attn.envs.protocol import Step, Steps
 from rl_attn.envs.variations import Variation, Variations
 from rl_attn.rl.held_out import variations_of
-from rl_attn.rl.methods.base import Phase
-from rl_attn.rl.play import Moment, Player, choose_actions
-from rl_attn.rl.watch import attention_maps
+from rl_attn.rl.play import Moment, Observe, Player, advance, choose_actions, see, storage_of
 from rl_attn.statistics import Interval, mean_interval
 
 MEASURES = ("flip", "kl", "value_change", "iou_plain", "iou", "pixels")
@@ -76,8 +72,7 @@ def play_twins(
     are done. how: as in `play`.
     """
     environment, known = player.environment, variations_of(player)
-    observe = None if player.method is None else player.method.observe
-    how = {"stack": player.settings.frame_stack, "observe": observe, **how}
+    how = player.shown | how
     twins: list[Twin] = []
     for number, group in enumerate(groups(looks)):
         with environment.start(1 + len(group)) as lanes:
@@ -112,81 +107,41 @@ def play_beside(
     stack: int = 4,
     look: Callable[[Moment], None] | None = None,
     tick: Callable[[], object] | None = None,
-    observe: Callable[[Tensor, Tensor, Phase], Tensor] | None = None,
+    observe: Observe | None = None,
 ) -> None:
     """One episode of the twins' seed in `1 + len(twins)` lanes, the first one plain.
 
     All lanes get the action that the agent takes in the plain look; a recurrent agent remembers
     each lane as it looked there. Fills the twins' frames.
     """
-    device, seed = next(agent.parameters()).device, twins[0].seed
-    storage = RolloutStorage(
-        1, lanes.num_lanes, lanes.frame_shape, stack, device, memory_size=agent.memory_size
-    )
-    random = np.random.default_rng(seed)
-    frames, masks = storage.inbox(0)
-    seeds = [seed] * lanes.num_lanes
-    lanes.reset(frames, masks, seeds=seeds, variations=[{}, *variations])
-    _part(twins, masks, None, "in the first frame")
-    over, steps = False, 0
-    rewards, returns = np.zeros((2, lanes.num_lanes))
+    seed, count = twins[0].seed, lanes.num_lanes
+    storage, random = storage_of(agent, lanes, stack), np.random.default_rng(seed)
+    lanes.reset(*storage.inbox(0), seeds=[seed] * count, variations=[{}, *variations])
     storage.deliver(0)
+    _part(twins, storage, None, "in the first frame")
+    over, steps = False, 0
+    rewards, returns = np.zeros((2, count))
     while not over:
-        stacks = storage.observation(0)
-        if observe:
-            with torch.no_grad():
-                stacks = observe(stacks, storage.observed_masks(0), "evaluate")
-        memory = storage.recall(0, slice(None))
-        maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
-        storage.remember(0, slice(None), output.recall)
-        moment = _moment(storage, stacks, maps, output, random, memory)
+        moment = see(agent, storage, [0] * count, [random] * count, target, attention, observe)
+        storage.remember(0, slice(None), moment.output.recall)
         moment.rewards, moment.returns = rewards, returns
         _compare(twins, moment)
-        action = choose_actions(output.policy[:1], [random], greedy)
-        actions = moment.actions = action.expand(lanes.num_lanes, *action.shape[1:])
+        action = choose_actions(moment.output.policy[:1], [random], greedy)
+        moment.actions = action.expand(count, *action.shape[1:])
         if look:
             look(moment)
         if tick:
             tick()
-        frames, masks = storage.inbox(1)
-        step = lanes.step(agent.head.for_environment(actions), frames, masks)
+        step = advance(agent, lanes, storage, moment.actions)
         rewards, returns = step.rewards, returns + step.rewards
         steps += 1
         over = bool(step.terminated[0] or step.truncated[0])
-        _part(twins, masks, step, f"after {steps} steps")
-        storage.deliver(1)
-        dones = step.terminated | step.truncated
-        storage.record(0, slice(None), step.rewards, dones, step.final_frames, step.final_masks)
-        storage.roll()
+        _part(twins, storage, step, f"after {steps} steps")
 
 
-def _moment(
-    storage: RolloutStorage,
-    stacks: Tensor,
-    maps: Attention,
-    output: Output,
-    random: np.random.Generator,
-    memory: Memory | None,
-) -> Moment:
-    masks, count = storage.masks[0], len(stacks)
-    frames = storage.frames[storage.stack - 1].cpu().numpy()
-    size = (masks.shape[1], masks.shape[2])
-    return Moment(
-        stacks=stacks,
-        frames=frames,
-        masks=masks,
-        attention=maps.upsample(size),
-        output=output,
-        episode=[0] * count,
-        random=[random] * count,
-        memory=memory,
-        drawn=maps.faded(size),
-        measures=measure(maps, masks),
-    )
-
-
-def _part(twins: Sequence[Twin], masks: np.ndarray, step: Step | None, when: str) -> None:
+def _part(twins: Sequence[Twin], storage: RolloutStorage, step: Step | None, when: str) -> None:
     """Note which twins have become other episodes than the plain one, in lane 0."""
+    masks = storage.masks[0].cpu().numpy()
     for lane, twin in enumerate(twins, start=1):
         twin.parted = twin.parted or _difference(lane, masks, step, when)
 

@@ -115,7 +115,7 @@ def attention_sample(
     total = storage.num_steps * storage.num_lanes
     chosen = np.linspace(0, total - 1, min(size, total)).astype(np.int64)
     steps, lanes = np.divmod(chosen, storage.num_lanes)
-    rows = storage.rows(steps, lanes).to(storage.device)
+    rows = storage.rows(steps, lanes)
     stacks = storage.stacks(rows)
     if observe:
         with torch.no_grad():

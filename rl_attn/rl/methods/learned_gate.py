@@ -87,11 +87,9 @@ class LearnedGate(Method):
         """Teach the gate on frames of the rollout."""
         import torch
 
-        rows = storage.rows(slice(0, storage.num_steps), slice(None)).flatten(0, 1)
-        random = self.context.random
+        rows, random = storage.all_rows(), self.context.random
         order = torch.randperm(len(rows), generator=random, device=random.device)
         chosen = order[: round(self.gate_share * len(rows))].to(storage.device)
-        rows = rows.to(storage.device)
         losses, found, either = [], 0, 0
         for part in chosen.split(_BATCH):
             masks = storage.mask_stacks(rows[part])

@@ -80,11 +80,9 @@ class PrivilegedTeacher(Method):
         """The parameters of the teacher's policy for every sample, (T*N, P)."""
         import torch
 
-        rows = storage.rows(slice(0, storage.num_steps), slice(None)).flatten(0, 1)
-        rows, method = rows.to(storage.device), self.teacher.method
-        taught = []
+        method, taught = self.teacher.method, []
         with torch.no_grad(), self.context.autocast():
-            for some in rows.split(256):
+            for some in storage.all_rows().split(256):
                 stacks = storage.stacks(some)
                 if method is not None:
                     stacks = method.observe(stacks, storage.mask_stacks(some), "evaluate")

@@ -29,9 +29,7 @@ class SegmentationHead(Method):
     """weight of the cross-entropy between predicted and true masks"""
 
     def prepare(self) -> None:
-        from rl_attn.rl.map_head import map_head
-
-        self.head = map_head(self.context.agent, 1)
+        self.head = self.context.agent.map_head(1)
 
     def module(self) -> nn.Module:
         return self.head

@@ -40,9 +40,7 @@ class Sgqn(Augmented):
     """share of each frame's pixels that count as salient"""
 
     def prepare(self) -> None:
-        from rl_attn.rl.map_head import map_head
-
-        self.head = map_head(self.context.agent, self.context.settings.frame_stack)
+        self.head = self.context.agent.map_head(self.context.settings.frame_stack)
 
     def module(self) -> nn.Module:
         return self.head
