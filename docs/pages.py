@@ -12,13 +12,13 @@ import inspect
 import re
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-import docstring_parser
+from rl_attn.run.help import flags_of, takes, text_of
 
 ROOT = Path(__file__).parents[1]
 MADE = ROOT / "docs" / "made"
@@ -175,9 +175,10 @@ def _dataset(name: str) -> str:
     function = getattr(loader, "func", loader)
     described = [_doc(function), _doc(sys.modules[function.__module__])]
     shared = list(LOADERS.modules.values()).count(function.__module__) > 1
-    defaults = inspect.signature(loader).parameters
+    signature = inspect.signature(loader).parameters.values()
+    defaults = {p.name: text_of(p.default) for p in signature if p.default is not p.empty}
     rows = [
-        (f"`{key}`", _type(hint), _value(getattr(defaults.get(key), "default", MISSING)))
+        (f"`{key}`", f"`{takes(hint) or '{true,false}'}`", _listed([defaults.get(key, "")]))
         for key, hint in options_of(name).items()
     ]
     return _join(
@@ -189,7 +190,7 @@ def _dataset(name: str) -> str:
         "Given as `--data-options key=value` to `rl-attn train` and `rl-attn check`."
         if rows
         else "It has none.",
-        _table(("option", "type", "default"), rows) if rows else "",
+        _table(("option", "value", "default"), rows) if rows else "",
         _source(function),
     )
 
@@ -389,77 +390,16 @@ def _api(module: str) -> str:
 
 
 def _flags(kind: type | None, without: type | None = None, of: str = "") -> str:
-    """A table of a dataclass's fields as flags; those of `without` are not its own."""
+    """A table of a dataclass's flags; those of `without` are not its own."""
     if kind is None or not is_dataclass(kind):
         return f"`{of}` lists them." if of else "It has none."
-    inherited = {field.name for field in fields(without)} if without else set()
-    rows = list(_rows(kind, without=inherited))
-    return _table(("flag", "type", "default", "meaning"), rows) if rows else "It has none."
-
-
-def _rows(
-    kind: type, prefix: str = "", without: Collection[str] = ()
-) -> Iterator[tuple[str, str, str, str]]:
-    hints, helps = get_type_hints(kind, include_extras=True), _helps(kind)
-    for field in fields(kind):
-        if field.name in without:
-            continue
-        bare = hints[field.name]
-        notes = bare.__metadata__ if get_origin(bare) is Annotated else ()
-        renamed = [note.name for note in notes if getattr(note, "name", None)]
-        name = prefix + (renamed or [field.name.replace("_", "-")])[0]
-        section = get_args(bare)[0] if notes else bare
-        if inspect.isclass(section) and is_dataclass(section):
-            yield from _rows(section, f"{name}.")
-            continue
-        positional = any("Positional" in str(note) for note in notes)
-        switch = f"` `--no-{name}" if bare is bool else ""
-        flag = name.upper() if positional else f"--{name}{switch}"
-        default = field.default_factory() if callable(field.default_factory) else field.default
-        said = [note.help for note in notes if getattr(note, "help", None)]
-        text = helps.get(field.name) or " ".join(said)
-        yield f"`{flag}`", _type(bare), _value(default), text
-
-
-def _helps(kind: type) -> dict[str, str]:
-    """Field -> the text below it, of the class and of those that it inherits from."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if is_dataclass(base):
-            try:
-                parsed = docstring_parser.parse_from_object(base)
-            except (OSError, TypeError):  # made at run time: it has no source
-                continue
-            found |= {p.arg_name: " ".join((p.description or "").split()) for p in parsed.params}
-    return found
-
-
-def _type(hint: Any) -> str:
-    """A type as a reader of a command line wants it: choices, or the kind of value."""
-    if get_origin(hint) is Annotated:
-        return _type(get_args(hint)[0])
-    parts = [part for part in get_args(hint) if part is not type(None)]
-    name = getattr(get_origin(hint), "__name__", str(get_origin(hint)))
-    if name == "Literal":
-        return ", ".join(f"`{part}`" for part in parts)
-    if name in ("Union", "UnionType"):
-        return " or ".join(map(_type, parts))
-    if name == "tuple":
-        return f"{_type(parts[0])}, several"
-    return {"str": "text", "int": "integer", "float": "number", "bool": "yes or no"}.get(
-        getattr(hint, "__name__", ""), "path"
-    )
-
-
-def _value(default: Any) -> str:
-    if default is MISSING or default is inspect.Parameter.empty:
-        return ""
-    if isinstance(default, tuple):
-        return " ".join(f"`{part}`" for part in default)
-    words = {None: "", True: "yes", False: "no"}
-    if default is None or isinstance(default, bool):
-        return words[default]
-    return f"`{default}`" if default != "" else ""
+    inherited = {flag.names for flag in flags_of(without)} if without else set()
+    rows = [
+        (_listed(flag.names), _listed([flag.takes]), _listed([flag.default]), flag.words)
+        for flag in flags_of(kind)
+        if flag.names not in inherited
+    ]
+    return _table(("flag", "value", "default", "meaning"), rows) if rows else "It has none."
 
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -528,7 +468,7 @@ def _picture(folder: str, name: str, caption: str) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(f"`{name}`" for name in names if name)
 
 
 def _code(*lines: str) -> str:

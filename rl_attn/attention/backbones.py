@@ -1,9 +1,15 @@
-"""A network's layers by name; which one is its standard tap, `standard.py` finds."""
+"""A network's layers by name, its modes, and the graph of its forward.
 
+Which layer is its standard tap, `standard.py` finds.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 #: Field of the model's own output instead of a layer's: our agents return their feature maps.
 OUTPUT = "output."
@@ -39,6 +45,35 @@ def unwrapped(model: nn.Module) -> nn.Module:
     model = model.module if isinstance(model, wrappers) else model
     _refuse_without_hooks(model)
     return model
+
+
+@contextmanager
+def evaluating(model: object) -> Iterator[None]:
+    """A module in evaluation mode; the mode of each of its parts is restored on exit."""
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+def leaves(node: Any, stop: Any = None) -> set[Tensor]:
+    """Leaves (parameters, inputs) of the autograd graph behind a node, not looking beyond `stop`,
+    another node."""
+    waiting, seen, found = [node], {stop}, set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(node.variable)
+        waiting += [following for following, _ in node.next_functions]
+    return found
 
 
 def _refuse_without_hooks(module: nn.Module) -> None:

@@ -15,8 +15,7 @@ cover the picture evenly if that is within a cell of what is seen, else to lie w
 Letters: K feature maps of h x w cells, H x W pixels.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from rl_attn.attention.backbones import evaluating, leaves
 from rl_attn.attention.cells import Cells, Line, evenly, lines
 
 #: What a node of the graph does to places, per axis: (offset, factor); None: it cannot be said.
@@ -47,16 +47,16 @@ def find_cells(
     (1.5, 4.0)
     """
     owner: Any = getattr(maps_of, "__self__", maps_of) if model is None else model
-    leaves, tree = pytree.tree_flatten(inputs)
-    chosen = next((i for i, leaf in enumerate(leaves) if is_picture(leaf)), None)
+    given, tree = pytree.tree_flatten(inputs)
+    chosen = next((i for i, leaf in enumerate(given) if is_picture(leaf)), None)
     if chosen is None:
         raise ValueError("no picture (B, C, H, W) is among the arguments")
-    first = [leaf[:1].detach() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+    first = [leaf[:1].detach() if isinstance(leaf, Tensor) else leaf for leaf in given]
     noise = torch.randn(first[chosen].shape, generator=torch.Generator().manual_seed(0))
     kind = first[chosen] if first[chosen].is_floating_point() else first[chosen].float()
     first[chosen] = picture = noise.to(kind).requires_grad_()
     float32 = torch.autocast(picture.device.type, enabled=False)
-    with _at_rest(owner), torch.inference_mode(False), torch.enable_grad(), float32:
+    with evaluating(owner), torch.inference_mode(False), torch.enable_grad(), float32:
         maps = maps_of(*pytree.tree_unflatten(first, tree))
         size, grid = tuple(picture.shape[2:]), tuple(maps.shape[2:])
         return _read(maps, picture, size, grid) or _probe(maps, picture, size, grid)
@@ -65,20 +65,6 @@ def find_cells(
 def is_picture(leaf: Any) -> bool:
     """Whether an argument of a network is pictures (B, C, H, W)."""
     return isinstance(leaf, Tensor) and leaf.ndim == 4
-
-
-@contextmanager
-def _at_rest(model: Any) -> Iterator[None]:
-    """A module in evaluation mode; the mode of every part is restored on exit."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    modes = [module.training for module in modules]
-    for module in modules:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
 
 
 # ---------------------------------------------------------------------- read
@@ -125,23 +111,9 @@ def _places(maps: Tensor, picture: Tensor) -> tuple[Line, Line] | None:
             elif following not in seen:
                 seen[following] = lines
                 waiting.append(following)
-            elif seen[following] != lines and _reaches(following, picture):
+            elif seen[following] != lines and picture in leaves(following):
                 return None
     return found.pop() if len(found) == 1 else None
-
-
-def _reaches(node: Any, picture: Tensor) -> bool:
-    """Whether the picture lies behind a node."""
-    waiting, seen = [node], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        if getattr(node, "variable", None) is picture:
-            return True
-        seen.add(node)
-        waiting += [following for following, _ in node.next_functions]
-    return False
 
 
 def _move(node: Any) -> _Move:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rl_attn.attention.backbones import leaves
 from rl_attn.attention.maps import full
 from rl_attn.attention.taps import tap
 
@@ -58,8 +59,8 @@ class Probe(NamedTuple):
 
     def above(self) -> dict[str, Tensor]:
         """Trainable parameters that the score depends on and the features do not."""
-        below = _variables(self.features.grad_fn)
-        reached = _variables(self.score.grad_fn, stop=self.features) - below
+        node = self.features.grad_fn
+        reached = leaves(self.score.grad_fn, stop=node) - leaves(node) - {self.features}
         return {name: p for name, p in self.model.named_parameters() if p in reached}
 
 
@@ -95,18 +96,3 @@ def _usual_score(output: Any) -> Tensor:
     if logits is None or logits.ndim != 2:
         raise ValueError("give a score: a function from the model's output to (B,)")
     return logits.amax(1)
-
-
-def _variables(node: Any, stop: Tensor | None = None) -> set[Tensor]:
-    """Leaves of the graph behind `node`, not looking beyond `stop`."""
-    waiting, leaves = [node], set()
-    seen: set[Any] = set() if stop is None else {stop.grad_fn}
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable") and node.variable is not stop:
-            leaves.add(node.variable)
-        waiting += [following for following, _ in node.next_functions]
-    return leaves

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from rl_attn.attention.backbones import find_layer, unwrapped
+from rl_attn.attention.backbones import evaluating, find_layer, leaves, unwrapped
 
 #: Sides that are tried of networks that do not say one. The first is small and still gives most
 #: networks, which divide by 32, a grid of 4 x 4.
@@ -110,24 +110,10 @@ def _cuts(forward: Forward) -> Iterator[list[str]]:
         groups.setdefault(id(ran.output), []).append(ran)
     for group in sorted(groups.values(), key=lambda g: forward.ran.index(g[0]), reverse=True):
         inner = [ran for ran in group if ran.read is not forward.picture] or group
-        if _is_cut(group[0].output, forward):
+        node = group[0].output.grad_fn
+        # No way leads from the score to the picture but through this output.
+        if node is not None and forward.picture not in leaves(forward.score.grad_fn, stop=node):
             yield [ran.name for ran in inner]
-
-
-def _is_cut(output: Tensor, forward: Forward) -> bool:
-    """Whether the graph behind the score has no way to the picture but through that output."""
-    waiting, seen = [forward.score.grad_fn], {output.grad_fn}
-    if output.grad_fn is None:
-        return False
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        if getattr(node, "variable", None) is forward.picture:
-            return False
-        seen.add(node)
-        waiting += [following for following, _ in node.next_functions]
-    return True
 
 
 def _share_read(model: nn.Module, name: str, picture: Tensor) -> float:
@@ -254,20 +240,13 @@ def _score(output: Any, ran: list[Ran]) -> Tensor:
         logits = heads[-1][1]
     else:
         logits = getattr(output, "logits", output)
-        leaves = [leaf for leaf in pytree.tree_leaves(logits) if isinstance(leaf, Tensor)]
-        logits = leaves[0]
+        logits = next(leaf for leaf in pytree.tree_leaves(logits) if isinstance(leaf, Tensor))
     drawn = torch.Generator().manual_seed(1)
     return (logits * torch.randn(logits.shape, generator=drawn).to(logits)).sum()
 
 
 @contextmanager
 def _at_rest(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode; each part's mode, the random state and what trains as they were."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    """In evaluation mode, the random state as it was."""
+    with evaluating(model), torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+        yield

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from rl_attn.reports.html import html
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,4 @@ class Page:
 
 def album(page: Page) -> str:
     """As HTML; texts are escaped."""
-    environment = Environment(
-        loader=PackageLoader("rl_attn.reports", "template"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("album.html").render(page=page)
+    return html("album.html", page.title, page=page)

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from rl_attn.reports.html import html
 from rl_attn.reports.parts import Plate, Report
 from rl_attn.reports.study import Study
 from rl_attn.run.files import replacing
@@ -17,16 +17,11 @@ STATES = ("finished", "running", "failed", "pending", "pruned")
 
 
 def render(study: Study, report: Report, shown: list[dict[str, str]]) -> str:
-    """The page as text; everything that comes from files is escaped. shown: of `videos`."""
-    environment = Environment(
-        loader=PackageLoader("rl_attn.reports", "template"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The page as text. shown: of `videos`."""
     counts = Counter(cell.state for cell in study.cells)
-    return environment.get_template("page.html").render(
+    return html(
+        "page.html",
+        f"{study.name}: report",
         study=study,
         report=report,
         counts=[(state, counts[state]) for state in STATES if counts[state]],

@@ -53,6 +53,7 @@ class Flag:
     names: tuple[str, ...]  # --rgb, --no-rgb; or RUN for a positional
     takes: str  # FLOAT, {a,b}, [TEXT ...]; empty for switches
     words: str
+    default: str  # empty where there is none
 
     @property
     def switch(self) -> str | None:
@@ -74,13 +75,15 @@ def flags_of(kind: type, prefix: str = "") -> Iterator[Flag]:
             yield from flags_of(typing.cast(type, hint), f"{prefix}{field.name}.")
             continue
         marks = tuple(_marks(hint))
-        owner, takes = _owner(kind, field.name), _takes(hint, marks)
+        owner, value = _owner(kind, field.name), takes(hint, marks)
         words = _words(owner).get(field.name, "")
-        if len(takes) > _LONGEST and "{" in takes:  # choices that are too many to stand in front
-            words = f"{words}: {takes.strip('[.] {}').replace(',', ', ')}"
-            takes = "NAME"
-        words = f"{words} {_default(field)}".strip()
-        yield Flag(_title(owner), _names(prefix + field.name, hint, marks), takes, words)
+        if len(value) > _LONGEST and "{" in value:  # choices that are too many to stand in front
+            words = f"{words}: {value.strip('[.] {}').replace(',', ', ')}"
+            value = "NAME"
+        names = _names(prefix + field.name, hint, marks)
+        made = field.default_factory is not dataclasses.MISSING
+        default = text_of(field.default_factory() if made else field.default)
+        yield Flag(_title(owner), names, value, words, default)
 
 
 def help_text(kind: type, prog: str, columns: int | None = None) -> str:
@@ -108,8 +111,9 @@ def _entry(flag: Flag, columns: int) -> str:
     name = flag.names[0] if flag.switch is None else f"--[no-]{flag.switch}"
     head = f"  {name} {'' if flag.positional else flag.takes}"
     blank = " " * _INDENT
+    words = f"{flag.words} (default: {flag.default})".strip() if flag.default else flag.words
     wrapped = textwrap.wrap(
-        flag.words, columns, initial_indent=blank, subsequent_indent=blank, break_on_hyphens=False
+        words, columns, initial_indent=blank, subsequent_indent=blank, break_on_hyphens=False
     )
     head = head.rstrip()
     if len(head) < _INDENT - 1 and wrapped:
@@ -164,8 +168,8 @@ def _names(name: str, hint: Any, marks: tuple[Any, ...]) -> tuple[str, ...]:
     return (f"--{before}{last}", *negative)
 
 
-def _takes(hint: Any, marks: tuple[Any, ...]) -> str:
-    """What follows a flag."""
+def takes(hint: Any, marks: tuple[Any, ...] = ()) -> str:
+    """What follows a flag of this type: FLOAT, {a,b}, [TEXT ...]; nothing for switches."""
     asked = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
     kinds = alternatives(hint)
     if asked:
@@ -199,13 +203,10 @@ def _word(kind: Any) -> str:
     return {int: "INT", float: "FLOAT"}.get(kind, "TEXT")
 
 
-def _default(field: Any) -> str:
-    value = field.default
-    if field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
+def text_of(value: Any) -> str:
+    """A default as it is shown; empty where there is none."""
     if value is dataclasses.MISSING or value is None or value in ("", ()):
         return ""
     if isinstance(value, bool):
-        return f"(default: {'on' if value else 'off'})"
-    shown = " ".join(map(str, value)) if isinstance(value, tuple | list) else value
-    return f"(default: {shown})"
+        return "on" if value else "off"
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
