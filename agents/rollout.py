@@ -209,7 +209,8 @@ class RolloutStorage:
 
     def final_places(self) -> tuple[np.ndarray, np.ndarray]:
         """Steps and lanes that ended in the true last frames of cut-off episodes."""
-        return np.array([(f.step, f.lane) for f in self.final_frames]).T
+        steps, lanes = np.array([(f.step, f.lane) for f in self.final_frames]).T
+        return steps, lanes
 
     def final_memory(self) -> Memory | None:
         """What is remembered at these frames."""

@@ -81,9 +81,10 @@ def flags_of(kind: type, prefix: str = "") -> Iterator[Flag]:
             words = f"{words}: {value.strip('[.] {}').replace(',', ', ')}"
             value = "NAME"
         names = _names(prefix + field.name, hint, marks)
-        made = field.default_factory is not dataclasses.MISSING
-        default = text_of(field.default_factory() if made else field.default)
-        yield Flag(_title(owner), names, value, words, default)
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        yield Flag(_title(owner), names, value, words, text_of(default))
 
 
 def help_text(kind: type, prog: str, columns: int | None = None) -> str:
