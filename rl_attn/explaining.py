@@ -124,6 +124,9 @@ def page(run: str, files: list[Path], names: list[str], found: list[Explanation]
     ]
     counts = pd.Series([one.label for one in found]).value_counts()
     said = ", ".join(f"{label}: {count}" for label, count in counts.iloc[:12].items())
+    if found[0].signed:
+        values = [one.scores[one.label] for one in found]
+        said = f"{found[0].label} {min(values):.4g} to {max(values):.4g}"
     maps = ", ".join(found[0].maps)
     lead = f"{len(files)} images asked of {run}. Predicted: {said}. Maps: {maps}."
     return Page(f"Explanations of {Path(run).name}", lead, [Part("", pictures=shown)])
@@ -131,10 +134,12 @@ def page(run: str, files: list[Path], names: list[str], found: list[Explanation]
 
 def printed(table: pd.DataFrame, found: list[Explanation]) -> None:
     ious = [column for column in table if column.startswith("iou/")]
-    shown = Table("file", "label", "prob.", *(iou.replace("iou/", "IoU ") for iou in ious))
+    said = [f"score/{found[0].label}"] if found[0].signed else ["label", "probability"]
+    heads = [found[0].label] if found[0].signed else ["label", "prob."]
+    shown = Table("file", *heads, *(iou.replace("iou/", "IoU ") for iou in ious))
     for column in shown.columns:  # in a narrow place words go on below, and no end is lost
         column.overflow = "fold"
-    for row in table[["file", "label", "probability", *ious]].itertuples(index=False):
+    for row in table[["file", *said, *ious]].itertuples(index=False):
         numbers = (f"{v:.3f}" if isinstance(v, float) else str(v) for v in row[1:])
         shown.add_row(Path(row[0]).name, *numbers)
     console().print(shown)

@@ -15,12 +15,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from rl_attn.attention import Attention, upsample
-from rl_attn.pictures import DEAD, TARGET, enlarged, heat
+from rl_attn.pictures import DEAD, SIGNED, TARGET, enlarged, heat, signed_heat
 
 #: Pixels that a panel's longer side has at least.
 _SIDE = 224
@@ -35,10 +36,11 @@ def show(
     mask: Tensor | np.ndarray | None = None,
     title: str = "",
     captions: Sequence[str] = (),
+    signed: bool = False,
 ) -> Image.Image:
     """The picture of `figure`, which see, as a PIL image."""
     buffer = io.BytesIO()
-    figure(image, attention, mask, title, captions).savefig(buffer, dpi=110)
+    figure(image, attention, mask, title, captions, signed).savefig(buffer, dpi=110)
     return Image.open(buffer).convert("RGB")
 
 
@@ -48,6 +50,7 @@ def figure(
     mask: Tensor | np.ndarray | None = None,
     title: str = "",
     captions: Sequence[str] = (),
+    signed: bool = False,
 ) -> Figure:
     """The image, and each map over it.
 
@@ -57,6 +60,7 @@ def figure(
             placed by its cells, a bare map covers the image evenly.
         mask: (H, W), on above one half of its largest possible value.
         captions: what stands under each map.
+        signed: maps are in [-1, 1], of a number that evidence raises (red) or lowers (blue).
     """
     rgb = as_rgb(image)
     maps = attention if isinstance(attention, Mapping) else {"": attention}
@@ -71,27 +75,30 @@ def figure(
         axis.set_yticks([])
     axes[0].imshow(rgb)
     for axis, one in zip(axes[1:], maps.values(), strict=True):
-        draw_map(axis, rgb, one)
+        draw_map(axis, rgb, one, signed)
     for axis, caption in zip(axes[1:], captions, strict=False):
         axis.set_xlabel(caption, fontsize=8, parse_math=False)
     if mask is not None:
         for axis in axes:
             outline(axis, on(mask))
-    bar = drawn.colorbar(ScalarMappable(cmap="inferno"), ax=list(axes), fraction=0.03, pad=0.01)
-    bar.set_label("share of the map's largest", fontsize=8)
+    colours = ScalarMappable(Normalize(-1 if signed else 0, 1), SIGNED if signed else "inferno")
+    bar = drawn.colorbar(colours, ax=list(axes), fraction=0.03, pad=0.01)
+    said = "lowers the number (-), raises it (+)" if signed else "share of the map's largest"
+    bar.set_label(said, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     drawn.suptitle(title, fontsize=10, parse_math=False)
     return drawn
 
 
-def draw_map(axis: Axes, rgb: np.ndarray, attention: Map) -> None:
+def draw_map(axis: Axes, rgb: np.ndarray, attention: Map, signed: bool = False) -> None:
     """A map over an image (H, W, 3); in words where it is dead."""
-    full = over(attention, rgb.shape[:2])
+    full = over(attention, rgb.shape[:2], signed)
     scale = max(1, -(-_SIDE // max(rgb.shape[:2])))
     height, width = rgb.shape[:2]
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-    axis.imshow(heat(enlarged(rgb, scale), full), extent=extent)
-    if not full.max() > 0:
+    coloured = signed_heat if signed else heat
+    axis.imshow(coloured(enlarged(rgb, scale), full), extent=extent)
+    if not np.abs(full).max() > 0:
         at = {"ha": "center", "va": "center", "transform": axis.transAxes}
         axis.text(0.5, 0.5, DEAD, fontsize=9, color="white", bbox={"fc": "black", "lw": 0}, **at)
 
@@ -127,14 +134,14 @@ def as_rgb(image: Tensor | np.ndarray | Image.Image) -> np.ndarray:
     return np.broadcast_to(pixels[..., :3], (*pixels.shape[:2], 3)).copy()
 
 
-def over(attention: Map, size: tuple[int, int]) -> np.ndarray:
-    """A map (H, W) at the image's size; signed ones of dead maps are zero."""
+def over(attention: Map, size: tuple[int, int], signed: bool = False) -> np.ndarray:
+    """A map (H, W) at the image's size; unless `signed`, what is negative is zero."""
     if isinstance(attention, Attention):
         full = attention.faded(size)
     else:
         values = torch.as_tensor(attention).float()
         full = upsample(values.reshape(1, *values.shape[-2:]), size)
-    return full[0].detach().clamp_min(0).cpu().numpy()
+    return full[0].detach().clamp_min(-1 if signed else 0).cpu().numpy()
 
 
 def on(mask: Tensor | np.ndarray) -> np.ndarray:

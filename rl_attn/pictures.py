@@ -14,6 +14,8 @@ from rl_attn.attention import upsample
 
 #: Panels are enlarged by whole pixels until they are this wide.
 CELL = 160
+#: matplotlib's colours of maps with signs: blue below zero, red above.
+SIGNED = "bwr"
 _GAP = 2  # pixels between panels
 #: Colour of masks and of their outlines.
 TARGET = (0, 220, 90)
@@ -87,6 +89,17 @@ def heat(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:
     level = upsample(torch.from_numpy(attention)[None].float(), rgb.shape[:2])[0].clamp(0, 1)
     opacity = 0.25 + 0.6 * level.numpy()[..., None]
     return (rgb * (1 - opacity) + _inferno(level.numpy()) * opacity).astype(np.uint8)
+
+
+def signed_heat(rgb: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """A map (h, w) in [-1, 1] as colours over the picture (H, W, 3): the larger its size, the more
+    opaque."""
+    from matplotlib import colormaps  # half a second, which agents' videos do without
+
+    level = upsample(torch.from_numpy(attention)[None].float(), rgb.shape[:2])[0].clamp(-1, 1)
+    opacity = 0.85 * level.abs().numpy()[..., None]
+    colours = colormaps[SIGNED](level.numpy() / 2 + 0.5)[..., :3] * 255
+    return (rgb * (1 - opacity) + colours * opacity).astype(np.uint8)
 
 
 def colour_bar(height: int, width: int = 30) -> np.ndarray:

@@ -17,6 +17,7 @@ from torch import Tensor
 from rl_attn.supervised.data import DataSet, Split
 from rl_attn.supervised.data.fit import Crop
 from rl_attn.supervised.data.resize import resize_split
+from rl_attn.supervised.tasks import Classes, task_of
 
 
 class Batch(NamedTuple):
@@ -28,6 +29,8 @@ class Batch(NamedTuple):
     known: Tensor | None = None  # (B, H, W) bool, False = unknown, see `Split`; None: all known
     weights: Tensor | None = None  # (B,) of the pictures in the task's loss; None: 1
     several: Tensor | None = None  # (B, classes) float, 1 for each label of a picture, see `Split`
+    values: Tensor | None = None  # (B,) float64, where a number is asked for
+    task: Classes = Classes()
 
     @property
     def allowed(self) -> Tensor:
@@ -85,9 +88,15 @@ class Batches:
         split: Split,
         view: View,
         make_masks: Callable[[Tensor, Tensor], Tensor] | None = None,
+        task: Classes | None = None,
     ):
-        """make_masks: (images, labels) -> (B, H, W) in [0, 1], for a split without masks."""
+        """
+        Args:
+            make_masks: (images, labels) -> (B, H, W) in [0, 1], for a split without masks.
+            task: None: that of this split, see `task_of`.
+        """
         self.split, self.view, self.make_masks = split, view, make_masks
+        self.task = task or task_of(split)
         self.make_target: Callable[[Tensor, Tensor | None], Any] | None = None
         self.targets: Any = None  # of the whole split, where they can be made once
         self.class_weights: Tensor | None = None  # (classes,) of pictures in the task's loss
@@ -135,8 +144,11 @@ class Batches:
         labels = self.split.labels[index]
         weights = None if self.class_weights is None else self.class_weights[labels]
         several = None if self.split.several is None else self.split.several[index].float()
+        values = None if self.split.values is None else self.split.values[index]
         pictures = self.view.pictures(images)
-        return Batch(pictures, labels, masks, target, index, known, weights, several)
+        return Batch(
+            pictures, labels, masks, target, index, known, weights, several, values, self.task
+        )
 
     def _annotations(self, index: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """uint8 masks (B, H, W) of the split, or made now, and bool: what is known of them."""

@@ -142,13 +142,15 @@ def table(name: str, facts: "Facts") -> "Table":
     """A row a class: pictures in all and in each split, and what their masks are."""
     from rich.table import Table
 
-    found = Table(title=f"{name}: {len(facts.labels):,} images in {len(facts.classes)} classes")
+    of = facts.classes
+    what = f"in {len(of)} classes" if len(of) > 1 else f"with {of[0]}"  # a class, or a number
+    found = Table(title=f"{name}: {len(facts.labels):,} images {what}")
     found.add_column("class")
     kinds = {name: title for name, title in KINDS.items() if name in facts.kinds}
     for column in ("images", *facts.splits, *kinds.values(), "covered"):
         found.add_column(column, justify="right")
-    for label, title in enumerate((*facts.classes, "all")):
-        every = label == len(facts.classes)
+    for label, title in enumerate((*facts.classes, "all") if len(of) > 1 else ("all",)):
+        every = label == len(of) or len(of) == 1
         rows = [i for i, own in enumerate(facts.labels) if every or own == label]
         told = [facts.kinds[i] for i in rows]
         splits = [len(own) if every else own.count(label) for own in facts.splits.values()]

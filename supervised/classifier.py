@@ -25,7 +25,6 @@ from rl_attn.supervised.evaluation import at_rest
 from rl_attn.supervised.inputs import Inputs, Source, opened
 from rl_attn.supervised.loop import NetworkState, best_of
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.scoring import probabilities_of
 from rl_attn.supervised.settings import TrainSettings, args_type, method_of
 from rl_attn.supervised.setup import make_network
 
@@ -86,7 +85,7 @@ class Classifier:
 
         Args:
             maps: by their names in MAPS; empty: the one that was trained or measured.
-            label: the class that is explained; None: the one that is predicted.
+            label: the class that is explained; None: the one that is predicted, or the number.
             mask: a file, read as the run's masks were.
 
         Raises:
@@ -97,20 +96,20 @@ class Classifier:
         x = self.view.pictures(seen.to(self.device)).repeat(copies, 1, 1, 1)
         with at_rest(network), torch.enable_grad():
             output = network.plain(x) if network.layer is None else network(x)
-            logits = output.logits[:1].detach()
-            probabilities = probabilities_of(logits, self.inputs.several)[0].cpu()
-            best = int(probabilities.argmax())
+            predictions = network.task.predicted(output.logits[:1].detach())[0].cpu()
+            best = int(predictions.argmax())
             shown = best if label is None else self.classes.index(self._known(label))
             labels = torch.full((len(x),), shown, device=self.device)
+            signed = network.task.signed
             attentions = {
-                name: network.explain(output, x, labels, name, second_order=False).detach()[:1]
+                name: network.explain(output, x, labels, name, signed, second_order=False)
                 for name in self.maps(maps)
             }
-        scores = dict(zip(self.classes, probabilities.tolist(), strict=True))
+        attentions = {name: found.detach()[:1] for name, found in attentions.items()}
+        scores = dict(zip(self.classes, predictions.tolist(), strict=True))
         other = "" if shown == best else self.classes[shown]
-        return explanation(
-            seen[0], attentions, self.classes[best], scores, *(marked or ()), explained=other
-        )
+        said = (seen[0], attentions, self.classes[best], scores, *(marked or ()))
+        return explanation(*said, explained=other, signed=signed)
 
     def maps(self, names: Sequence[str] = ()) -> list[str]:
         """These maps, or the network's own; UserError for those that it has none of."""

@@ -18,6 +18,7 @@ from torch.func import functional_call, stack_module_state
 from rl_attn.attention import MAPS
 from rl_attn.errors import UserError
 from rl_attn.supervised.network import Network, Output
+from rl_attn.supervised.tasks import Classes
 
 
 class Stacked(nn.Module):
@@ -75,6 +76,7 @@ class Ensemble(Network):
         layer: str | None,
         precision: str = "fp32",
         attention: str = "grad-cam",
+        task: Classes | None = None,
     ):
         first = models[0]
         if MAPS.kinds[attention] != "features":
@@ -87,7 +89,7 @@ class Ensemble(Network):
                 "--ensemble takes a small backbone with feature maps at its standard tap, i.e. "
                 f"lenet, color-cnn or decoy-cnn, not {type(first).__name__} at {layer!r}"
             )
-        super().__init__(Stacked(models), layer, precision, attention)
+        super().__init__(Stacked(models), layer, precision, attention, task=task)
         self.copies, self.one = len(models), first
         self.linear = getattr(first, "classifier", None)
 

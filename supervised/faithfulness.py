@@ -22,7 +22,6 @@ from rl_attn.attention.curves import Curve
 from rl_attn.supervised.batches import Batch, Batches
 from rl_attn.supervised.evaluation import at_rest, attention_of
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.scoring import probabilities_of
 
 
 class Faithfulness(NamedTuple):
@@ -61,10 +60,9 @@ def faithfulness(
         raise ValueError(f"faithfulness follows one network, got {network.copies} at once")
     batch = batches.take(chosen(batches.split.labels, per_class))
     size, black = tuple(batch.pictures.shape[2:]), _black(batches, batch)
-    several = batch.several is not None
 
     def confidence(pictures: Tensor, rows: Tensor) -> Tensor:
-        probabilities = probabilities_of(network.plain(pictures).logits, several)
+        probabilities = batch.task.predicted(network.plain(pictures).logits)
         return probabilities.gather(1, batch.labels[rows][:, None])[:, 0]
 
     with at_rest(network):
@@ -89,9 +87,7 @@ def confidence_falls(network: Network, batches: Batches, size: int = 256) -> lis
             marked = batch.masks > 0.5  # (S * B, H, W)
             occluded = torch.where(marked[:, None], _black(batches, batch), batch.pictures)
             whole, rest = (
-                probabilities_of(network.plain(x).logits, batch.several is not None).gather(
-                    1, batch.labels[:, None]
-                )[:, 0]
+                batch.task.predicted(network.plain(x).logits).gather(1, batch.labels[:, None])[:, 0]
                 for x in (batch.pictures, occluded)
             )
             some = marked.flatten(1).any(1).view(network.copies, -1)[0]

@@ -32,6 +32,7 @@ from rl_attn.supervised.data.images import (
     open_picture,
     report,
 )
+from rl_attn.supervised.tasks import Classes, Labels, Number
 
 #: An image's file, the image, or its pixels (H, W), (H, W, 1 or 3) uint8.
 Source = str | Path | Image.Image | np.ndarray
@@ -50,6 +51,7 @@ class Inputs:
     std: tuple[float, ...]
     fit: Fit = "letterbox"
     several: bool = False  # whether an image may have several labels, each of a probability
+    number: tuple[float, float] | None = None  # mean and standard deviation of what is predicted
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Inputs":
@@ -63,6 +65,12 @@ class Inputs:
     def size(self) -> tuple[int, int]:
         """(H, W) of what the network sees."""
         return self.crop or self.stored
+
+    @property
+    def task(self) -> Classes:
+        if self.number is not None:
+            return Number(*self.number)
+        return Labels() if self.several else Classes()
 
     def view(self, device: torch.device) -> View:
         mean, std = (torch.tensor(values, device=device) for values in (self.mean, self.std))

@@ -176,7 +176,8 @@ class Trainer:
         logged["charts/epochs"] = self.epoch + 1
         checked = evaluate(self.network, self.data.splits[self.args.select_on])
         for values in checked:  # the last step may have been the one too many
-            self.refuse_nan("validation/calibration_error", values["calibration_error"])
+            telling = self.validation.task.finite
+            self.refuse_nan(f"validation/{telling}", values[telling])
         validation = [a | b for a, b in zip(checked, self.method_means(), strict=True)]
         for name in validation[0]:
             logged[f"validation/{name}"] = mean(values[name] for values in validation)

@@ -21,6 +21,7 @@ from rl_attn.attention import (
     grad_cam,
     tap,
 )
+from rl_attn.supervised.tasks import Classes
 
 
 class Output(NamedTuple):
@@ -65,6 +66,7 @@ class Network:
         precision: str = "fp32",
         attention: str = "grad-cam",
         per_sample: bool = False,
+        task: Classes | None = None,
     ):
         """
         Args:
@@ -72,7 +74,9 @@ class Network:
                 where there are no feature maps.
             per_sample: maps in training mode are each sample's own although BatchNorm above the
                 tap mixes them, see `gradient_of`.
+            task: what it is asked for; None: one class out of all.
         """
+        self.task = task or Classes()
         self.model, self.layer, self.precision = model, layer, precision
         if layer is None and not MAPS.of_pixels(attention):
             attention = "input-gradient"
@@ -97,9 +101,13 @@ class Network:
         pictures: Tensor,
         labels: Tensor,
         attention: str = "",
+        signed: bool = False,
         **options: Any,
     ) -> Attention:
         """The labels' attention in a forward, to be trained through or looked at.
+
+        Of a number, what lowers it is evidence as well as what raises it: the map is the size of
+        the evidence, whatever the options say, or with `signed` the evidence in [-1, 1].
 
         Args:
             output: of pictures (B, C, H, W).
@@ -115,14 +123,19 @@ class Network:
             score=output.score(labels),
             features=output.features,
             cells=output.cells,
-            logits=output.logits,
+            logits=None if self.task.signed else output.logits,
             labels=labels,
             images=pictures,
             score_of=class_score(logits_of, labels),
             per_sample=output.per_sample,
-            logits_of=logits_of,
+            logits_of=None if self.task.signed else logits_of,
         )
-        return explain(attention or self.attention, seen, **options)
+        if not self.task.signed:
+            return explain(attention or self.attention, seen, **options)
+        if options.get("normalization") != "none":
+            options["normalization"] = "signed"
+        found = explain(attention or self.attention, seen, **{**options, "relu": False})
+        return found if signed else found.magnitude
 
     def cells(self, pictures: Tensor) -> Cells:
         """Where the cells of the maps of such pictures lie."""

@@ -25,7 +25,6 @@ from rl_attn.supervised.evaluation import means, measured
 from rl_attn.supervised.faithfulness import confidence_falls, faithfulness
 from rl_attn.supervised.loop import State, Trainer
 from rl_attn.supervised.methods import Method
-from rl_attn.supervised.scoring import confusion_of
 from rl_attn.supervised.settings import TrainSettings, method_of, seeds_of
 from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
 from rl_attn.supervised.showing import Sample, save
@@ -35,6 +34,7 @@ from rl_attn.supervised.spatial import save_arrays, spatial_variance
 CHARTS = {
     "how well it classifies, where it looks": {
         "accuracy": ["validation/accuracy"],
+        "mean absolute error": ["validation/mae"],
         "IoU of attention and masks": ["validation/iou$"],
         "attention inside (alpha) and outside (beta) the masks": [
             "validation/alpha",
@@ -78,9 +78,11 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
             own = trainer.method.measures(network, batches, args.seed)
             looked, split = measured(network, batches), batches.split
             for found, columns in zip(runs_, looked, strict=True):
-                values = means(columns, split) | own
+                values = means(columns, split, batches.task) | own
                 found |= {prefix + key: value for key, value in values.items()}
-            confused[name] = sum(confusion_of(c["probabilities"], split) for c in looked).tolist()
+            matrices = [batches.task.confusion(c["predictions"], split) for c in looked]
+            if matrices[0] is not None:
+                confused[name] = sum(matrices).tolist()
     for found, values in zip(runs_, further(trainer, path), strict=True):
         found |= values
     columns = {name: [run[name] for run in runs_] for name in runs_[0]}
@@ -90,7 +92,7 @@ def finish(trainer: Trainer, sample: Sample, before: Tensor, path: Path) -> dict
             for name, values in columns.items()
         },
         "runs": [{"seed": s, **run} for s, run in zip(seeds_of(args), runs_, strict=True)],
-        # Of each test split, true by predicted, summed over the runs.
+        # Of each test split, true by predicted, summed over the runs; of numbers there is none.
         "confusion": {"classes": trainer.data.classes, **confused},
         "epochs": [epoch + 1 for epoch in best.get("epochs", [trainer.epoch - 1])],
         "selected": {"by": args.select, "on": args.select_on},
@@ -132,10 +134,9 @@ def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
 
 def describe(values: dict[str, float]) -> str:
     """One line of progress."""
-    words = [f"loss {values['losses/total']:.3f}", f"accuracy {values['validation/accuracy']:.3f}"]
-    if "validation/iou" in values:
-        words.append(f"IoU {values['validation/iou']:.3f}")
-    return "  ".join(words)
+    named = {"losses/total": "loss", "validation/accuracy": "accuracy", "validation/mae": "MAE"}
+    named |= {"validation/iou": "IoU"}
+    return "  ".join(f"{word} {values[key]:.3f}" for key, word in named.items() if key in values)
 
 
 def build(args: TrainSettings, device: torch.device) -> Trainer:

@@ -1,4 +1,4 @@
-"""How well classes were predicted: one network's predictions against a split's labels.
+"""How well classes or numbers were predicted: one network's predictions against a split's labels.
 
     accuracy, balanced_accuracy, worst_group_accuracy
     precision, recall (also called sensitivity), specificity, f1
@@ -8,6 +8,10 @@
 
 All are in [0, 1]. Those of one class are of the second of two classes; of more, means over the
 classes that the split has. Precision without predictions is 0.
+
+    mae, rmse              of numbers: mean absolute and root mean squared error, in their units
+    r2                     1 - squared error / squared distance from the split's mean, at most 1
+    pearson                correlation of numbers and predictions, in [-1, 1]
 """
 
 from collections.abc import Sequence
@@ -54,11 +58,6 @@ def scores(
     return result
 
 
-def probabilities_of(logits: Tensor, several: bool) -> Tensor:
-    """(B, classes): of one class out of all, or of each label by itself."""
-    return logits.sigmoid() if several else logits.softmax(1)
-
-
 def scores_of_labels(probabilities: Tensor, several: Tensor) -> dict[str, float]:
     """Where pictures have several labels: of the probability of each, and whether it is there, both
     (N, classes). A label is predicted above one half; means are over the labels, accuracy is of all
@@ -81,12 +80,28 @@ def scores_of_labels(probabilities: Tensor, several: Tensor) -> dict[str, float]
     return result | {"calibration_error": calibration_error(confidence, right.flatten())}
 
 
-def confusion_of(probabilities: Tensor, split: Split) -> np.ndarray:
-    """`confusion` of a split; where pictures have several labels int (classes, 2, 2), of each label
-    whether it is there by whether it was predicted."""
-    if split.several is None:
-        return confusion(probabilities.argmax(1), split.labels, probabilities.shape[1])
-    return multilabel_confusion_matrix(split.several.cpu(), probabilities.cpu() > 0.5)
+def scores_of_numbers(predicted: Tensor, values: Tensor) -> dict[str, float]:
+    """Both (N,). Where all values are the same there is neither r2 nor pearson; where all
+    predictions are, their correlation is 0.
+
+    >>> found = scores_of_numbers(torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1.0, 3.0, 5.0]))
+    >>> {name: round(value, 3) for name, value in found.items()}
+    {'mae': 0.667, 'rmse': 0.816, 'r2': 0.75, 'pearson': 0.945}
+    """
+    predicted, values = predicted.double(), values.double()
+    error, own, said = predicted - values, values - values.mean(), predicted - predicted.mean()
+    squares, total = error.square(), own.square().sum()
+    result = {"mae": error.abs().mean().item(), "rmse": squares.mean().sqrt().item()}
+    if total > 0:
+        both = (total * said.square().sum()).sqrt().clamp_min(1e-12 * total)
+        result["r2"] = (1 - squares.sum() / total).item()
+        result["pearson"] = ((own * said).sum() / both).item()
+    return result
+
+
+def confusion_of_labels(probabilities: Tensor, several: Tensor) -> np.ndarray:
+    """int (classes, 2, 2), of each label whether it is there by whether it was predicted."""
+    return multilabel_confusion_matrix(several.cpu(), probabilities.cpu() > 0.5)
 
 
 def confusion(predicted: Tensor, labels: Tensor, classes: int) -> np.ndarray:

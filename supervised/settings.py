@@ -48,6 +48,8 @@ SELECTABLE = {
     **dict.fromkeys(("auroc", "average_precision"), 1),
     "exact_match": 1,
     "calibration_error": -1,
+    **dict.fromkeys(("mae", "rmse"), -1),
+    **dict.fromkeys(("r2", "pearson"), 1),
     **dict.fromkeys(("iou", "energy_inside", "pointing_game"), 1),
 }
 
@@ -149,6 +151,9 @@ class TrainSettings:
     name), auto (imagenet where they can be had; masked-folder's default), or a file of weights,
     .safetensors or torch's"""
 
+    target_loss: Literal["mse", "l1"] = "mse"
+    """where a number is learned (masked-folder's target=COLUMN): squared or absolute error, in
+    standard deviations of the training pictures' numbers"""
     class_weights: Literal["none", "balanced"] = "none"
     """weights of pictures in the classes' loss: none, or N / (classes * pictures of the class) of
     the N training pictures, so that each class counts alike"""
@@ -176,7 +181,8 @@ class TrainSettings:
     """which epoch's network is kept: as the method's paper has it (method), the last, or the best
     by a measure of the validation split: accuracy, balanced_accuracy, worst_group_accuracy,
     precision, recall, sensitivity, specificity, f1, auroc, average_precision, calibration_error,
-    exact_match (of several labels), iou, energy_inside, pointing_game"""
+    exact_match (of several labels), mae, rmse, r2, pearson (of numbers), iou, energy_inside,
+    pointing_game"""
     select_on: str = "validation"
     """the split that --select measures on"""
     select_every: NotNegative[int] = 0

@@ -25,6 +25,7 @@ from rl_attn.supervised.data import (
     options_of,
 )
 from rl_attn.supervised.data.annotations import MaskOptions, MaskWords
+from rl_attn.supervised.data.deal import strata_of
 from rl_attn.supervised.data.found import found
 from rl_attn.supervised.data.replaced import SOFT, with_masks
 from rl_attn.supervised.data.resize import resize_masks
@@ -33,11 +34,21 @@ from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.settings import NAMED_WEIGHTS, OWN, TEACHER, TrainSettings, seeds_of
+from rl_attn.supervised.settings import (
+    NAMED_WEIGHTS,
+    OWN,
+    SELECTABLE,
+    TEACHER,
+    TrainSettings,
+    seeds_of,
+)
+from rl_attn.supervised.tasks import TASKS, Classes, Number, task_of
 from rl_attn.supervised.weights import load_weights
 
 #: The data set whose pictures are made at the side asked for, and so resized once at most.
 RENDERED = "monsters"
+#: Measures of attention that a network is selected by.
+OF_ATTENTION = ("iou", "energy_inside", "pointing_game")
 #: Test images below which a user of a folder is told of cross-validation.
 FEW_TESTS = 100
 
@@ -51,6 +62,10 @@ class Data(NamedTuple):
     channels: int
     size: tuple[int, int]  # of what the network sees
     classes: tuple[str, ...]
+
+    @property
+    def task(self) -> Classes:
+        return self.train.task
 
 
 class Read(NamedTuple):
@@ -76,7 +91,7 @@ def read_data(args: TrainSettings) -> Read:
     tests = len(read.own.splits.get("test", ()))
     if args.fold is None and args.data in OWN and 0 < tests < FEW_TESTS:
         print(
-            f"note: {tests} test images are few, each is {1 / tests:.1%} of the accuracy: run "
+            f"note: {tests} test images are few, each is {1 / tests:.1%} of the result: run "
             "--folds 5 --fold 0, 1, 2, 3 and 4, which test on every image once",
             flush=True,
         )
@@ -124,14 +139,15 @@ def fewer(dataset: DataSet, number: int, seed: int) -> DataSet:
     train = dataset.splits["train"]
     if number in (0, len(train)):
         return dataset
-    most, classes = len(train), len(dataset.classes)
+    strata = strata_of(train)
+    most, classes = len(train), max(len(dataset.classes), int(strata.max()) + 1)
     if not classes <= number <= most - classes:
         raise UserError(
             f"--train-pictures is {number}: choose from {classes} to {most - classes} of the "
             f"{most} training pictures of {dataset.name}, or 0 for all"
         )
     chosen, _ = train_test_split(
-        torch.arange(most).numpy(), train_size=number, random_state=seed, stratify=train.labels
+        torch.arange(most).numpy(), train_size=number, random_state=seed, stratify=strata
     )
     chosen = torch.from_numpy(chosen).sort().values
     return replace(dataset, splits={**dataset.splits, "train": train[chosen]})
@@ -140,10 +156,11 @@ def fewer(dataset: DataSet, number: int, seed: int) -> DataSet:
 def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.device) -> Data:
     """Everything on the device, at the size asked for."""
     dataset = read.own
-    check_several(args, method, dataset.splits["train"])
+    task = task_of(dataset.splits["train"], args.target_loss)
+    check_task(args, method, task)
     sized, crop = resized(dataset, args.size, args.crop)
     view = make_view(args, sized, crop, device)
-    splits = {name: Batches(split.to(device), view) for name, split in sized.splits.items()}
+    splits = {n: Batches(s.to(device), view, task=task) for n, s in sized.splits.items()}
     trained, maker = {}, None
     if args.masks == TEACHER:
         from rl_attn.supervised.on_the_fly import (
@@ -163,7 +180,7 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
             masks, known = masks.to(device), None if known is None else known.to(device)
         own = splits[name].split
         split = replace(own, masks=masks, known=known)
-        trained[name] = Batches(split, view, maker)
+        trained[name] = Batches(split, view, maker, task)
     train, validation = trained["train"], trained[args.select_on]
     check_select(args, splits[args.select_on].split)
     if args.class_weights == "balanced":
@@ -173,15 +190,28 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
     return Data(train, validation, splits, view.channels, crop or sized.size, sized.classes)
 
 
-def check_several(args: TrainSettings, method: Method, split: Split) -> None:
-    """UserError: pictures with several labels, and something that is of one class out of all."""
-    refused = {
-        f"--method {method.name}": method.one_label,
-        "--class-weights balanced": args.class_weights == "balanced",
+#: What is learned, as messages say it.
+SAID = {
+    "classes": "have one class each",
+    "labels": "may have several labels",
+    "number": "have a number",
+}
+
+
+def check_task(args: TrainSettings, method: Method, task: Classes) -> None:
+    """UserError: settings that are of another task than the set's."""
+    able = {
+        f"--method {method.name}": method.tasks,
+        "--class-weights balanced": ("classes",) if args.class_weights == "balanced" else TASKS,
+        "--sampling balanced": TASKS[:2] if args.sampling == "balanced" else TASKS,
+        f"--faithfulness {args.faithfulness}": TASKS[:2] if args.faithfulness else TASKS,
+        "--falsifier": TASKS[:2] if args.falsifier else TASKS,
+        "--target-loss l1": ("number",) if args.target_loss == "l1" else TASKS,
     }
-    for what, wrong in refused.items():
-        if wrong and split.several is not None:
-            raise UserError(f"{what} is for pictures of one class each, and these have several")
+    for what, tasks in able.items():
+        if task.name not in tasks:
+            fits = " or ".join(SAID[name] for name in tasks)
+            raise UserError(f"{what} is for pictures that {fits}, and these {SAID[task.name]}")
 
 
 def check_select(args: TrainSettings, split: Split) -> None:
@@ -192,7 +222,11 @@ def check_select(args: TrainSettings, split: Split) -> None:
         "auroc": (len(split.labels.unique()) < 2, "has a single class"),
         "average_precision": (len(split.labels.unique()) < 2, "has a single class"),
     }
-    for name in ("iou", "energy_inside", "pointing_game"):
+    of_numbers, number = ("mae", "rmse", "r2", "pearson"), split.values is not None
+    for name in SELECTABLE:
+        if (name in of_numbers) != number and name not in OF_ATTENTION:
+            lacking[name] = (True, "has numbers" if number else "has no numbers")
+    for name in OF_ATTENTION:
         lacking[name] = (split.masks is None or not split.masks.any(), "has no masks")
     absent, reason = lacking.get(args.select, (False, ""))
     if absent:
@@ -229,7 +263,7 @@ def make_view(
 
 def inputs_of(args: TrainSettings, data: Data) -> Inputs:
     """How any image comes to be what the network takes."""
-    images, view = data.train.split.images, data.train.view
+    images, view, task = data.train.split.images, data.train.view, data.train.task
     return Inputs(
         classes=data.classes,
         stored=(images.shape[2], images.shape[3]),
@@ -240,6 +274,7 @@ def inputs_of(args: TrainSettings, data: Data) -> Inputs:
         std=tuple(view.std.tolist()),
         fit=args.fit,
         several=data.train.split.several is not None,
+        number=(task.centre, task.spread) if isinstance(task, Number) else None,
     )
 
 
@@ -263,9 +298,9 @@ def make_network(
     models = [model.to(device, memory_format=layout) for model in models]
     precision = pick_precision(precision, device)
     if len(models) > 1:
-        return Ensemble(models, layer, precision, args.attention)
+        return Ensemble(models, layer, precision, args.attention, data.task)
     per_sample = args.batch_maps == "per-sample"
-    return Network(models[0], layer, precision, args.attention, per_sample)
+    return Network(models[0], layer, precision, args.attention, per_sample, data.task)
 
 
 def make_model(args: TrainSettings, data: Data | Inputs) -> torch.nn.Module:

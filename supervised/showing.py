@@ -1,4 +1,5 @@
-"""Pictures of where a network looks: a few test pictures, one of each class."""
+"""Pictures of where a network looks: a few test pictures, one of each class, or of each fifth of
+the numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,15 +23,16 @@ from rl_attn.pictures import (
 )
 from rl_attn.run.files import replacing
 from rl_attn.supervised.batches import Batches
+from rl_attn.supervised.data.deal import strata_of
 from rl_attn.supervised.evaluation import at_rest, attention_of
 from rl_attn.supervised.network import Network
 
 
 class Sample:
-    """The first picture of each class of a split, up to `count`."""
+    """The first picture of each class of a split (of numbers see `strata_of`), up to `count`."""
 
     def __init__(self, batches: Batches, count: int = 6):
-        labels = batches.split.labels.cpu()
+        labels = strata_of(batches.split, least=1).cpu()
         first = [int((labels == label).nonzero()[0]) for label in labels.unique()]
         masks = batches.split.masks
         if masks is not None:  # rather one with something to look at
@@ -61,17 +63,16 @@ class Sample:
         return logits[: len(self.index)], attention[: len(self.index)]
 
     def said(self, network: Network, classes: Sequence[str]) -> list[str]:
-        """Under each picture: its class, what the (first) network predicts, and the map's IoU."""
+        """Under each picture: what it shows, what the (first) network predicts, the map's IoU."""
         logits, attention = self._asked(network)
         full = attention.upsample(self.size).float().cpu()
         overlap = iou(full, torch.from_numpy(self.masks)).tolist()
-        labels = self.batches.split.labels[self.index].tolist()
+        task = self.batches.task
+        truth = task.truth(self.batches.split[self.index], classes)
+        predicted = task.words(task.predicted(logits), classes)
         return [
-            f"{classes[label]}, predicted {classes[predicted]}"
-            + (f", IoU {value:.2f}" if mask.any() else ", no mask")
-            for label, predicted, value, mask in zip(
-                labels, logits.argmax(1).tolist(), overlap, self.masks, strict=True
-            )
+            f"{true}, predicted {said}" + (f", IoU {value:.2f}" if mask.any() else ", no mask")
+            for true, said, value, mask in zip(truth, predicted, overlap, self.masks, strict=True)
         ]
 
     def arrays(self, attention: Tensor, said: Sequence[str]) -> dict[str, np.ndarray]:

@@ -204,7 +204,7 @@ def _logits_of(seen: Seen, name: str) -> LogitsOf:
     if seen.logits_of is None:
         raise UserError(
             f"--attention {name} compares the probabilities of actions or classes, and here is a "
-            "single value: take --attention-target action, or --attention greydanus"
+            "single value: take greydanus, or of an agent --attention-target action"
         )
     return seen.logits_of
 

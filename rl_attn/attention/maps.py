@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rl_attn.attention.cells import Cells, interpolation, lines
 
-Normalization = Literal["max", "minmax", "none"]
+Normalization = Literal["max", "minmax", "signed", "none"]
 Dead = Literal["zero", "signed"]
 
 #: A map whose largest value is below this is called dead: it stays (about) zero. Live maps can be
@@ -64,7 +64,8 @@ def grad_cam(
         per_sample: see `gradient_of`.
 
     Returns:
-        (B, h, w) float32, in [0, 1] unless `normalization` is "none" or a dead map signed.
+        (B, h, w) float32, in [0, 1] unless `normalization` is "none" or "signed", or a dead map
+        signed.
 
     >>> features = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]], requires_grad=True)
     >>> score = features.sum(dim=(1, 2, 3))
@@ -151,16 +152,20 @@ def finish(
     if relu:
         return normalize(F.relu(combined), normalization, epsilon)
     if normalization == "max":
-        raise ValueError("relu=False leaves negative values: take normalization minmax or none")
+        raise ValueError(
+            "relu=False leaves negative values: take normalization minmax, signed or none"
+        )
     return normalize(combined, normalization, epsilon)
 
 
 def normalize(maps: Tensor, method: Normalization = "max", epsilon: float = 0.0) -> Tensor:
-    """Bring non-negative maps (..., h, w) to [0, 1], each by itself.
+    """Bring maps (..., h, w) to [0, 1], each by itself; they are not negative unless "signed".
 
     "max" divides by the map's maximum and keeps its zero; "minmax" subtracts the minimum first,
-    which the supervised literature does. A map that is constant at zero stays zero: its divisor
-    is kept above `DEAD`, so values and gradients are finite.
+    which the supervised literature does; "signed" divides by the largest size and keeps the signs,
+    in [-1, 1], for scores such as a predicted number, which evidence may lower as well. A map that
+    is constant at zero stays zero: its divisor is kept above `DEAD`, so values and gradients are
+    finite.
 
     Finite is not small: a loss on the map has a gradient of one over that divisor, and a map that
     is about to die sends one that can kill all others. `epsilon` is added to the divisor and bounds
@@ -169,13 +174,17 @@ def normalize(maps: Tensor, method: Normalization = "max", epsilon: float = 0.0)
     >>> maps = torch.tensor([[[1.0, 3.0]]])
     >>> normalize(maps), normalize(maps, "minmax")
     (tensor([[[0.3333, 1.0000]]]), tensor([[[0., 1.]]]))
+    >>> normalize(torch.tensor([[[1.0, -4.0]]]), "signed")
+    tensor([[[ 0.2500, -1.0000]]])
     """
     if method == "none":
         return maps
+    if method == "signed":
+        return maps / (maps.abs().amax(dim=(-2, -1), keepdim=True).clamp_min(DEAD) + epsilon)
     if method == "minmax":
         maps = maps - maps.amin(dim=(-2, -1), keepdim=True)
     elif method != "max":
-        raise ValueError(f"unknown normalization {method!r}: choose max, minmax or none")
+        raise ValueError(f"unknown normalization {method!r}: choose max, minmax, signed or none")
     return maps / (maps.amax(dim=(-2, -1), keepdim=True).clamp_min(DEAD) + epsilon)
 
 

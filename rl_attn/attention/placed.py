@@ -26,7 +26,7 @@ class Attention:
     tensor([1.0000, 0.7500, 0.2500, 0.0000])
     """
 
-    map: Tensor  # (B, h, w), in [0, 1] but for dead maps that are signed
+    map: Tensor  # (B, h, w), in [0, 1] but for signed maps
     cells: Cells  # where the cells lie in the picture
 
     def __post_init__(self) -> None:
@@ -60,6 +60,11 @@ class Attention:
     def weights(self, mask: Tensor) -> MaskWeights:
         """`mask_weights` of masks (B, H, W) at these cells."""
         return mask_weights(mask.to(self.map.device), self.grid, self.cells)
+
+    @property
+    def magnitude(self) -> "Attention":
+        """Of a signed map, how much there is for or against, in [0, 1]."""
+        return replace(self, map=self.map.abs())
 
     def detach(self) -> "Attention":
         return replace(self, map=self.map.detach())

@@ -1,4 +1,4 @@
-"""A page about one run of a classifier: how well, which classes it takes for which, where it looks.
+"""A page about one run of rl-attn train: how well, what it takes for what, where it looks.
 
     rl-attn report runs/masked-folder/camal-resnet18-s1-...
 
@@ -6,7 +6,8 @@ The run's best network is measured again on its test images. Intervals are of re
 (percentiles of a bootstrap): they say what other images of the kind would give, not other seeds.
 Three rows of images: the best (right, and the attention most on the mask), the worst (wrong, and
 surest of it) and the most wrongly attended (the least share of the attention in the mask, right
-or wrong). Of images without masks the best are those that it is surest of.
+or wrong). Of images without masks the best are those that it is surest of. Of a number, those that
+are off by less than the median are right, and the worst are the farthest off; maps have signs.
 
 Letters: N test images.
 """
@@ -29,11 +30,12 @@ from rl_attn.run.folder import load_args, make
 from rl_attn.supervised.batches import Batches, resized
 from rl_attn.supervised.classifier import load_classifier
 from rl_attn.supervised.data import Split
+from rl_attn.supervised.data.deal import strata_of
 from rl_attn.supervised.evaluation import at_rest, attention_of, means, measured
 from rl_attn.supervised.network import Network
-from rl_attn.supervised.scoring import confusion_of
 from rl_attn.supervised.settings import args_type
 from rl_attn.supervised.setup import make_view, read_data
+from rl_attn.supervised.tasks import Classes
 
 #: Images of each kind that are shown.
 SHOWN = 6
@@ -47,9 +49,14 @@ def classifier_report(run: Path, out: Path, seed: int = 0, device: str = "cpu") 
     args = replace(load_args(run, args_type), masks=None)
     dataset = read_data(args).own
     network: Network = load_classifier(run, where)._network
+    task = network.task
     sized, crop = resized(dataset, args.size, args.crop)
     view = make_view(args, sized, crop, where)
-    tests = {n: Batches(s.to(where), view) for n, s in sized.splits.items() if n.startswith("test")}
+    tests = {
+        name: Batches(split.to(where), view, task=task)
+        for name, split in sized.splits.items()
+        if name.startswith("test")
+    }
     make(out / "pictures")
     parts, tables = [], []
     for name, batches in tests.items():
@@ -57,11 +64,10 @@ def classifier_report(run: Path, out: Path, seed: int = 0, device: str = "cpu") 
         table = with_intervals(columns, batches, seed)
         tables.append(table.assign(split=name))
         parts.append(_metrics(name, table, len(batches)))
-        matrix = confusion_of(columns["probabilities"], batches.split)
-        parts.append(_confused(name, matrix, dataset.classes))
+        parts.append(_mistaken(name, task, columns["predictions"], batches.split, dataset.classes))
     test = tests["test"]
     first = measured(network, test)[0]
-    answers = Answers.of(first["probabilities"].cpu(), test.split, dataset.classes)
+    answers = Answers.of(task, first["predictions"].cpu(), test.split, dataset.classes)
     write_text(out / "metrics.csv", pd.concat(tables).to_csv(index=False))
     write_text(out / "images.csv", as_table(first, answers).to_csv(index=False))
     for kind, (text, chosen) in chosen_images(first, answers).items():
@@ -77,13 +83,14 @@ def classifier_report(run: Path, out: Path, seed: int = 0, device: str = "cpu") 
 
 def with_intervals(columns: dict[str, Tensor], batches: Batches, seed: int) -> pd.DataFrame:
     """metric, value, low, high: 95 % of the values of resampled images."""
-    value = means(columns, batches.split)
+    value = means(columns, batches.split, batches.task)
     random, number = np.random.default_rng(seed), len(batches)
     drawn = []
     for _ in range(RESAMPLES):
         rows = torch.from_numpy(random.integers(0, number, number))
         part = {name: column[rows.to(column.device)] for name, column in columns.items()}
-        drawn.append(means(part, batches.split[rows.to(batches.split.labels.device)]))
+        resampled = batches.split[rows.to(batches.split.labels.device)]
+        drawn.append(means(part, resampled, batches.task))
     table = pd.DataFrame(drawn).reindex(columns=list(value))
     low, high = table.quantile(0.025), table.quantile(0.975)
     return pd.DataFrame(
@@ -100,41 +107,48 @@ class Answers(NamedTuple):
     """What a network said of N images."""
 
     names: list[str]  # of the images: their files, or their numbers
-    true: list[str]  # names of classes; where images have several labels, of all
+    true: list[str]  # names of classes; where images have several labels, of all; or numbers
     said: list[str]
-    right: Tensor  # (N,) bool; of several labels: all of them
+    right: Tensor  # (N,) bool; of several labels: all of them; of a number: of the nearer half
     sure: Tensor  # (N,) probability of what was said; of several labels: the mean of each
+    error: Tensor | None = None  # (N,) of numbers, with its sign
 
     @classmethod
-    def of(cls, probabilities: Tensor, split: Split, classes: Sequence[str]) -> "Answers":
-        """probabilities: (N, classes)."""
+    def of(cls, task: Classes, found: Tensor, split: Split, classes: Sequence[str]) -> "Answers":
+        """found: (N, classes), as `task` predicts."""
         known = split.names
         files = [str(i) for i in range(len(split))] if known is None else list(map(str, known))
+        names = task.truth(split, classes), task.words(found, classes)
+        if split.values is not None:
+            error = found[:, 0] - split.values.cpu()
+            size = error.abs()
+            return cls(files, *names, size <= size.median(), size, error)
         if split.several is None:
-            labels, said = split.labels.cpu(), probabilities.argmax(1)
-            names = ([classes[int(i)] for i in column] for column in (labels, said))
-            return cls(files, *names, said == labels, probabilities.amax(1))
-        on, true = probabilities > 0.5, split.several.cpu()
-        names = (
-            [", ".join(c for c, yes in zip(classes, row, strict=True) if yes) or "none"
-             for row in column.tolist()]
-            for column in (true, on)
-        )  # fmt: skip
-        sure = torch.maximum(probabilities, 1 - probabilities).mean(1)
-        return cls(files, *names, (on == true).all(1), sure)
+            return cls(files, *names, found.argmax(1) == split.labels.cpu(), found.amax(1))
+        right = ((found > 0.5) == split.several.cpu()).all(1)
+        return cls(files, *names, right, torch.maximum(found, 1 - found).mean(1))
+
+    def title(self, number: int) -> str:
+        """What an image shows, and what was said of it."""
+        true, said, sure = self.true[number], self.said[number], self.sure[number].item()
+        if self.error is not None:
+            return f"{true}, predicted {said}"
+        return f"{true}, taken for {said} ({sure:.1%})"
 
 
 def chosen_images(columns: dict[str, Tensor], answers: Answers) -> dict[str, tuple[str, list[int]]]:
     """What a row of images is called, what it shows, and which images of the split."""
-    right, sure = answers.right, answers.sure
+    right, sure, number = answers.right, answers.sure, answers.error is not None
     marked = columns["present"].cpu().bool() if "present" in columns else torch.zeros_like(right)
-    best = sure
+    best = -sure if number else sure
     if marked.any():
         best = torch.where(marked, columns["iou"].cpu(), -1.0)
+    good, bad = ("Among the nearer half", "Farthest off.") if number else ("Right", "Wrong")
+    surest = "nearest" if number else "surest of it"
     rows = {
-        "The best": ("Right, and the attention most on the mask." if marked.any() else
-                     "Right, and surest of it.", _largest(best, right)),
-        "The worst": ("Wrong, and surest of it.", _largest(sure, ~right)),
+        "The best": (f"{good}, and {'the attention most on the mask' if marked.any() else surest}.",
+                     _largest(best, right)),
+        "The worst": (bad if number else f"{bad}, and {surest}.", _largest(sure, ~right)),
     }  # fmt: skip
     if marked.any():
         live = marked & (columns["dead_maps"].cpu() == 0)
@@ -155,9 +169,10 @@ def as_table(columns: dict[str, Tensor], answers: Answers) -> pd.DataFrame:
         "image": answers.names,
         "label": answers.true,
         "predicted": answers.said,
-        "probability": answers.sure.tolist(),
+        **({"probability": answers.sure.tolist()} if answers.error is None else {}),
+        **({"error": answers.error.tolist()} if answers.error is not None else {}),
     }
-    rest = {name: c.tolist() for name, c in columns.items() if name != "probabilities"}
+    rest = {name: c.tolist() for name, c in columns.items() if name != "predictions"}
     return pd.DataFrame(table | rest)
 
 
@@ -168,6 +183,29 @@ def _metrics(name: str, table: pd.DataFrame, number: int) -> Part:
     ]
     text = f"{number} images; intervals of {RESAMPLES} resamples of them, for this one network."
     return Part(f"Measures on {name}", text, ("", "value", "95 % interval"), rows)
+
+
+def _mistaken(
+    name: str, task: Classes, predictions: Tensor, split: Split, classes: tuple[str, ...]
+) -> Part:
+    """Which classes are taken for which; where numbers are missed, and in what direction."""
+    matrix = task.confusion(predictions, split)
+    if matrix is not None:
+        return _confused(name, matrix, classes)
+    values, error = split.values.cpu(), (predictions[:, 0].cpu() - split.values.cpu())
+    rows = []
+    fifths = strata_of(split, least=1).cpu()
+    for fifth in fifths.unique():
+        own = fifths == fifth
+        reach = f"{values[own].min().item():.4g} to {values[own].max().item():.4g}"
+        off = (error[own].abs().mean().item(), error[own].mean().item())
+        rows.append((reach, str(int(own.sum())), f"{off[0]:.4g}", f"{off[1]:+.4g}"))
+    text = (
+        "Images in the order of their numbers, in fifths: how far predictions are off, and whether "
+    )
+    text += "they are too large (+) or too small (-)."
+    head = (classes[0], "images", "mean absolute error", "mean error")
+    return Part(f"Errors on {name}", text, head, rows)
 
 
 def _confused(name: str, matrix: np.ndarray, classes: tuple[str, ...]) -> Part:
@@ -202,13 +240,13 @@ def _pictures(
         return []
     index = torch.tensor(chosen)
     batch = batches.take(index.repeat(network.copies))
+    signed = network.task.signed
     with at_rest(network):
-        attention = attention_of(network, batch)[1].detach()
+        attention = attention_of(network, batch, signed)[1].detach()
     mean, std = batches.view.mean[:, None, None], batches.view.std[:, None, None]
     shown = []
     for row, number in enumerate(chosen):
-        said, share = answers.said[number], answers.sure[number].item()
-        title = f"{answers.true[number]}, taken for {said} ({share:.1%})"
+        title = answers.title(number)
         measures = [f"{n.replace('_', ' ')} {columns[n][number].item():.2f}"
                     for n in ("iou", "energy_inside") if n in columns]  # fmt: skip
         image = (batch.pictures[row] * std + mean).clamp(0, 1)
@@ -216,7 +254,8 @@ def _pictures(
         mask = None if batch.masks is None else batch.masks[row]
         file = f"pictures/{kind.lower().replace(' ', '-')}-{row + 1}.png"
         with replacing(out / file) as scratch:
-            show(image, {network.attention: one}, mask).save(scratch, "PNG")
+            drawn = show(image, {network.attention: one}, mask, signed=signed)
+            drawn.save(scratch, "PNG")
         caption = "; ".join([title, *measures, answers.names[number]])
         shown.append(Shown(file, title, caption))
     return shown

@@ -13,15 +13,16 @@ the same as an empty mask, which says that nothing in the image matters. Batches
 masks as float in [0, 1]. A split whose `masks` is None has no annotations at all.
 
 Where pictures have several labels, or none, `several` says which; `labels` then says whose
-attention is looked at, the rarest label of each picture, and the mask is of that one.
+attention is looked at, the rarest label of each picture, and the mask is of that one. Where what is
+asked for is a number, `values` has it; there is then one class, of its name.
 
 Letters in shapes: N pictures, C channels (1 or 3), H, W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ class Split:
     known: Tensor | None = None  # bool (N, H, W), False = unknown, the mask is 0; None: all known
     names: np.ndarray | None = None  # str (N,): each picture's file, as its folder calls it
     several: Tensor | None = None  # bool (N, classes), where pictures have several labels or none
+    values: Tensor | None = None  # float64 (N,), where a number is asked for
 
     def __post_init__(self) -> None:
         images, n = self.images, len(self.images)
@@ -83,6 +85,9 @@ class Split:
             self.several.ndim != 2 or len(self.several) != n or self.several.dtype != torch.bool
         ):
             raise ValueError(f"several must be bool ({n}, classes), got {self.several.shape}")
+        values = self.values
+        if values is not None and (values.shape != (n,) or values.dtype != torch.float64):
+            raise ValueError(f"values must be float64 ({n},), got {values.dtype} {values.shape}")
         if self.names is not None and self.names.shape != (n,):
             raise ValueError(f"names must be ({n},), got {self.names.shape}")
 
@@ -103,8 +108,7 @@ class Split:
         names = self.names
         if names is not None:  # on the CPU, whatever device the rest is on
             names = names[index.cpu().numpy() if isinstance(index, Tensor) else index]
-        *fields, several = (None if f is None else rows(f, index) for f in self._fields())
-        return Split(*fields, names=names, several=several)
+        return self._changed(lambda values: rows(values, index), names)
 
     def counts(self, classes: int) -> Tensor:
         """int64 (classes,): pictures with each label."""
@@ -113,12 +117,14 @@ class Split:
         return self.labels.bincount(minlength=classes)
 
     def to(self, device: torch.device | str) -> Split:
-        *fields, several = (None if f is None else f.to(device) for f in self._fields())
-        return Split(*fields, names=self.names, several=several)
+        return self._changed(lambda values: values.to(device), self.names)
 
-    def _fields(self) -> tuple[Tensor | None, ...]:
-        fields = self.images, self.labels, self.masks, self.groups, self.subjects, self.known
-        return (*fields, self.several)
+    def _changed(self, change: Callable[[Tensor], Tensor], names: np.ndarray | None) -> Split:
+        tensors = self._tensors().items()
+        return Split(**{k: None if v is None else change(v) for k, v in tensors}, names=names)
+
+    def _tensors(self) -> dict[str, Tensor | None]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "names"}
 
 
 @dataclass(frozen=True)
@@ -163,12 +169,13 @@ def concatenated(splits: Iterable[Split]) -> Split:
     splits = list(splits)
     if any(split.known is not None for split in splits):
         splits = [_all_known(split) for split in splits]
-    columns = zip(*(split._fields() for split in splits), strict=True)
-    *joined, several = (None if column[0] is None else concatenation(column) for column in columns)
+    parts = [split._tensors() for split in splits]
+    joined = {
+        name: None if first is None else concatenation([part[name] for part in parts])
+        for name, first in parts[0].items()
+    }
     names = [split.names for split in splits if split.names is not None]
-    return Split(
-        *joined, names=np.concatenate(names) if len(names) == len(splits) else None, several=several
-    )
+    return Split(**joined, names=np.concatenate(names) if len(names) == len(splits) else None)
 
 
 def _all_known(split: Split) -> Split:

@@ -1,4 +1,5 @@
-"""Dividing pictures at random, with every class in the same share of each part."""
+"""Dividing pictures at random, with every class in the same share of each part; of numbers every
+fifth of their order."""
 
 from collections.abc import Sequence
 
@@ -12,6 +13,23 @@ from rl_attn.supervised.data.dataset import Split
 
 SHARES = {"validation": 0.15, "test": 0.15}  # the rest is for training
 FEWEST = 4  # pictures of a class: two to learn from, one to validate on, one to test on
+FIFTHS = 5  # of the pictures in the order of their numbers, or fewer where there are few
+
+
+def strata_of(split: Split, least: int = 8) -> Tensor:
+    """int64 (N,): the classes; of numbers the fifths, or fewer parts of `least` pictures or more,
+    from the smallest; a single one where subjects, who are dealt whole, have them.
+
+    >>> import torch
+    >>> blank = torch.zeros(6, 1, 2, 2, dtype=torch.uint8)
+    >>> ages = torch.tensor([30.0, 10, 50, 20, 60, 40], dtype=torch.float64)
+    >>> strata_of(Split(blank, torch.zeros(6, dtype=torch.int64), values=ages), least=2)
+    tensor([1, 0, 2, 0, 2, 1])
+    """
+    if split.values is None:
+        return split.labels
+    parts = 1 if split.subjects is not None else max(1, min(FIFTHS, len(split) // least))
+    return split.values.argsort(stable=True).argsort() * parts // len(split)
 
 
 def stratified_indices(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -27,7 +45,7 @@ def stratified_indices(labels: Tensor, share: float, seed: int) -> tuple[Tensor,
 def part_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     """What is left, and a stratified share of the pictures: whole subjects where there are any."""
     if split.subjects is None:
-        rest, taken = stratified_indices(split.labels, share, seed)
+        rest, taken = stratified_indices(strata_of(split), share, seed)
     else:
         labels, subjects = split.labels.numpy(), split.subjects.numpy()
         parts = min(round(1 / share), len(np.unique(subjects)))
@@ -44,9 +62,16 @@ def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Spl
     Pictures of one subject stay in one split: the shares are then as near as that allows.
     UserError: a class with fewer than four pictures (or three subjects), or a single class.
     """
-    counts = everything.counts(len(classes)).tolist()
-    few = [f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < FEWEST]
-    if few or len(classes) < 2:
+    strata, number = strata_of(everything), everything.values is not None
+    counts = (strata.bincount() if number else everything.counts(len(classes))).tolist()
+    names = classes * len(counts) if number else classes
+    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if n < FEWEST]
+    if number and few:
+        raise UserError(
+            f"{len(everything)} pictures are too few to train, validate and test: at least "
+            f"{FEWEST} are needed"
+        )
+    if few or (len(classes) < 2 and not number):
         raise UserError(
             f"at least two classes with {FEWEST} pictures each are needed to train, validate and "
             f"test; too few of {', '.join(few) or 'classes: only ' + classes[0]}"
@@ -55,8 +80,8 @@ def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Spl
         return _dealt_by_subject(everything, classes, seed)
     rng = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
-    for label in range(len(classes)):
-        members = rng.permutation(np.flatnonzero(everything.labels.numpy() == label))
+    for label in range(len(counts)):
+        members = rng.permutation(np.flatnonzero(strata.numpy() == label))
         for name, share in SHARES.items():
             count = max(1, round(share * counts[label]))
             parts[name].append(members[:count])

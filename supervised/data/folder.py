@@ -7,8 +7,9 @@ of `readers`; `annotations=` says where they are, if not in the folder): the reg
 leave open is declared by `image_range` and `alpha`, see `images`. An image may be without
 annotation if `allow_missing` is set; it is then unknown everywhere. With `several` an image may
 have several labels, or none: `a;b` in a table, or what its annotations say; its mask is of the
-rarest of them. `table` names a CSV of classes, splits and patients, see `table`. `size` 0 keeps the
-images' own size; else `fit` says how they are brought to it.
+rarest of them. `table` names a CSV of classes, splits and patients, see `table`; with `target` what
+is learned is the number in that column of it, in place of a class. `size` 0 keeps the images' own
+size; else `fit` says how they are brought to it.
 
 Splits are the folder's or the table's own, else dealt by `seed`: 70, 15, 15 %, stratified, patients
 kept together. Other tests, test-NAME, are apart: folds leave them as tests.
@@ -26,13 +27,14 @@ import torch
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader, MaskWords
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split
-from rl_attn.supervised.data.deal import SHARES, dealt, part_off
+from rl_attn.supervised.data.deal import SHARES, dealt, part_off, strata_of
 from rl_attn.supervised.data.fit import Fit
 from rl_attn.supervised.data.images import Alpha, ImageOptions, Problem, limits_of, named, report
 from rl_attn.supervised.data.pictures import Picture, read_pictures
 from rl_attn.supervised.data.readers import READERS
 from rl_attn.supervised.data.registry import LOADERS
 from rl_attn.supervised.data.scan import Found, Sample, Sources, scanned
+from rl_attn.supervised.data.table import COLUMNS
 
 
 @LOADERS.register("masked-folder")
@@ -44,6 +46,7 @@ def masked_folder(
     format: str = "",
     annotations: str = "",
     table: str = "",
+    target: str = "",
     allow_missing: bool = False,
     several: bool = False,
     image_range: str = "",
@@ -52,7 +55,7 @@ def masked_folder(
     **mask_options: Unpack[MaskWords],
 ) -> DataSet:
     """Load the folder; splits that it does not have itself depend on `seed`."""
-    sources = format, annotations, table, allow_missing, several
+    sources = format, annotations, table, target, allow_missing, several
     found, masks = find(root, *sources, **mask_options)
     report(found.problems)
     classes, samples = found.classes, found.samples
@@ -66,6 +69,7 @@ def masked_folder(
         known=pixels.known,
         names=names_of(samples, root),
         several=several_of(found),
+        values=values_of(found.samples),
     )
     return assembled(everything, found, seed, (*found.notes, *pixels.notes))
 
@@ -79,6 +83,7 @@ def find(
     format: str = "",
     annotations: str = "",
     table: str = "",
+    target: str = "",
     allow_missing: bool = False,
     several: bool = False,
     **options: Any,
@@ -88,12 +93,17 @@ def find(
         raise UserError("masked-folder needs the folder with your pictures: name it as data root")
     if annotations and not format:
         raise UserError(f"annotations={annotations} needs to be read as something: say format=NAME")
+    if target and (several or not table or target in COLUMNS):
+        raise UserError(
+            f"target={target} is a column of numbers in a table=FILE.csv, beside "
+            f"{', '.join(COLUMNS)}, and goes without several"
+        )
     if format:
         READERS.check(format)
     words = {name: word for name, word in options.items() if name in MaskWords.__annotations__}
     masks = MaskOptions.of_regions(**words) if format else MaskOptions.of(**words)
     try:
-        sources = Sources(format, annotations, table, allow_missing, several, masks)
+        sources = Sources(format, annotations, table, target, allow_missing, several, masks)
         found = scanned(root, sources)
     except OSError as error:
         raise UserError(f"{named(root)} cannot be read ({error.strerror})") from None
@@ -115,6 +125,12 @@ def several_of(found: Found) -> torch.Tensor | None:
     if not found.several:
         return None
     return torch.tensor([[name in s.labels for name in found.classes] for s in found.samples])
+
+
+def values_of(samples: Sequence[Sample]) -> torch.Tensor | None:
+    """float64 (N,): the numbers that are learned; None where these are classes."""
+    values = [sample.value for sample in samples if sample.value is not None]
+    return torch.tensor(values, dtype=torch.float64) if values else None
 
 
 def names_of(samples: Sequence[Sample], root: Path) -> np.ndarray:
@@ -150,7 +166,7 @@ def _completed(splits: dict[str, Split], seed: int) -> dict[str, Split]:
                 "validation is taken from train); without any split the pictures are dealt"
             )
     if "validation" not in splits:
-        if (splits["train"].labels.bincount() == 1).any():
+        if (strata_of(splits["train"]).bincount() == 1).any():
             raise UserError(
                 "validation is taken from train, which has a class with a single picture: name "
                 "the pictures to validate on"

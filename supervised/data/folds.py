@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.dataset import DataSet, Split, concatenated
+from rl_attn.supervised.data.deal import strata_of
 
 
 def fold(dataset: DataSet, k: int, folds: int, seed: int, validate: bool = True) -> DataSet:
@@ -72,14 +73,17 @@ def fold(dataset: DataSet, k: int, folds: int, seed: int, validate: bool = True)
 def _share(split: Split, k: int, folds: int, seed: int) -> Split:
     """Part k of a test split, with the classes and groups in shares as equal as they can be; of
     splits with the same labels the same places."""
-    keys = split.labels if split.groups is None else split.labels + 1000 * split.groups
+    labels = strata_of(split)
+    keys = labels if split.groups is None else labels + 1000 * split.groups
     order = np.random.default_rng(seed).permutation(len(keys))
     order = order[np.argsort(keys.cpu().numpy()[order], kind="stable")]
     return split[torch.from_numpy(np.sort(order[k::folds]))]
 
 
 def _strata(dataset: DataSet, pooled: Split, folds: int) -> np.ndarray:
-    """(N,) int: the class, or class and group, of each picture."""
+    """(N,) int: the class, or class and group, of each picture; of numbers see `strata_of`."""
+    if pooled.values is not None:
+        return strata_of(pooled, folds).cpu().numpy()
     labels = pooled.labels.cpu().numpy()
     counts = pooled.counts(len(dataset.classes)).tolist()
     few = [f"{dataset.classes[i]} ({n})" for i, n in enumerate(counts) if n < folds]

@@ -12,14 +12,10 @@ def found(dataset: DataSet) -> str:
 
     "on" is above one half: such pixels are the region that IoU and its kin compare with.
     """
-    counts = torch.stack(
-        [s.counts(len(dataset.classes)).cpu() for s in dataset.splits.values()]
-    ).sum(0)
-    fewest, most = int(counts.min()), int(counts.max())
     height, width = dataset.size
     parts = [
-        f"{dataset.name}: {sum(map(len, dataset.splits.values())):,} images of {width}x{height} in "
-        f"{len(dataset.classes)} classes ({fewest:,} to {most:,} each)",
+        f"{dataset.name}: {sum(map(len, dataset.splits.values())):,} images of {width}x{height} "
+        f"{_learned(dataset)}",
         *dataset.notes,
     ]
     images = dataset.splits["train"].images
@@ -27,6 +23,29 @@ def found(dataset: DataSet) -> str:
     if most - least < 64:  # perhaps a wrong range
         parts.append(f"images hold levels {least} to {most} of 255 only")
     return "; ".join([*parts, _masks(dataset)])
+
+
+def _learned(dataset: DataSet) -> str:
+    """Classes and how many images each has, or what numbers there are."""
+    splits = dataset.splits.values()
+    if dataset.splits["train"].values is not None:
+        return f"with {range_of(dataset.classes[0], torch.cat([s.values.cpu() for s in splits]))}"
+    counts = torch.stack([s.counts(len(dataset.classes)).cpu() for s in splits]).sum(0)
+    fewest, most = int(counts.min()), int(counts.max())
+    return f"in {len(dataset.classes)} classes ({fewest:,} to {most:,} each)"
+
+
+def range_of(name: str, values: torch.Tensor) -> str:
+    """Their range and spread in words.
+
+    >>> range_of("age", torch.tensor([20.0, 40.0]))
+    'age 20 to 40 (mean 30, standard deviation 10)'
+    """
+    spread = values.std(correction=0).item()
+    return (
+        f"{name} {values.min().item():.4g} to {values.max().item():.4g} (mean "
+        f"{values.mean().item():.4g}, standard deviation {spread:.4g})"
+    )
 
 
 def _masks(dataset: DataSet) -> str:

@@ -38,6 +38,7 @@ class Sample:
     subject: str = ""
     masks: tuple[Path | Marked, ...] = ()
     labels: tuple[str, ...] = ()  # all of them, where there may be several; `label` is the rarest
+    value: float | None = None  # what is learned, where that is a number; `label` is its name
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Sources:
     form: str = ""  # of its annotation files; "": mask files
     annotations: str = ""  # where they are
     table: str = ""
+    target: str = ""  # the column of the table that is learned, of numbers
     allow_missing: bool = False  # images may be without annotation
     several: bool = False  # images may have several labels, or none
     regions: MaskOptions = field(default_factory=MaskOptions)
@@ -134,15 +136,18 @@ def _split_place(folder: Path, masks: Path | None) -> _Place:
 def _scan_table(root: Path, sources: Sources, masks: _Masks, found: Found) -> None:
     """The rows of a table; a class or split that it leaves open is the image's folder's."""
     places = _places(root)
-    for row in read_table(_below(root, sources.table, "table"), root):
+    for row in read_table(_below(root, sources.table, "table"), root, sources.target):
         place = next((p for p in places if p.images in row.image.parents), _Place(root, None))
         folder = row.image.parent.relative_to(place.images).parts[:1]
         taken = (row.mask,) if row.mask else _masks_of(row.image, place, masks, sources, found)
-        label, split = row.label or "".join(folder), row.split or place.split
-        labels = tuple(sorted({*filter(None, map(str.strip, label.split(";")))}))
+        label = sources.target or row.label or "".join(folder)
+        split = row.split or place.split
+        words = [label] if sources.target else map(str.strip, label.split(";"))
+        labels = tuple(sorted({*filter(None, words)}))
         if len(labels) > 1 and not sources.several:
             found.problems.append(Problem(f"has labels {label}: say several=true", row.image))
-        found.samples.append(Sample(row.image, label, split, row.subject, taken, labels))
+        sample = Sample(row.image, label, split, row.subject, taken, labels, row.value)
+        found.samples.append(sample)
 
 
 def _scan_folders(root: Path, sources: Sources, masks: _Masks, found: Found) -> None:

@@ -21,7 +21,8 @@ from rl_attn.supervised.data.annotations import Annotation, MaskReader
 from rl_attn.supervised.data.dataset import DataSet, Split, check, concatenated
 from rl_attn.supervised.data.duplicates import THUMBNAIL, clusters
 from rl_attn.supervised.data.fit import fitted, fitted_annotation
-from rl_attn.supervised.data.folder import assembled, several_of, subjects_of
+from rl_attn.supervised.data.folder import assembled, several_of, subjects_of, values_of
+from rl_attn.supervised.data.found import range_of
 from rl_attn.supervised.data.images import ImageOptions, Problem, described, open_picture
 from rl_attn.supervised.data.pictures import Picture, read_picture
 from rl_attn.supervised.data.scan import Found
@@ -131,7 +132,10 @@ def of_folder(
             torch.tensor(facts.labels),
             subjects=subjects_of(samples),
             several=several_of(found),
+            values=values_of(samples),
         )
+        if whole.values is not None:
+            facts.notes.append(range_of(found.classes[0], whole.values))
         try:
             dataset = check(assembled(whole, found, seed, ()))
             facts.splits = {name: part.labels.tolist() for name, part in dataset.splits.items()}

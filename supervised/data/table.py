@@ -8,12 +8,13 @@
 columns may be left out: `label` (else the class is the image's folder, or what its annotations
 say), `mask` (a path, else the mask is found by name), `split` (train, validation, test, or another
 test by test-NAME), and one of patient, subject, part: images with the same value there are never in
-two splits or folds.
+two splits or folds. A further column of numbers may be what is learned, by `target=COLUMN`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite, nan
 from os.path import normpath
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,7 @@ class Row(NamedTuple):
     mask: Path | None = None
     split: str = ""
     subject: str = ""
+    value: float | None = None  # of the column that is learned
 
 
 def split_name(word: str) -> str | None:
@@ -52,13 +54,14 @@ def split_name(word: str) -> str | None:
     return SPLITS.get(word, word if word.startswith("test-") else None)
 
 
-def read_table(file: Path, root: Path) -> list[Row]:
-    """The samples. UserError: no table, an unknown column or split, an image that is not there."""
-    rows = read_rows(file, ("image",))
+def read_table(file: Path, root: Path, target: str = "") -> list[Row]:
+    """The samples. UserError: no table, an unknown column or split, an image that is not there, a
+    cell of the column `target` that is no number."""
+    rows = read_rows(file, ("image", *filter(None, [target])))
     if not rows:
         raise UserError(f"{file} has no rows")
     for column in filter(None, rows[0]):
-        choose(f"column of {file.name}", column, COLUMNS)
+        choose(f"column of {file.name}", column, [*COLUMNS, *filter(None, [target])])
     whose = [column for column in WHOSE if column in rows[0]]
     if len(whose) > 1:
         raise UserError(f"{file} has {' and '.join(whose)}: keep the one that belongs together")
@@ -83,7 +86,8 @@ def read_table(file: Path, root: Path) -> list[Row]:
         mask = root / row["mask"] if row.get("mask") else None
         subject = row.get(whose[0], "") if whose else ""
         label = (row.get("label") or "").strip()
-        found.append(Row(image, label, mask, split_name(split) or "", subject or ""))
+        value = _number(row[target], f"line {number} of {file} has {target}") if target else None
+        found.append(Row(image, label, mask, split_name(split) or "", subject or "", value))
     if absent:
         raise UserError(
             f"{len(absent)} images of {file} are not below {root}, or are there twice, such as "
@@ -91,6 +95,16 @@ def read_table(file: Path, root: Path) -> list[Row]:
         )
     _refuse_twice(file, found)
     return found
+
+
+def _number(word: str, where: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = nan
+    if not isfinite(value):
+        raise UserError(f"{where} {word!r}: it must be a number; leave out images without one")
+    return value
 
 
 def _image(word: str, places: Iterable[Path], by_name: dict[str, list[Path]]) -> Path | None:

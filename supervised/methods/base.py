@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Method:
-    """Defaults of every hook: cross-entropy alone."""
+    """Defaults of every hook: the task's loss alone."""
 
     name: ClassVar[str]
     #: Needs masks on the training pictures.
@@ -47,8 +47,9 @@ class Method:
     separable: ClassVar[bool] = True
     #: Its loss is computed on the validation pictures too, after each epoch, for the logs.
     validated: ClassVar[bool] = True
-    #: Its loss is of one class out of all, so that pictures cannot have several labels.
-    one_label: ClassVar[bool] = False
+    #: What networks that it trains may be asked for: one class out of all, several labels, or a
+    #: number, see `tasks.py`.
+    tasks: ClassVar[tuple[str, ...]] = ("classes", "labels", "number")
     #: What it makes of a mask depends on that mask alone, so that masks can be made on the fly.
     masks_alone: ClassVar[bool] = True
     #: Values of the training command's flags, or of its own, in the paper: for any run (""), for a
@@ -93,7 +94,7 @@ class Method:
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """(B,), and what to log of it, each (B,). Epochs count from 0."""
-        return cross_entropy(network.plain(batch.pictures), batch), {}
+        return task_loss(network.plain(batch.pictures), batch), {}
 
     def ahead(
         self, network: Network, batch: Batch, epoch: int
@@ -129,15 +130,7 @@ def batch_size(network: Network, batch: Batch) -> int:
     return len(batch.labels) // network.copies
 
 
-def cross_entropy(output: Output, batch: Batch, rows: Tensor | slice = slice(None)) -> Tensor:
-    """(B,), times the weights of the labels, where there are any; rows: of an output of some.
-
-    Where pictures have several labels, the mean of each label's binary cross-entropy.
-    """
-    import torch.nn.functional as F
-
-    if batch.several is not None:
-        wanted = batch.several[rows]
-        return F.binary_cross_entropy_with_logits(output.logits, wanted, reduction="none").mean(1)
-    loss = F.cross_entropy(output.logits, batch.labels[rows], reduction="none")
-    return loss if batch.weights is None else loss * batch.weights[rows]
+def task_loss(output: Output, batch: Batch, rows: Tensor | slice = slice(None)) -> Tensor:
+    """(B,): cross-entropy, or the loss of another task, see `tasks.py`; rows: of an output of
+    some."""
+    return batch.task.loss(output.logits, batch, rows)

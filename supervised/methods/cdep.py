@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.methods.base import Method, task_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class Cdep(Method):
     """Cross-entropy + weight * the share of wrong pixels in the logits."""
 
     name: ClassVar[str] = "cdep"
-    one_label: ClassVar[bool] = True
+    tasks: ClassVar[tuple[str, ...]] = ("classes",)
     needs_features: ClassVar[bool] = False
     separable: ClassVar[bool] = False  # decomposes the model itself, and draws pixels for a batch
     masks_alone: ClassVar[bool] = False
@@ -91,7 +91,7 @@ class Cdep(Method):
         from rl_attn.supervised.network import Output
 
         logits, penalty = self.decomposed(network, batch)
-        task = cross_entropy(Output(logits), batch)
+        task = task_loss(Output(logits), batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs
 

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
+from rl_attn.supervised.methods.base import Method, batch_size, task_loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,6 +57,7 @@ class ConceptDistillation(Method):
     """Cross-entropy + weight * |cosine of the way to the class's prototype and each concept|."""
 
     name: ClassVar[str] = "concept-distillation"
+    tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
     separable: ClassVar[bool] = False
     masks_alone: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
@@ -236,7 +237,7 @@ class ConceptDistillation(Method):
             self.keep_up(network, epoch)
         batch.pictures.requires_grad_()
         output = network(batch.pictures)
-        task = cross_entropy(output, batch)
+        task = task_loss(output, batch)
         prototypes = self.state.prototypes[batch.labels]
         number = batch_size(network, batch)
         penalty = concept_loss(output.features, prototypes, self.state.directions)

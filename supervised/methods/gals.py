@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import batch_size, cross_entropy
+from rl_attn.supervised.methods.base import batch_size, task_loss
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class Gals(InputGradientMethod):
         masks = batch.allowed if mode == "outside" else batch.masks
         if place == "grad-cam":
             output = network(batch.pictures)
-            task = cross_entropy(output, batch)
+            task = task_loss(output, batch)
             attention = output.grad_cam(batch.labels, normalization="minmax")
             penalty = gals_attention(attention, masks, mode)
         else:
             output = network.by_input(batch.pictures)
-            task = cross_entropy(output, batch)
+            task = task_loss(output, batch)
             gradient = self.gradient(task / batch_size(network, batch), batch.pictures)
             penalty = gals_gradient(gradient, masks, mode)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.methods.base import Method, task_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +50,8 @@ class GradCamMethod(Method):
             second_order=self.second_order,
         )
         compared = attention.map if self.stretched else attention
-        task, penalty = cross_entropy(output, batch), self.penalty(compared, batch)
-        logs = {"losses/cross_entropy": task, "attention/loss": penalty}
+        task, penalty = task_loss(output, batch), self.penalty(compared, batch)
+        logs = {f"losses/{batch.task.loss_name}": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs
 
 

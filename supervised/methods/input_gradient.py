@@ -40,6 +40,7 @@ class InputGradientMethod(Method):
     """A method on the gradient of a score by the images."""
 
     needs_features: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
 
     unit: Unit = "byte"
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.methods.base import Method, task_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +58,8 @@ RECIPE: dict[str, Any] = {
 class TwoPhases(Method):
     """Attention alone, then cross-entropy + lambda * attention."""
 
+    tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
+
     weight: NotNegative[float] = 8.0
     """lambda at the beginning of phase 2"""
     attention_epochs: int = 13
@@ -80,7 +82,7 @@ class TwoPhases(Method):
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         output = network(batch.pictures)
         penalty = self.divergence(output, batch)
-        task = cross_entropy(output, batch)
+        task = task_loss(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         if epoch < self.attention_epochs:
             return penalty, logs

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
+from rl_attn.supervised.methods.base import Method, batch_size, task_loss
 from rl_attn.supervised.methods.hint import XIL_RECIPE
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Rbr(Method):
     """Cross-entropy + weight * squared influence times gradient off the mask."""
 
     name: ClassVar[str] = "rbr"
+    tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
     needs_features: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
@@ -46,7 +47,7 @@ class Rbr(Method):
         number = batch_size(network, batch)
         with asking_for_gradients(network.model) as parameters:
             output = network.by_input(batch.pictures)
-            task = cross_entropy(output, batch)
+            task = task_loss(output, batch)
             influence = rbr_influence(task / number, parameters, batch.pictures)
         gradient = input_gradient(rrr_score(output.logits), batch.pictures)
         penalty = number * rbr(influence, gradient, batch.allowed)  # the mean of it is the sum

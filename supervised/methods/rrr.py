@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import cross_entropy
+from rl_attn.supervised.methods.base import task_loss
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Rrr(InputGradientMethod):
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         if self.alternate and network.model.training:  # `ahead` has seen to the penalty
-            task = cross_entropy(network.plain(batch.pictures), batch)
+            task = task_loss(network.plain(batch.pictures), batch)
             return task, {"losses/cross_entropy": task}
         task, penalty = self._penalised(network, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
@@ -73,6 +73,6 @@ class Rrr(InputGradientMethod):
         from rl_attn.attention import rrr, rrr_score
 
         output = network.by_input(batch.pictures)
-        task = cross_entropy(output, batch)
+        task = task_loss(output, batch)
         score = task if self.score == "cross-entropy" else rrr_score(output.logits)
         return task, rrr(self.gradient(score, batch.pictures), batch.allowed)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import cross_entropy
+from rl_attn.supervised.methods.base import task_loss
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 
 if TYPE_CHECKING:
@@ -57,6 +57,6 @@ class RrrColour(InputGradientMethod):
 
         output = network.by_input(batch.pictures)
         penalty = rrr_colour(self.gradient(rrr_score(output.logits), batch.pictures))
-        task = cross_entropy(output, batch)
+        task = task_loss(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, batch_size, cross_entropy
+from rl_attn.supervised.methods.base import Method, batch_size, task_loss
 from rl_attn.supervised.methods.hint import XIL_RECIPE
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class RrrGradCam(Method):
     """Cross-entropy + weight * squared Grad-CAM of the predicted class off the mask."""
 
     name: ClassVar[str] = "rrr-grad-cam"
+    tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
     weight: NotNegative[float] = 1.0
@@ -43,6 +44,6 @@ class RrrGradCam(Method):
             predicted, normalization="minmax", relu=False, second_order=self.second_order
         )
         penalty = batch_size(network, batch) * rrr(attention.map, batch.allowed)
-        task = cross_entropy(output, batch)
+        task = task_loss(output, batch)
         logs = {"losses/cross_entropy": task, "attention/loss": penalty}
         return task + self.weight * penalty, logs

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
-from rl_attn.supervised.methods.base import Method, cross_entropy
+from rl_attn.supervised.methods.base import Method, task_loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +53,7 @@ class Vapl(Method):
     """Co-training of a prompted and a plain model on pictures with incomplete prompts."""
 
     name: ClassVar[str] = "vapl"
-    one_label: ClassVar[bool] = True
+    tasks: ClassVar[tuple[str, ...]] = ("classes",)
     separable: ClassVar[bool] = False
     validated: ClassVar[bool] = False
     masks_alone: ClassVar[bool] = False
@@ -219,13 +219,13 @@ class Vapl(Method):
         from rl_attn.supervised.prompts import given
 
         output = network(batch.pictures)
-        logs = {"losses/plain": cross_entropy(output, batch)}
+        logs = {"losses/plain": task_loss(output, batch)}
         zero = torch.zeros_like(logs["losses/plain"])
         rows = given(batch.target).nonzero()[:, 0]
         if len(rows) > 1 or not self.prompted.model.training:  # BatchNorm cannot take a single one
             attention = self.refined(batch, rows, epoch)  # (rows, H, W)
             seen = self.prompted(batch.pictures[rows] * attention[:, None])
-            task = cross_entropy(seen, batch, rows)
+            task = task_loss(seen, batch, rows)
             distance = self.distance(output.features[rows], seen.features)
         else:
             task, distance = zero[rows], zero[rows]

@@ -26,6 +26,7 @@ from rl_attn.supervised.data.annotations import MaskOptions
 from rl_attn.supervised.inputs import mask_beside
 from rl_attn.supervised.settings import args_type, method_of
 from rl_attn.supervised.setup import prepare_data, read_data
+from rl_attn.supervised.tasks import Classes, Labels
 
 
 @pytest.fixture(scope="module")
@@ -215,9 +216,9 @@ def test_a_run_s_page_has_its_measures_and_the_images_to_look_at(run, tmp_path, 
 
 def test_the_images_of_a_page_are_the_best_and_the_worst():
     probabilities = torch.tensor([[0.6, 0.4], [0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
-    columns = {"probabilities": probabilities}
+    columns = {"predictions": probabilities}
     split = Split(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]))
-    answers = classifier.Answers.of(probabilities, split, ("a", "b"))
+    answers = classifier.Answers.of(Classes(), probabilities, split, ("a", "b"))
     assert answers.true == ["a", "a", "b", "b"] and answers.said == ["a", "a", "a", "b"]
     rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, answers).items()}
     assert rows == {"The best": [1, 3, 0], "The worst": [2]}
@@ -229,7 +230,9 @@ def test_the_images_of_a_page_are_the_best_and_the_worst():
     }
     rows = {kind: chosen for kind, (_, chosen) in chosen_images(columns, answers).items()}
     several = torch.tensor([[True, False], [True, True], [True, False], [False, False]])
-    both = classifier.Answers.of(probabilities, replace(split, several=several), ("a", "b"))
+    both = classifier.Answers.of(
+        Labels(), probabilities, replace(split, several=several), ("a", "b")
+    )
     assert both.true == ["a", "a, b", "a", "none"] and both.right.tolist() == [1, 0, 1, 0]
     assert rows["The best"] == [0, 1, 3] and rows["Most wrongly attended"] == [1, 0]
 

@@ -14,7 +14,7 @@ from rl_attn.supervised.network import Network
 from rl_attn.supervised.scoring import (
     calibration_error,
     confusion,
-    confusion_of,
+    confusion_of_labels,
     ranked,
     scores,
     scores_of_labels,
@@ -132,7 +132,10 @@ def test_several_labels_by_hand():
     assert found["specificity"] == pytest.approx((1 + 0) / 2)
     assert found["auroc"] == pytest.approx(1) and found["average_precision"] == pytest.approx(1)
     split = Split(torch.zeros(3, 1, 2, 2).byte(), torch.tensor([0, 1, 1]), several=several)
-    assert confusion_of(probabilities, split).tolist() == [[[1, 0], [1, 1]], [[0, 1], [0, 2]]]
+    assert confusion_of_labels(probabilities, split.several).tolist() == [
+        [[1, 0], [1, 1]],
+        [[0, 1], [0, 2]],
+    ]
 
 
 def test_a_network_learns_several_labels_and_where_they_are(monkeypatch):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.methods.base import cross_entropy
+from rl_attn.supervised.methods.base import task_loss
 
 
 def test_rbr_takes_influence_off_the_decoy(trainer_of):
@@ -76,7 +76,7 @@ def test_rrr_grad_cam_sums_the_predicted_classs_map_off_the_mask(trainer_of):
     batch = trainer.train.take(torch.arange(5))
     found, _ = total_of(trainer, batch)
     output = trainer.network(batch.pictures)
-    expected = cross_entropy(output, batch).mean()
+    expected = task_loss(output, batch).mean()
     for b in range(5):
         score = output.logits[b].max()
         gradient = torch.autograd.grad(score, output.features, retain_graph=True)[0][b]
