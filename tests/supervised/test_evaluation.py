@@ -161,5 +161,5 @@ def test_a_network_learns_several_labels_and_where_they_are(monkeypatch):
     (found,) = evaluate(trainer.network, trainer.data.splits["test"])
     assert found["exact_match"] > 0.9 and found["auroc"] > 0.95 and found["energy_inside"] > 0.3
     for method, flags in (("vapl", {}), ("camal", {"class_weights": "balanced"})):
-        with pytest.raises(UserError, match="is for pictures of one class each"):
+        with pytest.raises(UserError, match="is for pictures that have one class each"):
             trainer_of(method, size=0, **flags)

@@ -1,5 +1,5 @@
-"""What a network is asked for: the loss, the prediction and the measures of each task; a number from
-a table to an explained prediction."""
+"""What a network is asked for: loss, prediction and measures of each task; a number from a table to
+an explained prediction."""
 
 import csv
 import json
@@ -16,6 +16,7 @@ from torch import nn
 import rl_attn
 from rl_attn import explain, report
 from rl_attn.errors import UserError
+from rl_attn.reports import classifier
 from rl_attn.supervised import check, train
 from rl_attn.supervised.data import Split, fold, load
 from rl_attn.supervised.data.deal import strata_of
@@ -174,7 +175,9 @@ def test_it_answers_in_the_numbers_units(run, folder):
     np.testing.assert_allclose(found.maps["grad-cam"], full, atol=1e-6)
 
 
-def test_its_pages_say_numbers(run, folder, tmp_path):
+def test_its_pages_say_numbers(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifier, "SHOWN", 1)
+    monkeypatch.setattr(classifier, "RESAMPLES", 9)
     image = str(folder / "images/3.png")
     assert explain.main([str(run), image, "--out", str(tmp_path / "e"), "--device", "cpu"]) == 0
     (row,) = csv.DictReader((tmp_path / "e/explanations.csv").open())

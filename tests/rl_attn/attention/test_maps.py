@@ -510,7 +510,7 @@ def test_black_frames_give_finite_maps_and_gradients(agent, weights):
 
 
 def test_unknown_normalization_is_named_with_the_choices():
-    with pytest.raises(ValueError, match=r"'softmax'.*max, minmax or none"):
+    with pytest.raises(ValueError, match=r"'softmax'.*max, minmax, signed or none"):
         normalize(torch.ones(1, 2, 2), "softmax")
 
 
