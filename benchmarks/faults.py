@@ -175,7 +175,7 @@ def game(number: int) -> Callable[[Lab, Path], None]:
         process = lab.start(run)
         lab.at_a_random_moment(process, run)
         lab.chance.choice(games_of(process)).send_signal(number)
-        lab.expect(process, 0, "done: ")
+        lab.expect(process, 0, "done ")
         with (run / "metrics.csv").open() as file:
             last = list(csv.DictReader(file))[-1]
         if last["charts/faults"] != "1":
@@ -270,6 +270,8 @@ FAULTS: dict[str, Callable[[Lab, Path], None]] = {
 def main() -> int:
     args = tyro.cli(Faults)
     stop_at_signals()
+    # Under nohup it is ignored, and would be by the runs: a handler of ours is not inherited.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     for name in args.only:
         choose("fault", name, list(FAULTS))
     table, failed = Table("fault", "times", "as it should be", "seconds each"), 0

@@ -29,13 +29,14 @@ TOTAL_TIMESTEPS = 10_000_000
 
 
 class Training:
-    """`train()` is one rollout and one update."""
+    """`train()` is one rollout and one update; `returns` has those of the episodes that ended."""
 
     def __init__(self, args: Games, method: str = "vanilla", **flags: Any) -> None:
         """flags: of our trainer and the method."""
         import_all(flags.get("imports", ()))
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
+        self.returns: list[float] = []
         self.args = settings.with_method(method)(
             env=args.env,
             width=args.width,
@@ -72,7 +73,7 @@ class OurTrainer(Training):
         self._trainer.start()
 
     def train(self) -> None:
-        self._trainer.rollout()
+        self.returns += [episode.episode_return for episode in self._trainer.rollout()]
         self._trainer.update()
         self._trainer.storage.roll()
 
@@ -113,11 +114,11 @@ class FrameOnly(gymnasium.ObservationWrapper):
 class SB3PPO(Training):
     """stable-baselines3's PPO with its CnnPolicy, on SubprocVecEnv and VecFrameStack."""
 
-    def __init__(self, args: Games) -> None:
+    def __init__(self, args: Games, **flags: Any) -> None:
         from stable_baselines3 import PPO
         from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack
 
-        super().__init__(args)
+        super().__init__(args, **flags)
         ours = self.args
         make = partial(sb3_env, ours)
         self._model = PPO(
@@ -141,8 +142,14 @@ class SB3PPO(Training):
         )
 
     def run(self, count: int) -> float:
-        self._model.learn(count * self.args.batch_size, reset_num_timesteps=False)
+        self._model.learn(count * self.args.batch_size, self._keep, reset_num_timesteps=False)
         return self.num_parameters()
+
+    def _keep(self, found: dict[str, Any], _: dict[str, Any]) -> bool:
+        """Called by the library after each step of all games."""
+        ended = (info["episode"]["r"] for info in found["infos"] if "episode" in info)
+        self.returns += map(float, ended)
+        return True
 
     def num_parameters(self) -> int:
         return _count(self._model.policy)
