@@ -11,8 +11,9 @@ as bytes, brings pictures to size and masks to the map's grid once, has a fused 
 channels last on a CPU, takes the maps between the network's halves, and leaves grey pictures that
 are read as RGB one channel up to the first convolution. A table's runs do not wait
 for each other (`supervised.compare --workers 2`): with a run of one thread on each core, an epoch's
-time is that of as many epochs at once, divided by their number. With --seeds: five seeds as one
-batched model against five runs in turn.
+time is that of as many epochs at once, divided by their number. "Its convolutions alone" are what
+no loop can leave out: the straightforward loop's time over theirs is the most that a single run
+could gain. With --seeds: five seeds as one batched model against five runs in turn.
 
 Where a step goes, in ms of CPU time (thread_time; of 360 steps the one that 10 % are faster than;
 one thread of a busy Xeon, so for comparison only), before the last three of these:
@@ -64,6 +65,7 @@ SINGLE = (
     Entry("supervised.train", "classifiers:Ours"),
     Entry("straightforward, a run on each core", "classifiers:StraightforwardOnEachCore"),
     Entry("supervised.train, a run on each core", "classifiers:OnEachCore"),
+    Entry("its convolutions alone", "classifiers:ConvolutionsAlone"),  # on a CPU only
 )
 SEEDS = (
     Entry("five runs in turn", "classifiers:FiveRuns"),
@@ -103,6 +105,8 @@ def show_profile(args: EpochSettings) -> None:
 def entries(args: EpochSettings) -> list[Entry]:
     """Those asked for, of those that can be had."""
     found = [*(SEEDS if args.seeds else SINGLE)]
+    if not args.seeds and args.device != "cpu":
+        found.pop()
     if not args.seeds and find_spec("lightning") is not None:
         found.append(Entry("Lightning's loop", "classifiers:LightningLoop"))
     return chosen(found, args.only)
