@@ -31,7 +31,6 @@ ResNets, 51-73 % for the others. MaxViT takes no pictures but 224 pixels, and is
 Needs Captum and pytorch-grad-cam, which `uv sync` installs with the development tools.
 """
 
-import json
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
@@ -42,12 +41,12 @@ from statistics import median
 from typing import Any, Literal
 
 from contest import Entry, Result, chosen, compete
-from machine import SENTENCE, describe, num_cores, stop_at_signals
+from machine import num_cores, report
 from rich.console import Console
 from rich.table import Table
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 
 CONTENDERS = (
     Entry("cross-entropy alone", "attribution_steps:Plain"),
@@ -200,27 +199,19 @@ def _ratio(value: float | None) -> str:
 # ---------------------------------------------------------------------- the program
 
 
-#: What `main` reads the command line into.
-SETTINGS = AttributionSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(AttributionSettings, argv, "python benchmarks/attribution.py")
+@command(AttributionSettings, "python benchmarks/attribution.py")
+def main(args: AttributionSettings) -> int:
     validate(args)
     args = replace(args, threads=args.threads or num_cores())
-    stop_at_signals()
     measured = {}
     for heading, case in sections(args).items():
         print(f"measuring {heading} ...", file=sys.stderr, flush=True)
         measured[heading] = measure(case, args)
-    about = describe(args.threads)
     # Wide enough for a log file; a terminal narrower than this wraps.
     console = Console(width=max(112, Console().width), highlight=False)
     console.print(table(measured))
-    print(SENTENCE.format(**about))
-    if args.json is not None:
-        report = {"machine": about, "settings": asdict(args), "sections": measured}
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    file = None if args.json is None else Path(args.json)
+    report(args.threads, file, settings=asdict(args), sections=measured)
     return 0
 
 

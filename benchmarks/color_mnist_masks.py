@@ -36,7 +36,7 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
-from machine import SENTENCE, describe
+from machine import report
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -44,7 +44,7 @@ from torch import Tensor
 
 from rl_attn.attention import cam, edge_band, kl_alignment, resize_mask
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.files import write_text
 from rl_attn.supervised.backbones import LeNet
 from rl_attn.supervised.batches import View
@@ -246,12 +246,8 @@ def spread(values: list[float]) -> str:
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
-#: What `main` reads the command line into.
-SETTINGS = ColorMaskSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(ColorMaskSettings, argv, "python benchmarks/color_mnist_masks.py")
+@command(ColorMaskSettings, "python benchmarks/color_mnist_masks.py")
+def main(args: ColorMaskSettings) -> int:
     for name in ("pictures", "joint_epochs", "seeds", "workers"):
         if getattr(args, name) < 1:
             flag = name.replace("_", "-")
@@ -272,7 +268,7 @@ def main(argv: list[str]) -> int:
     teachers = [epochs[-1]["teacher"] for epochs in runs.values() if "teacher" in epochs[-1]]
     if teachers:
         print(f"teachers: {100 * mean(teachers):.1f} % of the test right, without its colours")
-    print(SENTENCE.format(**describe(1)))
+    report(1)
     return 0
 
 

@@ -15,12 +15,12 @@ from statistics import median
 
 import numpy as np
 import psutil
-from machine import SENTENCE, describe, num_cores
+from machine import num_cores, report
 from rich.console import Console
 from rich.table import Table
 
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import Positive
 
 FAULTS = {"a game is killed": psutil.Process.kill, "a game is stopped": psutil.Process.suspend}
@@ -77,16 +77,12 @@ def table(delays: dict[str, list[float]]) -> Table:
     return shown
 
 
-#: What `main` reads the command line into.
-SETTINGS = DelaySettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(DelaySettings, argv, "python benchmarks/delays.py")
+@command(DelaySettings, "python benchmarks/delays.py")
+def main(args: DelaySettings) -> int:
     if args.quick:
         args.num_envs, args.times, args.steps = 2, 1, 3
     Console(width=100).print(table(measure(args)))
-    print(SENTENCE.format(**describe(num_cores())))
+    report(num_cores())
     return 0
 
 

@@ -29,14 +29,14 @@ from pathlib import Path
 
 import psutil
 import torch
-import tyro
-from machine import SENTENCE, describe, stop_at_signals
+from machine import report
 from rich.console import Console
 from rich.table import Table
 
 from rl_attn.errors import choose
 from rl_attn.rl.trainer import AgentState
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.yaml import dump_yaml
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -267,9 +267,8 @@ FAULTS: dict[str, Callable[[Lab, Path], None]] = {
 }
 
 
-def main() -> int:
-    args = tyro.cli(Faults)
-    stop_at_signals()
+@command(Faults, "python benchmarks/faults.py")
+def main(args: Faults) -> int:
     # Under nohup it is ignored, and would be by the runs: a handler of ours is not inherited.
     signal.signal(signal.SIGHUP, lambda *_: None)
     for name in args.only:
@@ -294,9 +293,9 @@ def main() -> int:
             each = (time.monotonic() - started) / args.times
             table.add_row(name, str(args.times), f"{held} of {args.times}", f"{each:.1f}")
     Console().print(table)
-    print(SENTENCE.format(**describe(1)))
+    report(1)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -29,13 +29,13 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
 from contest import Entry, Result, compete, working
-from machine import SENTENCE, describe, num_cores, stop_at_signals
+from machine import describe, in_words, num_cores
 from rich.console import Console
 from rich.table import Table
 from workload import Classifiers, Games
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 
 #: Frame sizes and numbers of games, in order of importance.
 BOXES = (
@@ -254,12 +254,8 @@ def table(heading: str, rows: list[Row]) -> Table:
     return shown
 
 
-#: What `main` reads the command line into.
-SETTINGS = GpuSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(GpuSettings, argv, "python benchmarks/gpu.py")
+@command(GpuSettings, "python benchmarks/gpu.py")
+def main(args: GpuSettings) -> int:
     args.only = args.only or SECTIONS
     if args.json is not None and not args.json.absolute().parent.is_dir():
         raise UserError(f"--json {args.json}: that folder does not exist")
@@ -270,8 +266,6 @@ def main(argv: list[str]) -> int:
         raise UserError(
             "this measures a GPU, and there is none: take --device cpu --quick to try it"
         )
-    if not args.quick:
-        stop_at_signals()
     about = describe(num_cores()) | {"device": _device_name(args.device)}
     console, found = Console(width=max(120, Console().width), highlight=False), {}
     for heading, rows in sections(args, Clock(args.minutes)):
@@ -280,7 +274,7 @@ def main(argv: list[str]) -> int:
         if args.json is not None:
             args.json.write_text(json.dumps({"machine": about, "sections": found}, indent=1))
     print("time: relative to a section's first row; of parts, their share")
-    print(SENTENCE.format(**about) + f", {about['device']}")
+    print(in_words(about) + f", {about['device']}")
     return 0
 
 

@@ -14,7 +14,6 @@ Figures (PNG, SVG) and figures.json go to --out. Each point is measured by itsel
 other, in a process of its own: on a machine that does something else, points differ by that.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -26,12 +25,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Gt
 from contest import Entry, held_mib, working
-from machine import SENTENCE, describe, num_cores, stop_at_signals
+from machine import num_cores, report
 from matplotlib.figure import Figure
 from workload import Classifiers, Games
 
 from rl_attn.reports.style import drawn, looks, panels
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import Positive
 from rl_attn.run.yaml import dump_yaml
 
@@ -222,17 +221,11 @@ def _few(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [points[i] for i in chosen]
 
 
-#: What `main` reads the command line into.
-SETTINGS = GrowthSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(GrowthSettings, argv, "python benchmarks/growth.py")
+@command(GrowthSettings, "python benchmarks/growth.py")
+def main(args: GrowthSettings) -> int:
     args.threads = args.threads or num_cores()
     if args.quick:
         args.num_envs, args.num_steps, args.threads, args.seconds = 2, 8, 1, 0.01
-    else:
-        stop_at_signals()
     args.out.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in args.only or SECTIONS:
@@ -242,10 +235,8 @@ def main(argv: list[str]) -> int:
         (args.out / f"{name}.png").write_bytes(picture.png)
         (args.out / f"{name}.svg").write_text(picture.svg)
         print(*lines(name, found[name]), sep="\n", flush=True)
-    about = describe(args.threads)
-    told = {"machine": about, "growth": {name: asdict(part) for name, part in found.items()}}
-    (args.out / "figures.json").write_text(json.dumps(told, indent=1))
-    print(SENTENCE.format(**about) + f"; {args.out}")
+    growth = {name: asdict(part) for name, part in found.items()}
+    report(args.threads, args.out / "figures.json", f"; {args.out}", growth=growth)
     return 0
 
 

@@ -19,7 +19,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
 from rl_attn.envs.registry import EnvSettings, find
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import Positive
 
 NUM_LANES, STEPS, SIDE = 8, 50, 84
@@ -110,12 +110,8 @@ class AdapterSettings:
     """how many times each of them is measured"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = AdapterSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(AdapterSettings, argv, "python benchmarks/gym_adapter.py")
+@command(AdapterSettings, "python benchmarks/gym_adapter.py")
+def main(args: AdapterSettings) -> int:
     for work in (0.0, 1e-3):
         speeds = {label: np.median(found) for label, found in measure(work, args.rounds).items()}
         ratio = speeds["our lanes"] / speeds["AsyncVectorEnv"]

@@ -17,7 +17,7 @@ import psutil
 
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.looks import Looks
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import Positive
 
 NUM_LANES, STEPS = 8, 100
@@ -65,12 +65,8 @@ class LooksSettings:
     """which one is played"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = LooksSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(LooksSettings, argv, "python benchmarks/looks.py")
+@command(LooksSettings, "python benchmarks/looks.py")
+def main(args: LooksSettings) -> int:
     turns = measure(args.rounds, scenario=args.scenario)
     steps = args.rounds * STEPS * NUM_LANES
     plain, plain_cpu = turns[""].sum(0)

@@ -1,15 +1,24 @@
-"""The machine that a benchmark runs on, and how it stops there."""
+"""The machine that a benchmark runs on."""
 
+import json
 import os
 import platform
-import signal
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-#: `describe` in words, the last line of every table.
-SENTENCE = "{cpu}, {cores} cores, torch {torch}, {threads} threads"
+
+def report(threads: int, file: Path | None = None, more: str = "", **measured: Any) -> None:
+    """Say in a line on what it was measured; write that and the numbers to a JSON file, if any."""
+    machine = describe(threads)
+    print(in_words(machine) + more)
+    if file is not None:
+        file.write_text(json.dumps({"machine": machine, **measured}, indent=1) + "\n")
+
+
+def in_words(machine: dict[str, Any]) -> str:
+    """What `describe` says, in a line."""
+    return "{cpu}, {cores} cores, torch {torch}, {threads} threads".format(**machine)
 
 
 def describe(threads: int) -> dict[str, Any]:
@@ -37,13 +46,3 @@ def cpu_model() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def stop_at_signals() -> None:
-    """Ctrl-C and SIGTERM unwind the program, which ends what it has started."""
-
-    def stop(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)

@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -35,6 +34,7 @@ from rl_attn.errors import UserError
 from rl_attn.rl import loading
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.commands import COMMANDS
 from rl_attn.run.yaml import load_yaml
 from rl_attn.supervised.data import load
@@ -296,6 +296,7 @@ def table_of(found: Counter) -> Table:
     return made
 
 
+@command(Malformed, "python benchmarks/malformed.py")
 def main(args: Malformed) -> int:
     torch.set_num_threads(1)
     found, wrong, open_ = count(args)
@@ -308,4 +309,4 @@ def main(args: Malformed) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(tyro.cli(Malformed)))
+    run_command(main)

@@ -14,7 +14,6 @@ The table gives the median over the rounds of the ratio, with the smallest and t
 the steps a second, which the study's `pace` takes. Memory is that of all processes of a row.
 """
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -25,14 +24,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from contest import Entry, Result, compete
-from machine import SENTENCE, describe, num_cores, stop_at_signals
+from machine import num_cores, report
 from rich.console import Console
 from rich.table import Table
 from workload import Games
 
 from rl_attn import ppo
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.configs import find_config
 from rl_attn.studies.schema import read_study
 
@@ -121,13 +120,8 @@ def show(results: Sequence[Result], steps: int) -> dict[str, dict[str, float]]:
     return figures
 
 
-#: What `main` reads the command line into.
-SETTINGS = MethodCosts
-
-
-def main(argv: list[str]) -> int:
-    stop_at_signals()
-    args = parse(MethodCosts, argv, "methods.py")
+@command(MethodCosts, "python benchmarks/methods.py")
+def main(args: MethodCosts) -> int:
     args.threads = args.threads or num_cores()
     if args.quick:
         args.rounds, args.num_envs, args.num_steps = 1, 1, 8
@@ -138,11 +132,8 @@ def main(argv: list[str]) -> int:
             begin_teacher(args, teacher)
         results = time_all(args, rows, teacher)
     figures = show(results, _CHUNK * args.num_envs * args.num_steps)
-    machine = describe(args.threads)
-    print(SENTENCE.format(**machine))
-    if args.json:
-        told = {"arguments": {**asdict(args), "json": str(args.json)}, "machine": machine}
-        args.json.write_text(json.dumps({**told, "rows": figures}, indent=1))
+    told = {**asdict(args), "json": str(args.json)}
+    report(args.threads, args.json, arguments=told, rows=figures)
     return 0
 
 

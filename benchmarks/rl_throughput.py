@@ -27,7 +27,6 @@ until it was ready, imports and all.
 Needs stable-baselines3, which `uv sync` installs with the development tools.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +37,7 @@ from statistics import median
 from typing import Any, Literal
 
 from contest import Entry, Result, compete
-from machine import SENTENCE, describe, num_cores, stop_at_signals
+from machine import num_cores, report
 from rich.console import Console
 from rich.table import Table
 from stepping import EnvPool
@@ -47,7 +46,7 @@ from workload import Games
 from rl_attn.envs.doom.game import screen_resolution
 from rl_attn.envs.doom.scenarios import resolve
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 
 SECTIONS = {
     "stepping": (
@@ -191,27 +190,19 @@ def _number(value: float) -> str:
 # ---------------------------------------------------------------------- the program
 
 
-#: What `main` reads the command line into.
-SETTINGS = ThroughputSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(ThroughputSettings, argv, "python benchmarks/rl_throughput.py")
+@command(ThroughputSettings, "python benchmarks/rl_throughput.py")
+def main(args: ThroughputSettings) -> int:
     validate(args)
     args = replace(args, threads=args.threads or num_cores())
-    stop_at_signals()
     sections = {}
     for section in SECTIONS if args.only == "all" else [args.only]:
         print(f"measuring {section} ...", file=sys.stderr, flush=True)
         sections[section] = measure(section, args)
-    about = describe(args.threads)
     # Wide enough for a log file; a terminal narrower than this wraps.
     console = Console(width=max(100, Console().width), highlight=False)
     console.print(table(sections))
-    print(SENTENCE.format(**about))
-    if args.json is not None:
-        report = {"machine": about, "settings": asdict(args), "sections": sections}
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    file = None if args.json is None else Path(args.json)
+    report(args.threads, file, settings=asdict(args), sections=sections)
     return 0
 
 

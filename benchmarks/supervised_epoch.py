@@ -57,7 +57,7 @@ from torch.profiler import ProfilerActivity, profile
 from workload import Classifiers
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.device import pick_device
 
 SINGLE = (
@@ -126,12 +126,8 @@ def measure(args: EpochSettings) -> Table:
     return table
 
 
-#: What `main` reads the command line into.
-SETTINGS = EpochSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(EpochSettings, argv, "python benchmarks/supervised_epoch.py")
+@command(EpochSettings, "python benchmarks/supervised_epoch.py")
+def main(args: EpochSettings) -> int:
     for name in ("batch_size", "steps", "rounds", "threads"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} must be positive")

@@ -22,12 +22,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from machine import SENTENCE, describe
+from machine import report
 from torch import Tensor
 from torchvision.models import resnet18
 
 from rl_attn.attention import UNDECIDED, RandomMasks, masked, score_masks, weighted_mean
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.device import pick_precision
 from rl_attn.supervised.batches import Batches
 from rl_attn.supervised.network import Network
@@ -145,14 +145,10 @@ def adaptive(args: RefinementSettings) -> None:
     )
 
 
-#: What `main` reads the command line into.
-SETTINGS = RefinementSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(RefinementSettings, argv, "python benchmarks/vapl_refinement.py")
+@command(RefinementSettings, "python benchmarks/vapl_refinement.py")
+def main(args: RefinementSettings) -> int:
     torch.set_num_threads(args.threads)
-    print(SENTENCE.format(**describe(args.threads)))
+    report(args.threads)
     refinement(args)
     if args.run:
         adaptive(args)

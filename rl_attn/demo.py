@@ -14,7 +14,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import PathText
 from rl_attn.watch import PageSettings
 
@@ -29,12 +29,8 @@ class DemoSettings(PageSettings):
     """of --record, how long"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = DemoSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(DemoSettings, argv, "rl-attn demo")
+@command(DemoSettings, "rl-attn demo")
+def main(args: DemoSettings) -> int:
     if args.record and Path(args.record).suffix not in (".webp", ".gif"):
         raise UserError(f"--record {args.record}: the name must end in .webp or .gif")
     from rl_attn.live.shipped import shipped

@@ -19,7 +19,7 @@ import tyro
 
 from rl_attn.errors import UserError
 from rl_attn.map_names import MAPS
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.plugins import import_all
 from rl_attn.run.settings import OpenShare, PathText, Positive, Threads
 
@@ -102,12 +102,8 @@ def is_model(path: str) -> bool:
     return path.endswith(".zip")
 
 
-#: What `main` reads the command line into.
-SETTINGS = EvaluationSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(EvaluationSettings, argv, "rl-attn evaluate")
+@command(EvaluationSettings, "rl-attn evaluate")
+def main(args: EvaluationSettings) -> int:
     check(args)
     from rl_attn.evaluation import evaluate
 

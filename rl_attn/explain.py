@@ -20,7 +20,7 @@ import tyro
 
 from rl_attn.errors import UserError
 from rl_attn.map_names import MAPS
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.plugins import import_all
 from rl_attn.run.settings import PathText
 
@@ -52,10 +52,6 @@ class ExplainSettings:
     """modules or files that register a map, or a gymnasium environment"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = ExplainSettings
-
-
 def check(args: ExplainSettings) -> None:
     """What can be refused before anything is loaded."""
     for name in args.maps:
@@ -71,8 +67,8 @@ def check(args: ExplainSettings) -> None:
         raise UserError(f"--masks {args.masks} is not a folder")
 
 
-def main(argv: list[str]) -> int:
-    args = parse(ExplainSettings, argv, "rl-attn explain")
+@command(ExplainSettings, "rl-attn explain")
+def main(args: ExplainSettings) -> int:
     import_all(args.imports)
     check(args)
     from rl_attn.explaining import explain_all

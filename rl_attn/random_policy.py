@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from rl_attn.env_settings import EnvSettings, check_name
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.plugins import import_all
 from rl_attn.run.settings import PathText, Positive
 
@@ -33,12 +33,8 @@ class RandomPolicySettings(EnvSettings):
     """modules or files that register the environment"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = RandomPolicySettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(RandomPolicySettings, argv, "rl-attn random-policy")
+@command(RandomPolicySettings, "rl-attn random-policy")
+def main(args: RandomPolicySettings) -> int:
     import_all(args.imports)
     check_name(args)
     from rl_attn.random_play import measure

@@ -20,7 +20,7 @@ from annotated_types import Interval
 
 from rl_attn.env_settings import SCENARIO_NAMES
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import PathText, Seed, Side
 
 
@@ -58,12 +58,8 @@ def check(args: RegularizerSettings) -> None:
     choose("scenario", args.env, SCENARIO_NAMES)
 
 
-#: What `main` reads the command line into.
-SETTINGS = RegularizerSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(RegularizerSettings, argv, "rl-attn regularizers")
+@command(RegularizerSettings, "rl-attn regularizers")
+def main(args: RegularizerSettings) -> int:
     check(args)
     from rl_attn.regularizer_responses import compare
 

@@ -22,7 +22,7 @@ import tyro
 from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.ending import say
 from rl_attn.run.settings import PathText, Seed, Share
 
@@ -94,12 +94,8 @@ def gallery(study: "Study", args: ReportSettings) -> "list[Plate]":
     return picture_plates(study)
 
 
-#: What `main` reads the command line into.
-SETTINGS = ReportSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(ReportSettings, argv, "rl-attn report")
+@command(ReportSettings, "rl-attn report")
+def main(args: ReportSettings) -> int:
     check(args)
     out = Path(args.out or Path(args.study) / "report")
     if is_classifier(Path(args.study)):

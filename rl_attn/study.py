@@ -27,7 +27,7 @@ import tyro
 from annotated_types import Interval
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.configs import find_config
 from rl_attn.run.ending import say
 from rl_attn.run.settings import NotNegative, PathText, Positive
@@ -89,8 +89,8 @@ def dry_run(jobs: list[Job], record: Record, study: Study, at_once: int) -> None
     """List every job with its commands, and say how long the rest may take."""
     for job in jobs:
         print(f"{job.name}  ({record.entries[job.name].state})")
-        for command in (job.start, *job.then):
-            print(f"    {command}")
+        for each in (job.start, *job.then):
+            print(f"    {each}")
     if study.search:
         print(f"a search draws {study.search.trials} trials; above are runs at its space's ends")
         return
@@ -145,12 +145,8 @@ def all_jobs(study: Study, out: Path) -> list[Job]:
     return [*references(study, out), *runs]
 
 
-#: What `main` reads the command line into.
-SETTINGS = StudySettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(StudySettings, argv, "rl-attn study")
+@command(StudySettings, "rl-attn study")
+def main(args: StudySettings) -> int:
     file = find_config(args.study, "study")
     study = read_study(file)
     out = Path(args.out or Path("runs/studies") / file.stem).absolute()

@@ -17,7 +17,7 @@ import tyro
 from annotated_types import Interval
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import PathText
 
 
@@ -48,12 +48,8 @@ class WatchSettings(PageSettings):
     """auto, cpu, cuda or cuda:N"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = WatchSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(WatchSettings, argv, "rl-attn watch")
+@command(WatchSettings, "rl-attn watch")
+def main(args: WatchSettings) -> int:
     if not args.run:
         raise UserError("no run is given: rl-attn watch runs/DefendCenter/...")
     for run in args.run:

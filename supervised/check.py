@@ -18,7 +18,7 @@ import tyro
 from annotated_types import Interval
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import parse, read_options, run_command
+from rl_attn.run.cli import command, read_options, run_command
 from rl_attn.run.ending import console, say
 from rl_attn.run.plugins import import_all
 from rl_attn.supervised.data import LOADERS
@@ -63,12 +63,9 @@ KINDS = {
     "unread": "mask not read",
 }
 
-#: What `main` reads the command line into.
-SETTINGS = CheckSettings
 
-
-def main(argv: list[str]) -> int:
-    args = parse(CheckSettings, argv, "rl-attn check")
+@command(CheckSettings, "rl-attn check")
+def main(args: CheckSettings) -> int:
     if args.sheet is not None and not args.sheet.absolute().parent.is_dir():
         raise UserError(f"the sheet {args.sheet} cannot be written: its folder does not exist")
     if args.sheet is not None and args.sheet.is_dir():

@@ -23,7 +23,7 @@ from annotated_types import Interval
 
 from rl_attn import study
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.configs import find_config
 from rl_attn.run.ending import say
 from rl_attn.run.settings import PathText
@@ -73,12 +73,8 @@ def _summary(report: "Report") -> str:
     return "\n".join([*shown, *(f"note: {note}\n" for note in report.notes)])
 
 
-#: What `main` reads the command line into.
-SETTINGS = TableSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(TableSettings, argv, "rl-attn compare")
+@command(TableSettings, "rl-attn compare")
+def main(args: TableSettings) -> int:
     if args.report_only and args.dry_run:
         raise UserError("--report-only runs nothing and --dry-run writes nothing: leave one out")
     file = find_config(args.study, "table")

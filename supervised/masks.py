@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import PathText, Side, Threads
 from rl_attn.supervised.data import LOADERS
 
@@ -76,12 +76,8 @@ class MaskSettings:
     """CPU threads of torch (0: its own choice)"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = MaskSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(MaskSettings, argv, "rl-attn masks")
+@command(MaskSettings, "rl-attn masks")
+def main(args: MaskSettings) -> int:
     LOADERS.check(args.data)
     from rl_attn.supervised.labelling import label_data
 

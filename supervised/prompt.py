@@ -18,7 +18,7 @@ from typing import Annotated
 import tyro
 from annotated_types import Interval
 
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import PathText
 
 
@@ -34,12 +34,8 @@ class PromptSettings:
     """auto, cpu, cuda or cuda:N"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = PromptSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(PromptSettings, argv, "rl-attn prompt")
+@command(PromptSettings, "rl-attn prompt")
+def main(args: PromptSettings) -> int:
     from rl_attn.supervised.prompt_page import serve
 
     return serve(args)

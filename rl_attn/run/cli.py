@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from typing import Any, TypeVar, get_origin
 
 import tyro
@@ -54,6 +55,25 @@ def parse(settings_type: type[T], argv: Sequence[str], prog: str) -> T:
         raise UserError(f"{line}; --help lists every flag") from None
     check(settings)
     return settings
+
+
+def command(
+    settings_type: type[T], prog: str
+) -> Callable[[Callable[[T], int]], Callable[[list[str]], int]]:
+    """Decorator of a command's `main(settings)`, which is then called with the words instead.
+
+    `main.settings` is the dataclass, see `settings_of` in `commands.py`.
+    """
+
+    def of_words(main: Callable[[T], int]) -> Callable[[list[str]], int]:
+        @wraps(main)
+        def parsed(argv: list[str]) -> int:
+            return main(parse(settings_type, argv, prog))
+
+        parsed.settings = settings_type  # pyright: ignore[reportFunctionMemberAccess]
+        return parsed
+
+    return of_words
 
 
 def run_command(main: Callable[[list[str]], int | None]) -> None:

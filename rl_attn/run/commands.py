@@ -55,7 +55,7 @@ def module_of(name: str) -> str:
 
 def settings_of(module: ModuleType, words: Sequence[str]) -> type[Any] | None:
     """The dataclass that a command reads these words into: what its `args_type` says of them, or
-    its `SETTINGS`; None if it has neither."""
+    its `main.settings`; None if it has neither."""
     if hasattr(module, "args_type"):
         return module.args_type(words)
-    return getattr(module, "SETTINGS", None)
+    return getattr(getattr(module, "main", None), "settings", None)

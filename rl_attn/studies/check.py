@@ -1,10 +1,10 @@
 """Refuses commands that cannot be imported and flags that they do not have, before any run.
 
-A command of this project has a dataclass `SETTINGS`, or one that depends on the words,
+A command of this project has a dataclass `main.settings`, or one that depends on the words,
 `args_type(words)`: the words are parsed as the command itself would parse them, and if its module
 has a `validate(settings)`, that looks at them too. Of any other command the flags are looked up
-in its --help. This happens in a process of its own, since
-importing a command may take seconds and much memory:
+in its --help. This happens in a process of its own, since importing a command may take seconds and
+much memory:
 
     python -m rl_attn.studies.check     < [[module, [word, ...], whether files exist], ...]
 """
@@ -80,7 +80,7 @@ def _flags_in_help(module: str) -> tuple[str, ...]:
     )
     found = tuple(dict.fromkeys(re.findall(r"(?<![\w-])--[\w-]+", answer.stdout)))
     if answer.returncode != 0 or not found:
-        raise UserError(f"it has no dataclass SETTINGS, and its --help names no flags: {module}")
+        raise UserError(f"it has no main.settings, and its --help names no flags: {module}")
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import PathText, Positive, Seed, Threads
 
 
@@ -45,12 +45,8 @@ class OfflineTeacherSettings:
     """CPU threads of torch (0: its own choice)"""
 
 
-#: What `main` reads the command line into.
-SETTINGS = OfflineTeacherSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(OfflineTeacherSettings, argv, "rl-attn teacher")
+@command(OfflineTeacherSettings, "rl-attn teacher")
+def main(args: OfflineTeacherSettings) -> int:
     from rl_attn.teachers.offline_training import train
 
     return train(args)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from rl_attn.errors import UserError, choose
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.supervised.data.prepare.options import Lidc, Pancreas
 
 if TYPE_CHECKING:
@@ -40,12 +40,8 @@ class PrepareSettings:
     pancreas: Pancreas = field(default_factory=Pancreas)
 
 
-#: What `main` reads the command line into.
-SETTINGS = PrepareSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(PrepareSettings, argv, "rl-attn prepare")
+@command(PrepareSettings, "rl-attn prepare")
+def main(args: PrepareSettings) -> int:
     choose("data set", args.data, SETS)
     args.lidc.check()
     if not args.source.is_dir():

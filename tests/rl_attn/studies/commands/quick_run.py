@@ -30,9 +30,6 @@ class QuickSettings:
     fail_with: int = 1
 
 
-SETTINGS = QuickSettings
-
-
 def validate(args: QuickSettings) -> None:
     from rl_attn.errors import UserError
 
@@ -79,6 +76,9 @@ def main() -> int:
     with (run / "starts.txt").open("a") as starts:
         starts.write(f"{state['step']}\n")
     return train(args, run, state)
+
+
+main.settings = QuickSettings
 
 
 def train(args: QuickSettings, run: Path, state: dict) -> int:
