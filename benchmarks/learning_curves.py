@@ -13,7 +13,6 @@ on its mean stayed at or above. One seed decides nothing about which learns more
 The figure (PNG, SVG) and curves.json go to --out.
 """
 
-import json
 import sys
 from dataclasses import asdict, dataclass, field
 from math import isnan
@@ -23,14 +22,14 @@ from typing import Any
 import numpy as np
 import training
 from contest import Entry, working
-from machine import SENTENCE, describe, num_cores, stop_at_signals
+from machine import num_cores, report
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from workload import Games
 
 from rl_attn.reports.style import drawn, looks, panels
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, run_command
 from rl_attn.run.configs import find_config
 from rl_attn.run.settings import Positive
 from rl_attn.run.yaml import load_yaml
@@ -151,27 +150,19 @@ def figure(found: dict[str, Curve]) -> Figure:
     return shown
 
 
-#: What `main` reads the command line into.
-SETTINGS = CurveSettings
-
-
-def main(argv: list[str]) -> int:
-    args = parse(CurveSettings, argv, "python benchmarks/learning_curves.py")
+@command(CurveSettings, "python benchmarks/learning_curves.py")
+def main(args: CurveSettings) -> int:
     args.threads = args.threads or num_cores()
     if args.quick:
         args.num_envs, args.num_steps, args.threads, args.steps = 2, 8, 1, 32
-    else:
-        stop_at_signals()
     args.out.mkdir(parents=True, exist_ok=True)
     found = measure(args)
     picture = figure(found)
     (args.out / "curves.png").write_bytes(picture.png)
     (args.out / "curves.svg").write_text(picture.svg)
-    about = describe(args.threads)
-    told = {"machine": about, "curves": {name: asdict(curve) for name, curve in found.items()}}
-    (args.out / "curves.json").write_text(json.dumps(told, indent=1))
     Console(width=100).print(table(found))
-    print(SENTENCE.format(**about) + f"; {args.out}")
+    curves = {name: asdict(curve) for name, curve in found.items()}
+    report(args.threads, args.out / "curves.json", f"; {args.out}", curves=curves)
     return 0
 
 

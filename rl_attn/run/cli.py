@@ -70,7 +70,7 @@ def command(
         def parsed(argv: list[str]) -> int:
             return main(parse(settings_type, argv, prog))
 
-        parsed.settings = settings_type  # pyright: ignore[reportFunctionMemberAccess]
+        parsed.settings = settings_type  # pyright: ignore[reportAttributeAccessIssue]
         return parsed
 
     return of_words
