@@ -1,25 +1,30 @@
 """What our lanes cost above gymnasium's AsyncVectorEnv alone, over the same environments.
 
-    uv run --no-sync python benchmarks/gym_adapter.py --rounds 12
+    python benchmarks/gym_adapter.py --rounds 12
+    python benchmarks/gym_adapter.py --import examples/minigrid_doorkey.py --env examples/DoorKey-v0
 
-Eight environments of 84 x 84 colour frames with masks, which do nothing but draw them, or work for
-a millisecond a step as a small simulator does, play the same actions in turns; whoever was last
-begins. AsyncVectorEnv has shared memory, starts episodes again in the same step, and gives views,
-which are written into the arrays of a rollout as our lanes write them. The ratio is of the
-medians; a machine that is busy with other things spoils it.
+Eight environments with masks play the same actions in turns; whoever was last begins. Those of this
+file have frames of 84 x 84 and do nothing but draw them, or work for a millisecond a step as a
+small simulator does. AsyncVectorEnv has shared memory, starts episodes again in the same step, and
+gives views, which are written into the arrays of a rollout as our lanes write them. The ratio is of
+the medians; a machine that is busy with other things spoils it.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from tyro.conf import arg
 
+from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import EnvSettings, find
 from rl_attn.run.cli import command, run_command
+from rl_attn.run.plugins import import_all
 from rl_attn.run.settings import Positive
 
 NUM_LANES, STEPS, SIDE = 8, 50, 84
@@ -56,49 +61,57 @@ class Drawing(gymnasium.Env):
         return {"frame": frame, "mask": mask}
 
 
-def ours(name: str) -> tuple[Callable[[np.ndarray], object], Callable[[], None]]:
-    lanes = find(EnvSettings(env=name)).start(NUM_LANES, seed=1)
-    frames, masks = arrays()
+#: Ours, by how long a step works.
+DRAWING = {f"benchmarks/Drawing{1e3 * work:g}ms-v0": work for work in (0.0, 1e-3)}
+for _name, _work in DRAWING.items():
+    gymnasium.register(_name, entry_point=Drawing, kwargs={"work": _work})
+
+Step = Callable[[np.ndarray], object]
+
+
+def ours(lanes: VectorEnv) -> Step:
+    frames, masks = arrays(lanes)
     lanes.reset(frames, masks)
-    return lambda actions: lanes.step(actions, frames, masks), lanes.close
+    return lambda actions: lanes.step(actions, frames, masks)
 
 
-def alone(name: str) -> tuple[Callable[[np.ndarray], object], Callable[[], None]]:
-    make = [lambda: gymnasium.make(name, disable_env_checker=True)] * NUM_LANES
-    envs = AsyncVectorEnv(make, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+def alone(envs: AsyncVectorEnv, lanes: VectorEnv) -> Step:
+    """`lanes` have the shapes, which are the same."""
+    frames, masks = arrays(lanes)
     envs.reset(seed=1)
-    frames, masks = arrays()
 
     def step(actions: np.ndarray) -> None:
         observation, *_ = envs.step(actions)
         frames[...], masks[...] = observation["frame"], observation["mask"]
 
-    return step, envs.close
+    return step
 
 
-def arrays() -> tuple[np.ndarray, np.ndarray]:
+def arrays(lanes: VectorEnv) -> tuple[np.ndarray, np.ndarray]:
     """Where a rollout keeps a step's frames and masks."""
-    frames = np.empty((NUM_LANES, SIDE, SIDE, 3), np.uint8)
-    return frames, np.empty((NUM_LANES, SIDE, SIDE), np.uint8)
+    frames = np.empty((NUM_LANES, *lanes.frame_shape), np.uint8)
+    return frames, np.empty((NUM_LANES, *lanes.mask_shape), np.uint8)
 
 
-def measure(work: float, rounds: int, steps: int = STEPS) -> dict[str, list[float]]:
+def measure(name: str, rounds: int, steps: int = STEPS) -> dict[str, list[float]]:
     """Steps a second of all environments together, by contender, of each round."""
-    name = f"benchmarks/Drawing{work * 1e3:g}ms-v0"
-    gymnasium.register(name, entry_point=Drawing, kwargs={"work": work})
-    contenders = {"AsyncVectorEnv": alone(name), "our lanes": ours(name)}
+    make = [lambda: gymnasium.make(name, disable_env_checker=True)] * NUM_LANES
+    lanes = find(EnvSettings(env=name)).start(NUM_LANES, seed=1)
+    envs = AsyncVectorEnv(make, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    contenders = {"AsyncVectorEnv": alone(envs, lanes), "our lanes": ours(lanes)}
     speeds: dict[str, list[float]] = {label: [] for label in contenders}
+    envs.action_space.seed(1)
     try:
         for number in range(rounds):
-            actions = np.random.default_rng(number).integers(4, size=(steps, NUM_LANES))
-            for label, (step, _) in list(contenders.items())[:: -1 if number % 2 else 1]:
+            actions = [envs.action_space.sample() for _ in range(steps)]
+            for label, step in list(contenders.items())[:: -1 if number % 2 else 1]:
                 begin = time.perf_counter()
                 for chosen in actions:
                     step(chosen)
                 speeds[label].append(steps * NUM_LANES / (time.perf_counter() - begin))
     finally:
-        for _, close in contenders.values():
-            close()
+        envs.close()
+        lanes.close()
     return speeds
 
 
@@ -108,15 +121,20 @@ class AdapterSettings:
 
     rounds: Positive[int] = 12
     """how many times each of them is measured"""
+    env: tuple[str, ...] = tuple(DRAWING)
+    """which environments, by gymnasium's names"""
+    imports: Annotated[tuple[str, ...], arg(name="import")] = ()
+    """modules or files that register environments"""
 
 
 @command(AdapterSettings, "python benchmarks/gym_adapter.py")
 def main(args: AdapterSettings) -> int:
-    for work in (0.0, 1e-3):
-        speeds = {label: np.median(found) for label, found in measure(work, args.rounds).items()}
+    import_all(args.imports)
+    for name in args.env:
+        speeds = {label: np.median(found) for label, found in measure(name, args.rounds).items()}
         ratio = speeds["our lanes"] / speeds["AsyncVectorEnv"]
         table = ", ".join(f"{label} {speed:,.0f} steps/s" for label, speed in speeds.items())
-        print(f"{work * 1e3:g} ms a step: {table}; ratio {ratio:.2f}")
+        print(f"{name}: {table}; ratio {ratio:.2f}", flush=True)
     return 0
 
 
