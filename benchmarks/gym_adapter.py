@@ -11,8 +11,9 @@ the medians; a machine that is busy with other things spoils it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import gymnasium
@@ -93,11 +94,23 @@ def arrays(lanes: VectorEnv) -> tuple[np.ndarray, np.ndarray]:
     return frames, np.empty((NUM_LANES, *lanes.mask_shape), np.uint8)
 
 
-def measure(name: str, rounds: int, steps: int = STEPS) -> dict[str, list[float]]:
+def make(name: str, imports: Sequence[str] = ()) -> gymnasium.Env:
+    """In a process of its own, which has imported this file alone."""
+    import_all(imports)
+    return gymnasium.make(name, disable_env_checker=True)
+
+
+def measure(
+    name: str, rounds: int, steps: int = STEPS, imports: Sequence[str] = ()
+) -> dict[str, list[float]]:
     """Steps a second of all environments together, by contender, of each round."""
-    make = [lambda: gymnasium.make(name, disable_env_checker=True)] * NUM_LANES
     lanes = find(EnvSettings(env=name)).start(NUM_LANES, seed=1)
-    envs = AsyncVectorEnv(make, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+    envs = AsyncVectorEnv(
+        [partial(make, name, imports)] * NUM_LANES,
+        copy=False,
+        context="spawn",  # what a simulator has begun here may not live on in a fork
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
     contenders = {"AsyncVectorEnv": alone(envs, lanes), "our lanes": ours(lanes)}
     speeds: dict[str, list[float]] = {label: [] for label in contenders}
     envs.action_space.seed(1)
@@ -131,7 +144,8 @@ class AdapterSettings:
 def main(args: AdapterSettings) -> int:
     import_all(args.imports)
     for name in args.env:
-        speeds = {label: np.median(found) for label, found in measure(name, args.rounds).items()}
+        found = measure(name, args.rounds, imports=args.imports)
+        speeds = {label: np.median(speeds) for label, speeds in found.items()}
         ratio = speeds["our lanes"] / speeds["AsyncVectorEnv"]
         table = ", ".join(f"{label} {speed:,.0f} steps/s" for label, speed in speeds.items())
         print(f"{name}: {table}; ratio {ratio:.2f}", flush=True)
