@@ -43,7 +43,7 @@ from rich.table import Table
 from stepping import EnvPool
 from workload import Games
 
-from rl_attn.envs.doom.game import screen_resolution
+from rl_attn.envs.doom.resolutions import screen_resolution
 from rl_attn.envs.doom.scenarios import resolve
 from rl_attn.errors import UserError
 from rl_attn.run.cli import command, run_command

@@ -13,11 +13,10 @@ from gymnasium.vector.utils import create_empty_array
 
 from rl_attn.agents import cell_centres, feature_grid
 from rl_attn.attention import iou_ceiling
-from rl_attn.envs.protocol import Episode
 from rl_attn.envs.registry import find
 from rl_attn.errors import UserError
 from rl_attn.random_policy import RandomPolicySettings
-from rl_attn.rl.play import Played, evaluation_seeds, summarize
+from rl_attn.rl.play import Played, evaluation_seeds, finish, summarize
 from rl_attn.run.files import write_text
 
 #: What can be said of a policy that has no attention.
@@ -52,7 +51,7 @@ def play(args: RandomPolicySettings, seeds: Sequence[int]) -> list[Played]:
             for episode in lanes.step(actions, frames, masks).episodes:
                 index = current[episode.lane]
                 assert index is not None  # idle lanes end no episodes
-                results[index] = _finished(results[index], episode)
+                finish(results[index], episode)
                 following = index + lanes.num_lanes
                 current[episode.lane] = following if following < len(seeds) else None
     return results
@@ -66,18 +65,6 @@ def _look(masks: np.ndarray, current: Sequence[int | None], results: Sequence[Pl
         if index is not None:
             seen = float(masks[lane].any())
             results[index].frames.append({"present": seen, "iou_ceiling": ceilings[lane]})
-
-
-def _finished(played: Played, episode: Episode) -> Played:
-    ceilings = [frame["iou_ceiling"] for frame in played.frames if frame["present"]]
-    return Played(
-        played.seed,
-        episode.episode_return,
-        episode.length,
-        empty_masks=1 - len(ceilings) / len(played.frames),
-        iou_ceiling=float(np.mean(ceilings)) if ceilings else float("nan"),
-        fault=episode.fault,
-    )
 
 
 def measure(args: RandomPolicySettings) -> int:

@@ -98,7 +98,7 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}
         self.render_mode = render_mode
-        self.action_names = self._game.action_names
+        self.action_names = self._game.actions.names
         self.action_space = self._game.actions.space
         self.observation_space = observation_space(self._game)
         self._playing = False

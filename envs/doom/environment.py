@@ -46,7 +46,7 @@ def doom_environment(settings: EnvSettings) -> Environment:
         frame_shape=game.frame_shape,
         mask_shape=game.mask_shape,
         action_space=game.actions.space,
-        action_names=game.action_names,
+        action_names=game.actions.names,
         fps=Fraction(TICS_PER_SECOND, settings.frame_skip),
         replays=True,
         objects=_objects(scenario),

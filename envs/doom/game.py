@@ -23,10 +23,12 @@ from typing import Any
 import numpy as np
 import vizdoom
 
+from rl_attn.envs.doom import launch
 from rl_attn.envs.doom.actions import Actions
 from rl_attn.envs.doom.frame_looks import Overlay, overlays
 from rl_attn.envs.doom.looks import PLAIN, Look
 from rl_attn.envs.doom.processes import GameProcess
+from rl_attn.envs.doom.resolutions import resolution_for, screen_resolution
 from rl_attn.envs.doom.scenario_file import FOLDER, check_map, load
 from rl_attn.envs.doom.scenarios import Scenario
 from rl_attn.envs.doom.wad_of_looks import Wardrobe, original_name
@@ -44,53 +46,8 @@ ENGINE_ERRORS = (
 )
 
 
-# ViZDoom forks its engine from a program of many threads; two forks at once can lose one of them,
-# and `init` then waits for it without end. So games are forked one after the other; what takes
-# longer, the engine's own start, they do side by side.
-_LAUNCHING = threading.Lock()
-
-#: Seconds until a launch counts as failed; one takes 0.3 s on an idle machine.
-LAUNCH_TIMEOUT = 60.0
-
-
 class GameFault(RuntimeError):
     """The process of a game has died; `start` begins a new one."""
-
-
-def screen_resolution(resolution: tuple[int, int]) -> vizdoom.ScreenResolution:
-    """ViZDoom's constant for (width, height); ValueError with the choices if it has none."""
-    known = _resolutions()
-    if tuple(resolution) not in known:
-        choices = ", ".join(f"{width}x{height}" for width, height in sorted(known))
-        shown = "x".join(str(side) for side in resolution)
-        raise ValueError(f"Doom has no resolution {shown}: choose from {choices}")
-    return known[tuple(resolution)]
-
-
-def resolution_for(
-    frame_size: tuple[int, int], least: tuple[int, int] = (160, 120)
-) -> tuple[int, int]:
-    """The smallest (width, height) that Doom has and that holds frames of (height, width).
-
-    least: (width, height) that it holds as well, and whose proportions it has where Doom has such
-    a size: others show another part of the game. ValueError if Doom has none so large.
-    """
-    height, width = (max(sides) for sides in zip(frame_size, least[::-1], strict=True))
-    larger = [size for size in _resolutions() if size[0] >= width and size[1] >= height]
-    if not larger:
-        largest = max(_resolutions(), key=lambda size: size[0] * size[1])
-        raise ValueError(
-            f"Doom draws at most {largest[0]}x{largest[1]}, not frames of {width}x{height}: choose "
-            "a smaller --frame-size"
-        )
-    return min(larger, key=lambda s: (s[0] * least[1] != s[1] * least[0], s[0] * s[1]))
-
-
-def _resolutions() -> dict[tuple[int, int], vizdoom.ScreenResolution]:
-    return {
-        tuple(int(side) for side in name.removeprefix("RES_").split("X")): value
-        for name, value in vizdoom.ScreenResolution.__members__.items()
-    }
 
 
 class Game:
@@ -165,15 +122,6 @@ class Game:
         for nobody_reads in ("automap", "audio", "notifications", "depth"):
             getattr(doom, f"set_{nobody_reads}_buffer_enabled")(False)
         return doom
-
-    @property
-    def action_names(self) -> tuple[str, ...]:
-        return self.actions.names
-
-    @property
-    def num_actions(self) -> int:
-        """Of discrete actions; for others see `actions.space`."""
-        return int(self.actions.space.n)
 
     @property
     def pid(self) -> int | None:
@@ -254,7 +202,7 @@ class Game:
     def kill(self) -> None:
         """SIGKILL the engine. Safe from any thread; a call that waits for it raises GameFault.
 
-        An engine that is being started is spared: `LAUNCH_TIMEOUT` is for those.
+        An engine that is being started is spared: `launch.TIMEOUT` is for those.
         """
         process = self._process
         if process is not None and not self._launching:
@@ -268,7 +216,7 @@ class Game:
 
     @property
     def launching(self) -> bool:
-        """Whether the engine is being started, which may take `LAUNCH_TIMEOUT`."""
+        """Whether the engine is being started, which may take `launch.TIMEOUT`."""
         return self._launching
 
     def abandon(self) -> None:
@@ -317,24 +265,24 @@ class Game:
         """
         self._launching = True  # also while it waits for others to be forked
         try:
-            with _LAUNCHING:
+            with launch.FORKING:
                 self._wardrobe.hang_up(self._doom)
                 self._process = GameProcess()
                 self._process.configure(self._doom)
-                launch = _Launch(self._doom)
-                self._await(launch, until_forked=True)
-            self._await(launch)
+                started = launch.Launch(self._doom)
+                self._await(started, until_forked=True)
+            self._await(started)
         finally:
             self._launching = False
-        if launch.error is not None:
-            raise launch.error
+        if started.error is not None:
+            raise started.error
         self._process.confirm()
 
-    def _await(self, launch: _Launch, until_forked: bool = False) -> None:
+    def _await(self, started: launch.Launch, until_forked: bool = False) -> None:
         """RuntimeError, and the launch is abandoned, if it fails."""
         reason = "it was interrupted"
         try:
-            reason = launch.wait(self._process, self._give_up, until_forked)
+            reason = started.wait(self._process, self._give_up, until_forked)
         finally:
             if reason is not None:
                 self._process.abandon()
@@ -374,36 +322,3 @@ class Game:
             known = self.scenario.is_target(name, label.object_category)
             self._is_target[label.object_name] = known
         return known
-
-
-class _Launch:
-    """`doom.init()` in a thread of its own, which can be left behind."""
-
-    def __init__(self, doom: vizdoom.DoomGame) -> None:
-        self.error: BaseException | None = None
-        self._thread = threading.Thread(target=self._init, args=(doom,), name="launch", daemon=True)
-        self._thread.start()
-
-    def _init(self, doom: vizdoom.DoomGame) -> None:
-        try:
-            doom.init()
-        except BaseException as error:  # raised in `Game._launch`
-            self.error = error
-
-    def wait(
-        self, process: GameProcess, give_up: threading.Event, until_forked: bool = False
-    ) -> str | None:
-        """None when `init` has returned or raised, or the engine's process has begun if that is
-        enough; why that will never be, otherwise."""
-        interval = 0.01 if until_forked else min(0.1, LAUNCH_TIMEOUT / 10)
-        waited = 0.0  # counted, because the clock runs on while this program is suspended
-        while waited < LAUNCH_TIMEOUT:
-            self._thread.join(interval)
-            if not self._thread.is_alive() or (until_forked and process.pid is not None):
-                return None
-            if process.failure is not None:
-                return process.failure
-            if give_up.is_set():
-                return "it was given up"
-            waited += interval
-        return f"no answer within {LAUNCH_TIMEOUT:g} s"

@@ -86,8 +86,7 @@ class Lane:
     def step(self, action: Any, frame: np.ndarray, mask: np.ndarray) -> Outcome:
         """Play one action; at the end of an episode SAME_STEP draws the beginning of the next."""
         if not self.active:
-            frame[...] = 0
-            mask[...] = 0
+            frame[...] = mask[...] = 0
             return Outcome()
         if self.over:
             outcome = Outcome()
@@ -131,8 +130,7 @@ class Lane:
         self.seed, self.faults = state["seed"], int(state["faults"])
         self.started, self.variation = True, state.get("variation")
         if self.seed is None:
-            frame[...] = 0
-            mask[...] = 0
+            frame[...] = mask[...] = 0
             return
         self._attempt(lambda: self._replay(state, frame, mask))
         self.over = bool(state.get("over", False))
@@ -198,8 +196,7 @@ class Lane:
         self.seed, self.started = self.seeds.next(), True
         if self.seed is None:
             self.game.close()
-            frame[...] = 0
-            mask[...] = 0
+            frame[...] = mask[...] = 0
             return
         self._attempt(lambda: self._begin(frame, mask), outcome)
 

@@ -108,7 +108,7 @@ class Lanes(VectorEnv):
         self._settings = _settings(self.scenario, frame_skip, games[0], self.looks)
         self.frame_shape = games[0].frame_shape  # (H, W, C)
         self.mask_shape = games[0].mask_shape  # (H, W)
-        self.action_names = games[0].action_names
+        self.action_names = games[0].actions.names
         self.action_space = games[0].actions.space
         self._actions = games[0].actions
         autoreset = AutoresetMode(autoreset)

@@ -100,7 +100,7 @@ def play(
     def ended(index: int, episode: Episode) -> None:
         nonlocal finished
         finished += 1
-        _finish(results[index], episode)
+        finish(results[index], episode)
         if progress:
             progress(finished)
 
@@ -251,12 +251,13 @@ def choose_actions(
     return policy.sample(noise)
 
 
-def _finish(result: Played, episode: Episode) -> None:
+def finish(result: Played, episode: Episode) -> None:
+    """The episode's return and length, and the means over its frames with a target."""
     result.episode_return, result.length = episode.episode_return, episode.length
     result.fault = episode.fault
     seen = [frame for frame in result.frames if frame["present"]]
     result.empty_masks = 1 - len(seen) / len(result.frames)
-    for name in MEASURES if seen else ():
+    for name in seen[0].keys() - {"present"} if seen else ():
         setattr(result, name, float(np.mean([frame[name] for frame in seen])))
     result.frames = []
 

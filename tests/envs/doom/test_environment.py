@@ -5,7 +5,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rl_attn.envs.doom.game import resolution_for
+from rl_attn.envs.doom.resolutions import resolution_for
 from rl_attn.envs.doom.scenario_file import FOLDER
 from rl_attn.envs.registry import EnvSettings, find
 from rl_attn.envs.scaling import Area

@@ -22,11 +22,11 @@ ENGINE = processes._PACKAGE / "vizdoom"
 # draws in this program is seen by its queue in shared memory.
 PREPARE = """
     import numpy as np, sys, threading, time
-    from rl_attn.envs.doom import game, processes
+    from rl_attn.envs.doom import launch as starts, processes
     from rl_attn.envs.doom.env import DoomEnv
     from rl_attn.envs.doom.lanes import Lanes
 
-    game.LAUNCH_TIMEOUT = 0.6
+    starts.TIMEOUT = 0.6
     launch = processes.home().launcher
     launch.write_text(launch.read_text().replace(sys.argv[1], sys.argv[2]))
     lanes = Lanes("Basic", num_lanes=1, seed=1)
@@ -139,7 +139,7 @@ def test_a_launch_that_fails_once_is_retried(program, tmp_path):
     script = f'[ -e {flag} ] && exec {engine} "$@"\ntouch {flag}\nexit 3'
     playing = program(
         """
-    game.LAUNCH_TIMEOUT = 30
+    starts.TIMEOUT = 30
     reset()
     for _ in range(100):
         lanes.step(np.zeros(1, int), frames, masks)
@@ -158,7 +158,7 @@ def test_a_launch_that_fails_once_is_retried(program, tmp_path):
 def test_lanes_closed_while_an_engine_does_not_start(program):
     rest = """
     from rl_attn.envs.doom import lane_group as module
-    module.CLOSE_TIMEOUT, game.LAUNCH_TIMEOUT = 0.3, 60
+    module.CLOSE_TIMEOUT, starts.TIMEOUT = 0.3, 60
 
     def quietly():  # what it printed could fall into the lines below
         try:
@@ -182,7 +182,7 @@ def test_lanes_closed_while_an_engine_does_not_start(program):
 
 def test_ctrl_c_while_an_engine_does_not_start(program):
     rest = """
-    game.LAUNCH_TIMEOUT = 60
+    starts.TIMEOUT = 60
     env = DoomEnv("Basic")
     try:
         print("starting", flush=True)

@@ -55,7 +55,7 @@ def play(game, look, seed=7):
     for _ in range(STEPS):
         frames.append(frame.copy())
         masks.append(mask.copy())
-        results.append(game.step(int(rng.integers(game.num_actions)), frame, mask))
+        results.append(game.step(int(rng.integers(game.actions.space.n)), frame, mask))
         if any(results[-1][1:]):
             seed += 1
             game.start(seed, frame, mask, look)

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from rl_attn.envs.doom import game as module
+from rl_attn.envs.doom import launch
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.scenarios import resolve
 
@@ -33,14 +33,14 @@ def started():
 def test_a_game_starts_while_another_is_still_starting(started, monkeypatch):
     slow, fast = Game(resolve("Basic")), Game(resolve("Basic"))
     waited, other = [], threading.Event()
-    original = module._Launch._init
+    original = launch.Launch._init
 
     def init(self, doom):
         original(self, doom)
         if doom is slow._doom:
             waited.append(other.wait(30))
 
-    monkeypatch.setattr(module._Launch, "_init", init)
+    monkeypatch.setattr(launch.Launch, "_init", init)
     first = started(slow)
     started(fast).join(60)
     other.set()
@@ -51,7 +51,7 @@ def test_a_game_starts_while_another_is_still_starting(started, monkeypatch):
 def test_a_game_that_waits_for_others_to_be_forked_counts_as_starting(started):
     """Else whoever watches would take it for hung."""
     game = Game(resolve("Basic"))
-    with module._LAUNCHING:
+    with launch.FORKING:
         thread = started(game)
         while not game.launching and thread.is_alive():
             pass
