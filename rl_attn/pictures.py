@@ -144,9 +144,9 @@ def grid(rows: list[np.ndarray]) -> np.ndarray:
     return np.vstack([part for row in rows for part in (row, gap)][:-1])
 
 
-def captioned(picture: np.ndarray, captions: list[str], height: int = 24) -> np.ndarray:
+def captioned(picture: np.ndarray, captions: list[str]) -> np.ndarray:
     """The picture over a dark strip with captions, evenly spaced from the left."""
-    return np.vstack([picture, strip(picture.shape[1], captions, height)])
+    return np.vstack([picture, strip(picture.shape[1], captions)])
 
 
 def strip(width: int, captions: list[str], height: int = 24) -> np.ndarray:

@@ -21,9 +21,11 @@ def main(argv: list[str]) -> int:
     args = parse(args_type(argv), argv, "rl-attn ppo")
     if args.resume is None:
         check_together(args)
+    from rl_attn.rl.distributed import joined
     from rl_attn.rl.run import start
 
-    return start(args, argv)
+    with joined() as ranks:
+        return start(args, argv, ranks)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,7 @@ def read_masks(args: RegularizerSettings) -> Iterator[Tensor]:
         yield torch.from_numpy(picture > args.on_above).float()
 
 
-def rendered_masks(
-    args: RegularizerSettings, every: int = 64, steps: int = 50_000
-) -> Iterator[Tensor]:
+def rendered_masks(args: RegularizerSettings) -> Iterator[Tensor]:
     """Masks that Doom renders under random play, (H, W) in {0, 1}, of 4 games: every 64th step, for
     masks of steps that follow each other are nearly one mask."""
     random = np.random.default_rng(args.seed)
@@ -73,9 +71,9 @@ def rendered_masks(
         frames = np.empty((4, *lanes.frame_shape), np.uint8)
         masks = np.empty((4, *lanes.mask_shape), np.uint8)
         lanes.reset(frames, masks)
-        for step in range(steps):
+        for step in range(50_000):
             lanes.step(random.integers(actions, size=4), frames, masks)
-            if step % every == 0:
+            if step % 64 == 0:
                 yield from torch.from_numpy(masks > 0).float()
 
 

@@ -7,7 +7,6 @@ recurrent one as if an episode began there.
 
 import contextlib
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from rl_attn.errors import UserError
 from rl_attn.pictures import attended, enlarged, rgb_of, scale_of, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
-from rl_attn.reports.study import Study
+from rl_attn.reports.study import Cell, Study
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Player, evaluation_seeds
 from rl_attn.rl.watch import attention_maps
@@ -80,30 +79,23 @@ def attention_plates(study: Study, frames: int) -> list[Plate]:
 
 def _players(study: Study, task: str) -> dict[str, Player]:
     """Method -> the agent of its first run that has a readable checkpoint."""
-    found = {}
-    for method in study.methods:
-        for cell in study.of(task, method):
-            player = _player(study, cell.path)
-            if player is not None:
-                found[method] = player
-                break
-    return found
+
+    def player(cell: Cell) -> Player | None:
+        if latest_checkpoint(cell.path) is None:
+            return None
+        try:
+            return load(cell.path, "latest", torch.device("cpu"))
+        except UserError as error:
+            study.problems.append(f"no attention of {cell.path.name}: {error}")
+            return None
+
+    found = {method: study.first(task, method, player) for method in study.methods}
+    return {method: player for method, player in found.items() if player is not None}
 
 
-def _player(study: Study, run: Path) -> Player | None:
-    if latest_checkpoint(run) is None:
-        return None
-    try:
-        return load(run, "latest", torch.device("cpu"))
-    except UserError as error:
-        study.problems.append(f"no attention of {run.name}: {error}")
-        return None
-
-
-def _sees_alike(one: Player, other: Player) -> bool:
-    """Whether both take the same frames: of what is compared, environments differ in them."""
-    shapes = [(p.agent.in_channels, tuple(p.agent.frame_size)) for p in (one, other)]
-    return shapes[0] == shapes[1]
+def _frames_of(player: Player) -> tuple[int, tuple[int, ...]]:
+    """Channels and size of what it sees."""
+    return player.agent.in_channels, tuple(player.agent.frame_size)
 
 
 def _rows(
@@ -119,7 +111,7 @@ def _rows(
     stacks, masks = seen.spread(frames)
     maps = {}
     for method, player in players.items():
-        if not _sees_alike(player, first):
+        if _frames_of(player) != _frames_of(first):
             study.problems.append(f"no attention of {method}: its frames are of another shape")
             continue
         settings = player.settings

@@ -43,9 +43,9 @@ SHOWN = 6
 RESAMPLES = 300
 
 
-def classifier_report(run: Path, out: Path, seed: int = 0, device: str = "cpu") -> None:
+def classifier_report(run: Path, out: Path, seed: int = 0) -> None:
     """Write index.html, metrics.csv, images.csv and pictures into the folder `out`."""
-    where = torch.device(device)
+    where = torch.device("cpu")
     args = replace(load_args(run, args_type), masks=None)
     dataset = read_data(args).own
     network: Network = load_classifier(run, where)._network

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
 from rl_attn.reports.parts import Plate
-from rl_attn.reports.study import Study
+from rl_attn.reports.study import Cell, Study
 from rl_attn.reports.style import drawn
 
 #: Pictures of one run that are shown.
@@ -78,7 +78,8 @@ def picture_plates(study: Study) -> list[Plate]:
 
 def _pictures(study: Study, task: str, method: str) -> list[Captioned]:
     """The first pictures of the first run that has any, with their names."""
-    for cell in study.of(task, method):
+
+    def pictures(cell: Cell) -> list[Captioned]:
         found = []
         for file in sorted((cell.path / "attention").glob("*.png"))[:_PER_RUN]:
             try:
@@ -86,6 +87,6 @@ def _pictures(study: Study, task: str, method: str) -> list[Captioned]:
                     found.append((np.asarray(image.convert("RGB")), file.stem))
             except (UnidentifiedImageError, OSError, ValueError):
                 study.problems.append(f"{cell.name}/attention/{file.name} is not a picture")
-        if found:
-            return found
-    return []
+        return found
+
+    return study.first(task, method, pictures) or []

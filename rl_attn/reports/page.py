@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from rl_attn.reports.html import html
 from rl_attn.reports.parts import Plate, Report
-from rl_attn.reports.study import Study
+from rl_attn.reports.study import Cell, Study
 from rl_attn.run.files import replacing
 from rl_attn.run.yaml import dump_yaml
 
@@ -37,16 +37,16 @@ def render(study: Study, report: Report, shown: list[dict[str, str]]) -> str:
 def videos(study: Study, folder: Path) -> list[dict[str, str]]:
     """Copy the first run's video of each task and method beside the page, into `folder`; what the
     page says of each, with its link."""
-    found = []
-    for task in study.tasks:
-        for method in study.methods:
-            for cell in study.of(task, method):
-                file = cell.path / "evaluation.mp4"
-                if file.is_file():
-                    folder.mkdir(exist_ok=True)
-                    with replacing(folder / f"{cell.name}.mp4") as scratch:
-                        shutil.copyfile(file, scratch)
-                    link = f"{folder.name}/{quote(cell.name)}.mp4"
-                    found.append({"title": f"{task}, {method}", "cell": cell.name, "link": link})
-                    break
-    return found
+
+    def copied(cell: Cell) -> dict[str, str] | None:
+        file = cell.path / "evaluation.mp4"
+        if not file.is_file():
+            return None
+        folder.mkdir(exist_ok=True)
+        with replacing(folder / f"{cell.name}.mp4") as scratch:
+            shutil.copyfile(file, scratch)
+        link = f"{folder.name}/{quote(cell.name)}.mp4"
+        return {"title": f"{cell.task}, {cell.method}", "cell": cell.name, "link": link}
+
+    found = [study.first(task, m, copied) for task in study.tasks for m in study.methods]
+    return [video for video in found if video is not None]

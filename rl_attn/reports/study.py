@@ -1,13 +1,16 @@
 """What a report knows of a study: its tasks, methods, metrics, cells and references."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rl_attn.statistics import Interval
 from rl_attn.studies.cell import tail
 from rl_attn.studies.report_section import Metric
 from rl_attn.studies.tune import Tried
+
+T = TypeVar("T")
 
 #: Lines of a failed cell's log that the report shows.
 LOG_LINES = 12
@@ -58,6 +61,10 @@ class Study:
         """Cells of a task and method, in the order of their runs."""
         found = [cell for cell in self.cells if (cell.task, cell.method) == (task, method)]
         return sorted(found, key=lambda cell: cell.run)
+
+    def first(self, task: str, method: str, read: Callable[[Cell], T | None]) -> T | None:
+        """What `read` gives of the first of these cells of which it gives anything."""
+        return next(filter(None, map(read, self.of(task, method))), None)
 
     @property
     def test_share(self) -> float | None:

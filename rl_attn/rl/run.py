@@ -15,7 +15,7 @@ import torch
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.registry import CANNOT_RESUME, find
 from rl_attn.errors import UserError
-from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, joined, own_device
+from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import AgentSettings, load_settings, validate
 from rl_attn.rl.trainer import AgentState, State, Trainer
@@ -208,12 +208,6 @@ def label_of(args: AgentSettings) -> str:
     return f"{args.method}{weight:g}"
 
 
-def start(parsed: AgentSettings, argv: list[str]) -> int:
-    """The run of these settings, over all ranks; returns the exit status."""
-    with joined() as ranks:
-        return prepare_and_run(parsed, argv, ranks)
-
-
 def training_state(latest: Path, device: torch.device) -> State:
     """What a run goes on from; UserError for a finished run, whose agent alone is left."""
     try:
@@ -227,8 +221,9 @@ def training_state(latest: Path, device: torch.device) -> State:
     )
 
 
-def prepare_and_run(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int:
-    """Everything before the games: settings, device, run folder, checkpoint."""
+def start(parsed: AgentSettings, argv: list[str], ranks: Ranks) -> int:
+    """Everything before the games (settings, device, run folder, checkpoint), then the run; returns
+    the exit status."""
     args, path = ranks.once(lambda: prepare(parsed, argv))
     check_lanes(args.num_envs, ranks)
     ranks.once(lambda: find(args).check_room(args.num_envs))

@@ -20,6 +20,9 @@ from rl_attn.pictures import (
 )
 from rl_attn.rl.play import Moment
 
+#: Looks in a row of a video of twins.
+_COLUMNS = 5
+
 
 class _MP4:
     """Pictures as an H.264 MP4 file, which appears when it is complete; a context manager."""
@@ -54,29 +57,22 @@ class _MP4:
 
 
 class VideoWriter(_MP4):
-    """Watches the episode of seed number `index` in `play` and writes it."""
+    """Watches the episode of the first seed in `play` and writes it."""
 
-    def __init__(
-        self,
-        path: Path,
-        index: int = 0,
-        fps: Fraction = Fraction(35, 4),
-        scale: int | None = None,
-        names: tuple[str, ...] = (),
-    ):
-        """scale: pixels a pixel, by default so many that a panel is 320 wide; names: of actions."""
+    def __init__(self, path: Path, fps: Fraction = Fraction(35, 4), names: tuple[str, ...] = ()):
+        """names: of actions."""
         super().__init__(path, fps)
-        self.index, self.scale, self.names = index, scale, names
+        self.names = names
 
     def __call__(self, moment: Moment) -> None:
-        if self.index not in moment.episode:
+        if 0 not in moment.episode:
             return
-        lane = moment.episode.index(self.index)
+        lane = moment.episode.index(0)
         picture = side_by_side(
             moment.frames[lane],
             moment.masks[lane].cpu().numpy(),
             drawn(moment, lane),
-            self.scale or scale_of(moment.frames.shape[2], 320),
+            scale_of(moment.frames.shape[2], 320),
             bar=True,
         )
         panels = captioned(picture, ["frame", "mask of the targets", "attention"])
@@ -96,11 +92,10 @@ class TwinVideo(_MP4):
         names: list[str],
         fps: Fraction = Fraction(35, 4),
         actions: tuple[str, ...] = (),
-        columns: int = 5,
     ):
         """names: of the looks beside the plain one; actions: their names."""
         super().__init__(path, fps)
-        self.names, self.actions, self.columns = ["plain", *names], actions, columns
+        self.names, self.actions = ["plain", *names], actions
 
     def __call__(self, moment: Moment) -> None:
         modes, panels = moment.output.policy.mode(), []
@@ -113,9 +108,9 @@ class TwinVideo(_MP4):
             value = f"V {said['V']}  IoU {said['IoU']}{other}"
             shown = np.vstack([outlined(rgb, on), attended(rgb, drawn(moment, lane), on)])
             panels.append(captioned(captioned(shown, [name]), [value]))
-        while len(panels) % min(self.columns, len(self.names)):
+        step = min(_COLUMNS, len(self.names))
+        while len(panels) % step:
             panels.append(np.zeros_like(panels[0]))
-        step = min(self.columns, len(self.names))
         rows = [np.hstack(panels[i : i + step]) for i in range(0, len(panels), step)]
         said = numbers(moment, self.actions)  # the plain game's, which all of them play
         shared = [f"{name} {said[name]}" for name in ("action", "reward", "return")]

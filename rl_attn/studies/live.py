@@ -150,12 +150,12 @@ def _place(progress: Progress, speed: float | None) -> tuple[str, str, str]:
     return steps, f"{speed:,.0f}/s", left
 
 
-def print_end(record: Record, lines: int = 15) -> None:
+def print_end(record: Record) -> None:
     """What became of the study; of each failed job the last lines of its log."""
     for job in record.in_state("failed"):
         entry = record.entries[job.name]
         print(f"\n{job.name} failed after {entry.attempts} attempts: {entry.message}")
         print(f"the end of {job.log}:")
-        print("\n".join(f"    {line}" for line in tail(job.log, lines)))
+        print("\n".join(f"    {line}" for line in tail(job.log, 15)))
     counts = Counter(entry.state for entry in record.entries.values())
     print(", ".join(f"{n} {state}" for state, n in sorted(counts.items())))

@@ -8,7 +8,7 @@ import numpy as np
 from rl_attn.pictures import attended, enlarged, rgb_of, scale_of, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
-from rl_attn.reports.study import Study
+from rl_attn.reports.study import Cell, Study
 from rl_attn.supervised.comparison.arrays import read_arrays
 
 KEYS = ("frames", "masks", "attention")
@@ -23,9 +23,14 @@ Sample = dict[str, np.ndarray]
 def example_plates(study: Study) -> list[Plate]:
     """A figure for each task and each set of test pictures: methods that are trained on other
     versions of a data set have other ones, and stand in a figure of their own."""
+
+    def sample(cell: Cell) -> Sample:
+        return read_arrays(study, cell, "sample", KEYS)
+
     plates = []
     for task in study.tasks:
-        for methods in _groups({m: _sample(study, task, m) for m in study.methods}):
+        samples = {m: study.first(task, m, sample) for m in study.methods}
+        for methods in _groups(samples):
             named = f" on {task}" if len(study.tasks) > 1 else ""
             plates.append(
                 Plate(
@@ -41,32 +46,20 @@ def example_plates(study: Study) -> list[Plate]:
     return plates
 
 
-def _sample(study: Study, task: str, method: str) -> Sample:
-    """What the first run that left any has."""
-    for cell in study.of(task, method):
-        found = read_arrays(study, cell, "sample", KEYS)
-        if found:
-            return found
-    return {}
-
-
-def _groups(samples: dict[str, Sample]) -> list[dict[str, Sample]]:
+def _groups(samples: dict[str, Sample | None]) -> list[dict[str, Sample]]:
     """Methods by the pictures that they were tested on."""
     groups: list[dict[str, Sample]] = []
     for method, sample in samples.items():
         if not sample:
             continue
-        same = (g for g in groups if _same(next(iter(g.values())), sample))
-        group = next(same, None)
-        if group is None:
-            groups.append({method: sample})
+        for group in groups:
+            first = next(iter(group.values()))
+            if all(np.array_equal(first[key], sample[key]) for key in ("frames", "masks")):
+                group[method] = sample
+                break
         else:
-            group[method] = sample
+            groups.append({method: sample})
     return groups
-
-
-def _same(one: Sample, other: Sample) -> bool:
-    return all(np.array_equal(one[key], other[key]) for key in ("frames", "masks"))
 
 
 def _rows(methods: dict[str, Sample]) -> Sequence[tuple[str, list[Captioned]]]:

@@ -15,7 +15,7 @@ from rl_attn.errors import UserError
 from rl_attn.rl.learn import Learner
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import evaluation_seeds
-from rl_attn.rl.run import prepare_and_run
+from rl_attn.rl.run import start
 from rl_attn.rl.settings import args_type, validate
 from rl_attn.rl.trainer import State, Trainer
 from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
@@ -240,7 +240,7 @@ def test_several_ranks_are_refused(tmp_path):
             return action()
 
     with pytest.raises(UserError, match="--recurrent lstm works in one process"):
-        prepare_and_run(settings(run_dir=str(tmp_path / "run")), [], Two())
+        start(settings(run_dir=str(tmp_path / "run")), [], Two())
     assert not (tmp_path / "run").exists()
 
 
