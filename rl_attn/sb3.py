@@ -358,9 +358,7 @@ def _stacked(env: Any) -> int:
 
 def tapped_layer(extractor: nn.Module) -> str:
     """Name of the last convolution's output: the activation after it, if one follows directly."""
-    modules = [
-        (name, module) for name, module in extractor.named_modules() if not _has_parts(module)
-    ]
+    modules = [(name, m) for name, m in extractor.named_modules() if not list(m.children())]
     places = [i for i, (_, module) in enumerate(modules) if isinstance(module, nn.Conv2d)]
     if not places:
         raise ValueError(
@@ -374,10 +372,6 @@ def tapped_layer(extractor: nn.Module) -> str:
     ):
         return following[0][0]
     return name
-
-
-def _has_parts(module: nn.Module) -> bool:
-    return next(module.children(), None) is not None
 
 
 def _without_mask(

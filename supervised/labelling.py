@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -68,7 +67,8 @@ def label(teacher: Teacher, args: MaskSettings, split: Split, file: MaskFile) ->
         yield done
     for rows in missing:
         taught = teacher(split.images[rows], split.labels[rows])
-        file.write(rows, as_bytes(postprocessed(taught.masks, args)))
+        masks = postprocessed(taught.masks, args)
+        file.write(rows, (masks * 255).round().byte().cpu().numpy())
         done += rows.stop - rows.start
         yield done
     file.finish()
@@ -81,10 +81,6 @@ def postprocessed(masks: Tensor, args: MaskSettings) -> Tensor:
     if args.dilate:
         masks = dilate(masks, args.dilate)
     return edge_band(masks, cover=0, edge=args.edge) if args.edge else masks
-
-
-def as_bytes(masks: Tensor) -> np.ndarray:
-    return (masks * 255).round().byte().cpu().numpy()
 
 
 def maker_of(
@@ -102,15 +98,10 @@ def maker_of(
     return json.loads(json.dumps(maker))  # as it will be read
 
 
-def prepare(args: MaskSettings) -> DataSet:
-    """The data set with the splits asked for; UserError for what cannot work."""
-    options = read_options(args.data_options, "--data-options")
-    return load(args.data, Path(args.data_root), **options)
-
-
 def label_data(args: MaskSettings) -> int:
     """Make the masks of a data set and measure them; returns the exit status."""
-    dataset = prepare(args)
+    options = read_options(args.data_options, "--data-options")
+    dataset = load(args.data, Path(args.data_root), **options)
     unknown = [name for name in args.splits if name not in dataset.splits]
     if unknown:
         raise UserError(

@@ -88,15 +88,13 @@ class Actions:
             fits = fits and bool(((array >= 0) & (array < self.space.n)).all())
         else:
             fits = array.shape[1:] == self.space.shape and array.dtype.kind in "biuf"
-            fits = fits and bool(self._numbers_fit(array))
+            numbers = np.isin(array, (0, 1)) if self._kind == "binary" else np.isfinite(array)
+            fits = fits and bool(numbers.all())
         if not fits:
             self._refuse(array)
         if self._kind == "box":
             array = array.clip(self.space.low, self.space.high)
         return array.tolist()
-
-    def _numbers_fit(self, array: np.ndarray) -> bool:
-        return (np.isin(array, (0, 1)) if self._kind == "binary" else np.isfinite(array)).all()
 
     def _refuse(self, array: np.ndarray) -> None:
         listed = ", ".join(f"{number} {name}" for number, name in enumerate(self.names[:24]))

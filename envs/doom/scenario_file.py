@@ -95,15 +95,12 @@ def _name_mistake(path: Path) -> None:
     kinds = {"buttons": vizdoom.Button, "game_variables": vizdoom.GameVariable}
     for kind, words in _LIST.findall(content):
         for word in words.split():
-            choose(f"word in available_{kind} of {path.name}:", word.upper(), _members(kinds[kind]))
+            known = list(kinds[kind].__members__)
+            choose(f"word in available_{kind} of {path.name}:", word.upper(), known)
     settings = [name.removeprefix("set_") for name in dir(vizdoom.DoomGame) if "set_" in name[:4]]
     for key in _KEY.findall(content):
         choose(f"setting in {path.name}:", key.lower(), settings)
     raise UserError(f"{path.name} has a value that ViZDoom cannot read: see its warning above")
-
-
-def _members(kind: Any) -> list[str]:
-    return list(kind.__members__)
 
 
 def _main_game(doom: vizdoom.DoomGame, path: Path) -> Path:

@@ -40,7 +40,8 @@ def comparison(
     named_rows(left, list(means["method"]), room)
     left.set_xlabel(f"mean {title} over tasks and runs")
     _bands(right, pairs, "probability", style)
-    named_rows(right, [f"{ours} > {theirs}" for ours, theirs in _sides(pairs)], room)
+    names = [f"{pair.method} > {pair.baseline}" for pair in pairs.itertuples()]
+    named_rows(right, names, room)
     right.axvline(0.5, color=_line_colour(right), linestyle="--", linewidth=1)
     right.set_xlim(-0.02, 1.02)
     right.set_xlabel("probability of improvement")
@@ -157,10 +158,6 @@ def _curve(
     look = style[method]
     axis.plot(x, rows["mean"], color=look.color, linestyle=look.dashes, label=method)
     axis.fill_between(x, rows["low"], rows["high"], color=look.color, alpha=0.18, lw=0)
-
-
-def _sides(pairs: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(pairs["method"], pairs["baseline"], strict=True))
 
 
 def _line_colour(axis: Axes) -> str:

@@ -45,7 +45,8 @@ class Table:
     def markdown(self) -> str:
         lines = [self.header, ["---"] * len(self.header)]
         lines += [[_markdown(entry) for entry in row] for row in self.rows]
-        body = "\n".join("| " + " | ".join(map(_escaped_bar, line)) + " |" for line in lines)
+        escaped = str.maketrans({"|": "\\|", "\n": " "})
+        body = "\n".join(f"| {' | '.join(t.translate(escaped) for t in line)} |" for line in lines)
         return f"**{self.title}**\n\n{body}\n" + (f"\n{self.note}\n" if self.note else "")
 
     def latex(self) -> str:
@@ -119,10 +120,6 @@ def _digits(*values: float) -> int:
 def _markdown(entry: Entry) -> str:
     wrap = {"bold": "**{}**", "underline": "<u>{}</u>", "": "{}"}[entry.mark]
     return wrap.format(entry.text.replace("<", "&lt;") if entry.text else "")
-
-
-def _escaped_bar(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _latex(text: str) -> str:

@@ -60,21 +60,9 @@ class Profile(NamedTuple):
     high: np.ndarray  # (T,)
 
 
-def _mean(scores: np.ndarray) -> np.ndarray:
-    return scores.mean(axis=(-2, -1))
-
-
-def _median(scores: np.ndarray) -> np.ndarray:
-    return np.median(scores.mean(axis=-1), axis=-1)
-
-
 def _iqm(scores: np.ndarray) -> np.ndarray:
     flat = scores.reshape(*scores.shape[:-2], -1)
     return scipy.stats.trim_mean(flat, 0.25, axis=-1)
-
-
-def _optimality_gap(scores: np.ndarray) -> np.ndarray:
-    return 1 - np.minimum(scores, 1).mean(axis=(-2, -1))
 
 
 Metric = Literal["mean", "median", "iqm", "optimality_gap"]
@@ -82,10 +70,10 @@ Metric = Literal["mean", "median", "iqm", "optimality_gap"]
 #: (..., tasks, runs) -> (...): the mean; the median over tasks of their means; the mean of the
 #: middle half of all runs; by how much runs miss a normalised score of 1.
 METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "mean": _mean,
-    "median": _median,
+    "mean": lambda scores: scores.mean(axis=(-2, -1)),
+    "median": lambda scores: np.median(scores.mean(axis=-1), axis=-1),
     "iqm": _iqm,
-    "optimality_gap": _optimality_gap,
+    "optimality_gap": lambda scores: 1 - np.minimum(scores, 1).mean(axis=(-2, -1)),
 }
 
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,14 +125,10 @@ def _run(job: Job, command: Command, share: Share, directory: Path, log: int) ->
         stdout=log,
         stderr=log,
         cwd=directory,
-        env=_unbuffered(share.environment()),
+        env={**share.environment(), "PYTHONUNBUFFERED": "1"},
         start_new_session=True,  # Ctrl-C reaches the study alone, which passes it on
     ) as process:
         return _wait(process, job.stop_file)
-
-
-def _unbuffered(environment: Mapping[str, str]) -> dict[str, str]:
-    return {**environment, "PYTHONUNBUFFERED": "1"}
 
 
 def _wait(process: subprocess.Popen, stop_file: Path) -> int:

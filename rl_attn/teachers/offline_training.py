@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -164,7 +165,7 @@ def pictures_of(args: OfflineTeacherSettings, folder: Path) -> Pictures:
         scenes = [Scene(tuple(monsters), colour) for monsters, colour in state["scenes"]]
         return Pictures(state["images"], scenes)
     maps = [level for level in MAPS if level not in HELD_OUT][: args.maps]
-    pictures = render(tuple(maps), args.each, args.frames, args.seed, _say)
+    pictures = render(tuple(maps), args.each, args.frames, args.seed, partial(print, flush=True))
     scenes = [(list(scene.monsters), scene.colour) for scene in pictures.scenes]
     save_state(kept, {"images": pictures.images, "scenes": scenes})
     return pictures
@@ -246,7 +247,3 @@ def train(args: OfflineTeacherSettings) -> int:
         return status
     print(f"{folder}: names {finish(training, folder):.0%} of the monsters on unseen maps")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
