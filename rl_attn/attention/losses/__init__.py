@@ -41,13 +41,7 @@ from rl_attn.attention.losses.kl import kl_alignment
 from rl_attn.attention.losses.labels import signed_labels
 from rl_attn.attention.losses.paric import paric_reference
 from rl_attn.attention.losses.rbr import rbr, rbr_influence
-from rl_attn.attention.losses.res import (
-    LearnedImputation,
-    blurred_imputation,
-    res_g,
-    res_l,
-    separating_threshold,
-)
+from rl_attn.attention.losses.res import LearnedImputation, res_g, res_l
 from rl_attn.attention.losses.rrr import rrr, rrr_colour, rrr_score
 from rl_attn.attention.losses.suppress import suppress_only
 
@@ -55,7 +49,6 @@ __all__ = [
     "EmptyMask",
     "LearnedImputation",
     "alpha_beta",
-    "blurred_imputation",
     "camal",
     "camal_loss",
     "cdep",
@@ -76,7 +69,6 @@ __all__ = [
     "rrr",
     "rrr_colour",
     "rrr_score",
-    "separating_threshold",
     "signed_labels",
     "suppress_only",
 ]

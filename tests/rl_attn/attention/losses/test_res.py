@@ -2,14 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from rl_attn.attention.losses import (
-    LearnedImputation,
-    blurred_imputation,
-    res_g,
-    res_l,
-    separating_threshold,
-    signed_labels,
-)
+from rl_attn.attention.losses import LearnedImputation, res_g, res_l, signed_labels
+from rl_attn.attention.losses.res import blurred_imputation, separating_threshold
 
 BELL = torch.zeros(1, 5, 5)  # what one pixel in the middle becomes
 BELL[0, 1:4, 1:4] = torch.tensor([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]])
