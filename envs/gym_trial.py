@@ -19,7 +19,7 @@ import numpy as np
 from rl_attn.envs.gym_lane import leave_signals_to_the_parent
 from rl_attn.envs.observations import Reader, reader_of
 from rl_attn.envs.variations import Variations, variations_of
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 
 #: Seconds that one step of an environment, or one reset, may take.
 HANG_TIMEOUT = 120.0
@@ -83,10 +83,7 @@ def trial(name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None
     except UserError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{name} fails when it is played: {type(error).__name__}: {reason}"
-        ) from error
+        raise UserError(f"{name} fails when it is played: {one_line(error, named=True)}") from error
     fps = Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000)
     return Trial(reader, env.action_space, fps, replays, variations)
 
@@ -98,8 +95,8 @@ def make(name: str) -> gymnasium.Env:
     try:
         return gymnasium.make(name, disable_env_checker=True)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--env {name} cannot be made: {type(error).__name__}: {reason}") from None
+        reason = one_line(error, named=True)
+        raise UserError(f"--env {name} cannot be made: {reason}") from None
 
 
 def _replays(env: gymnasium.Env, name: str, reader: Reader) -> bool:

@@ -20,6 +20,18 @@ class EnvironmentFailed(RuntimeError):
     """An environment died or keeps failing; the message names it and the error, in one line."""
 
 
+def one_line(error: BaseException, named: bool = False) -> str:
+    """What an error says, for a message of one line; its kind where it says nothing.
+
+    named: its kind in front.
+
+    >>> one_line(ValueError("no\\n  such thing")), one_line(ValueError("no"), named=True)
+    ('no such thing', 'ValueError: no')
+    """
+    kind, said = type(error).__name__, " ".join(str(error).split())
+    return f"{kind}: {said}" if named else said or kind
+
+
 def choose(kind: str, value: str, choices: Iterable[str]) -> str:
     """`value` if it is one of `choices`, else a UserError that suggests the nearest and lists all.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.run.files import write_text
 
 RECORD = "masks.json"
@@ -105,8 +105,7 @@ def read(folder: Path, split: str, shape: tuple[int, int, int]) -> np.ndarray:
     try:
         masks = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # numpy raises nearly anything on files that are none of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"masks {file} cannot be read: {reason}") from None
+        raise UserError(f"masks {file} cannot be read: {one_line(error)}") from None
     if masks.dtype != np.uint8 or masks.shape != shape:
         raise UserError(
             f"masks {file} must be uint8 {shape}, 255 where attention belongs, got "

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.plugins import import_one
 
 
@@ -95,7 +95,7 @@ def _timm(name: str, classes: int | None, imagenet: bool, size: Sequence[int]) -
         own = {} if classes is None else {"num_classes": classes}
         return timm.create_model(name, pretrained=imagenet, **own)
     except (OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"timm could not make {name} ({reason}): take --weights none?") from None
 
 
@@ -133,7 +133,7 @@ def _transformers(
             config.architectures = config.architectures or []  # from_config walks over it
             model = AutoModelForImageClassification.from_config(config)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise UserError(
             f"transformers could not make an image classifier of {name} ({reason}): name a folder "
             "with its config.json and weights, or a kind such as hf:resnet with --weights none"

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapWarning, check_tap
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import read_options
 from rl_attn.run.device import pick_precision
 from rl_attn.supervised import backbones
@@ -331,10 +331,9 @@ def fit_method(
             attention = attention_of(network, batch)[1]
             grid, cells = attention.grid, attention.cells
         except RuntimeError as error:
-            reason = " ".join(str(error).split())
             raise UserError(
                 f"{args.backbone} does not take pictures {tuple(batch.pictures.shape[1:])} with "
-                f"its tap at {network.layer!r}: {reason}"
+                f"its tap at {network.layer!r}: {one_line(error)}"
             ) from None
     if type(method).target is not Method.target:
         still = args.crop == "none" and not args.flip

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 
 
 def load_weights(model: nn.Module, file: Path) -> str:
@@ -20,7 +20,7 @@ def load_weights(model: nn.Module, file: Path) -> str:
         else:
             found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's file
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise UserError(f"--weights {file} holds no weights that can be read: {reason}") from None
     for key in ("state_dict", "model_state_dict", "model"):
         found = found.get(key, found) if isinstance(found, dict) else {}

@@ -25,7 +25,7 @@ from rl_attn.agents import Network, Output
 from rl_attn.agents.heads import Head, head_of
 from rl_attn.attention import tap
 from rl_attn.envs.registry import EnvSettings, find, is_gymnasium_id
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.rl.play import Player
 from rl_attn.rl.settings import AgentSettings
 
@@ -44,7 +44,7 @@ def load_sb3(file: Path, device: torch.device) -> SB3Agent:
         kind = CamalPPO if "camal" in data else PPO if "clip_range" in data else A2C
         model = kind.load(file, device=device)
     except Exception as error:  # of whatever a stranger's file leads to
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"{file} is no on-policy model of stable-baselines3: {reason}") from None
     return SB3Agent(model).to(device).eval()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from rl_attn.agents import NETWORKS, Network, RolloutStorage
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import find
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
 from rl_attn.rl.learn import Learner
@@ -233,5 +233,4 @@ def load_agent(agent: Network, state: dict[str, Tensor]) -> None:
     try:
         agent.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the checkpoint is of another network: {reason}") from None
+        raise UserError(f"the checkpoint is of another network: {one_line(error)}") from None

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from rl_attn.errors import TrainingError, UserError
+from rl_attn.errors import TrainingError, UserError, one_line
 from rl_attn.run.files import replacing
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ def load_state(
     try:
         check_type(state, schema, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
     except TypeCheckError as error:
-        raise _refusal(file, f"does not hold what it should: {_one_line(error)}") from None
+        raise _refusal(file, f"does not hold what it should: {one_line(error)}") from None
     broken = _not_finite(state)
     if broken:
         raise _refusal(file, f"is broken: {broken} is not finite")
@@ -167,7 +167,7 @@ def fitting(file: Path) -> Iterator[None]:
     except UserError as error:
         raise _refusal(file, f"does not fit: {error}") from None
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _refusal(file, f"does not fit this run: {_one_line(error)}") from None
+        raise _refusal(file, f"does not fit this run: {one_line(error)}") from None
 
 
 def check_moments(optimizer: torch.optim.Optimizer) -> None:
@@ -188,7 +188,3 @@ def _refusal(file: Path, why: str) -> UserError:
     older = [] if number is None else [o for n, o in numbers if n is not None and n < number]
     rest = f" to go on from {older[-1].name}" if older else "; there is none before it"
     return UserError(f"checkpoint {file} {why}: delete it{rest if number is not None else ''}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

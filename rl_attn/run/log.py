@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.run.files import write_text
 from rl_attn.run.folder import locked
 
@@ -121,7 +121,7 @@ def _read(table: Path) -> tuple[list[str], list[list[str]]]:
             if len(row) == len(header) and row[0].isdecimal()
         ]
     except (OSError, ValueError, csv.Error) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise UserError(f"{table} is not a table of a run ({reason}): move it elsewhere") from None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.run.cli import config_of
 from rl_attn.run.configs import find_config
 from rl_attn.run.yaml import load_yaml
@@ -43,7 +43,7 @@ def import_one(word: str, flag: str = FLAG) -> ModuleType:
     except UserError:
         raise
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(error, named=True)
         raise UserError(f"{flag} {word} cannot be imported: {reason}") from None
 
 

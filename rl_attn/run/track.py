@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.run.files import write_text
 
 
@@ -44,8 +44,7 @@ def tracked(path: Path, config: dict[str, Any]) -> Iterator[None]:
             sync_tensorboard=True,
         )
     except wandb.Error as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"--track: {reason}; WANDB_MODE=offline needs no server") from None
+        raise UserError(f"--track: {one_line(error)}; WANDB_MODE=offline needs no server") from None
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import parse, run_command
 from rl_attn.run.commands import settings_of
 from rl_attn.studies.plan import Command, Job
@@ -62,7 +62,7 @@ def import_command(name: str) -> typing.Any:
     try:
         return importlib.import_module(name)
     except Exception as error:  # whatever somebody's module does as it is imported
-        reason = " ".join(f"{error}".split()) or type(error).__name__
+        reason = one_line(error)
         raise UserError(f"command {name} cannot be imported: {reason}") from None
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.studies.cell import Outcome, Share, run_job
 from rl_attn.studies.plan import Job
 
@@ -96,7 +96,7 @@ def _connect(address: str) -> Any:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:  # ConnectionError is an OSError
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise UserError(
             f"no Ray cluster answers at {address} ({reason}): start one with `ray start --head`, "
             "or give its address"

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import normalize, resize
 
-from rl_attn.errors import UserError, choose
+from rl_attn.errors import UserError, choose, one_line
 from rl_attn.teachers.prompts import Prompts
 
 RANDOM = "random"  # weights for tests; whatever is written with them says so
@@ -147,7 +147,7 @@ def _with_its_activation(name: str, weights: str) -> str:
 
 
 def _unavailable(name: str, weights: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:300]
+    reason = one_line(error)[:300]
     return UserError(
         f"weights {weights!r} of {name} could not be loaded ({reason}). Ways out: run once with a "
         "network, they are then kept; name a file that you downloaded elsewhere as the weights; "

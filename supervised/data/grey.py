@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.supervised.data.dataset import DataSet, Split, missing
 from rl_attn.supervised.data.deal import stratified_indices
 from rl_attn.supervised.data.registry import LOADERS
@@ -127,11 +127,10 @@ def _idx_folder(source: type[MNIST], base: str, root: Path | None) -> Path:
     try:
         source(str(root), download=True)
     except (RuntimeError, URLError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise missing(
             base,
             (place / f"{_FILES[0]}[.gz]" for place in places),
-            f"The download failed too ({reason}): put the four idx files of "
+            f"The download failed too ({one_line(error)}): put the four idx files of "
             f"{source.mirrors[0]} into {raw}, or take digits, which needs none",
         ) from None
     return raw

@@ -17,7 +17,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.supervised.data.annotations import Annotation, MaskOptions
 from rl_attn.supervised.data.images import Problem
 from rl_attn.supervised.data.readers import READERS
@@ -70,7 +70,7 @@ def _drawn(region: Region, file: Path, height: int, width: int) -> np.ndarray:
     try:
         drawn = region.draw(height, width)
     except Exception as error:  # of whatever a file says
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(error, named=True)
         raise Problem(f"has a region in {file.name} that cannot be drawn ({reason})") from None
     if drawn.shape != (height, width):
         raise Problem(

@@ -22,6 +22,7 @@ import torch
 from torchvision.datasets import Flowers102, OxfordIIITPet
 from torchvision.datasets.utils import download_and_extract_archive
 
+from rl_attn.errors import one_line
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import IMAGENET_MEAN, IMAGENET_STD, DataSet, Split, missing
 from rl_attn.supervised.data.deal import stratified_indices
@@ -108,11 +109,10 @@ def _official(
     try:
         return source(str(root), part, download=True)
     except (RuntimeError, URLError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise missing(
             source.__name__,
             [folder],
-            f"The download failed too ({reason}): get it from "
+            f"The download failed too ({one_line(error)}): get it from "
             "https://www.robots.ox.ac.uk/~vgg/data and unpack it there",
         ) from None
 
@@ -121,11 +121,10 @@ def _download_segmentations(folder: Path) -> None:
     try:
         download_and_extract_archive(SEGMENTATIONS, str(folder), remove_finished=True)
     except (RuntimeError, URLError, OSError) as error:
-        reason = " ".join(str(error).split())
         raise missing(
             "The segmentations of oxford-flowers",
             [folder / "segmim"],
-            f"The download of {SEGMENTATIONS} failed too ({reason}): unpack it there",
+            f"The download of {SEGMENTATIONS} failed too ({one_line(error)}): unpack it there",
         ) from None
 
 

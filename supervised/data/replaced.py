@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.dataset import DataSet, Split
 from rl_attn.supervised.data.images import SUFFIXES, Problem, is_picture, open_picture, report
@@ -183,8 +183,7 @@ def _array(path: Path) -> np.ndarray:
     try:
         masks = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy raises nearly anything on files that are none of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise Problem(f"is no .npy file that can be read ({reason})", path) from None
+        raise Problem(f"is no .npy file that can be read ({one_line(error)})", path) from None
     if masks.dtype.kind not in "buif":
         raise Problem(f"holds {masks.dtype}: it must hold numbers", path)
     return np.array(masks)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 
 _TAGS = [
     "Modality",
@@ -80,8 +80,7 @@ def hounsfield(file: Path) -> np.ndarray:
     try:
         return apply_rescale(dataset.pixel_array, dataset).astype(np.float32)
     except (AttributeError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file} has no pixels that can be read ({reason})") from None
+        raise UserError(f"{file} has no pixels that can be read ({one_line(error)})") from None
 
 
 def windowed(hu: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -99,8 +98,7 @@ def read(file: Path, pixels: bool = True):
     try:
         return dcmread(file) if pixels else dcmread(file, True, specific_tags=_TAGS)
     except (InvalidDicomError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file} cannot be read as DICOM ({reason})") from None
+        raise UserError(f"{file} cannot be read as DICOM ({one_line(error)})") from None
 
 
 def needs_extra(package: str) -> UserError:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.settings import short
 
@@ -106,8 +106,7 @@ def read_rows(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         reader = csv.DictReader(io.StringIO(text, newline=""))
         rows, head = list(reader), list(reader.fieldnames or ())
     except (OSError, ValueError, csv.Error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file} is not a table that can be read: {reason}") from None
+        raise UserError(f"{file} is not a table that can be read: {one_line(error)}") from None
     if lacking := [column for column in columns if column not in head]:
         raise UserError(
             f"{file} has no column {', '.join(lacking)}: its first line must name its columns, "

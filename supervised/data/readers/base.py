@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_attn.errors import UserError
+from rl_attn.errors import UserError, one_line
 from rl_attn.supervised.data.images import Problem
 
 #: (height, width) -> bool (H, W).
@@ -65,7 +65,7 @@ def read_files(
         except (Problem, UserError):
             raise
         except Exception as error:  # of whatever a damaged file leads to
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = one_line(error, named=True)
             raise Problem(f"cannot be read as {kind} ({reason})", file) from None
         if found is None and file == place:
             raise Problem(f"is no {kind} file", file)
