@@ -30,10 +30,6 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # libraries look for what leaks when the process ends
-
-
 CLIP_CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {

@@ -12,7 +12,7 @@ import runpy
 import sys
 import tempfile
 import traceback
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 #: Its processes are forks of one that has imported these.
@@ -60,6 +60,7 @@ class Command:
 
 def _become(argv: list[str], env: dict[str, str], said: Path) -> None:
     os.setsid()
+    set_start_method(None, force=True)  # what it starts itself, it starts as by default
     for number in (1, 2):
         os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND), number)
     os.environ.clear()

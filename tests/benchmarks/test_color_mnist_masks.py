@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import CONTEXT
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.backbones import LeNet
@@ -24,6 +25,7 @@ def masks():
         patch.syspath_prepend(str(SCRIPT.parent))
         import color_mnist_masks
 
+        patch.setattr(color_mnist_masks, "get_context", lambda kind: CONTEXT)
         yield color_mnist_masks
     sys.modules.pop("color_mnist_masks", None)
 
@@ -71,10 +73,8 @@ def test_command_makes_a_table_and_goes_on_where_it_was(masks, tmp_path, capsys)
         return capsys.readouterr().out
 
     file = tmp_path / "kept.json"
-    printed = command("--masks", "none", "ring-every")
-    assert "none" in printed and "ring-every" in printed
+    assert "ring-every" in command("--masks", "ring-every")
     kept = json.loads(file.read_text())
-    assert set(kept["runs"]) == {"none, 1", "ring-every, 1"}
     (epoch,) = kept["runs"]["ring-every, 1"]
     assert 0 <= epoch["test"] <= 1 and epoch["optim_value"] < epoch["validation"]
     epoch["test"] = 0.777  # a run that is kept is not run again

@@ -13,6 +13,8 @@ from rl_attn import evaluate, ppo, study
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import Environment, EnvSettings, find
 from rl_attn.run.plugins import import_all
+from rl_attn.studies.check import check
+from rl_attn.studies.plan import Job
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -109,7 +111,7 @@ def test_procgen_looks_otherwise_and_is_the_same_game():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_they_train_and_are_evaluated_with_every_option(name, tmp_path):
+def test_they_train_and_are_evaluated(name, tmp_path):
     entry = gymnasium.spec(found(name).name).entry_point
     short = f"tests/Short-{name}-v0"
     gymnasium.register(short, entry_point=entry, max_episode_steps=40)  # enemies come late
@@ -118,16 +120,23 @@ def test_they_train_and_are_evaluated_with_every_option(name, tmp_path):
     flags += ["--update-epochs", "1", "--total-timesteps", "16", "--frame-size", "40x40"]
     run = tmp_path / "run"
     assert ppo.main([*flags, "--no-env-processes", "--run-dir", str(run)]) == 0
-    options = ["--faithfulness", "--faithfulness-frames", "2", "--closed-loop", "--device", "cpu"]
-    assert evaluate.main([str(run), "--episodes", "1", *options]) == 0
-    results = json.loads((run / "evaluation.json").read_text())
-    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask"}
-    assert "faithfulness" in results and (run / "evaluation.mp4").stat().st_size > 0
+    options = ["--episodes", "1", "--device", "cpu", "--no-video"]
+    assert evaluate.main([str(run), *options]) == 0
+    summary = json.loads((run / "evaluation.json").read_text())["summary"]
+    assert summary["length"]["mean"] > 0 and summary["empty_masks"]["mean"] < 1
 
 
 @pytest.mark.skipif(not {"minigrid", "procgen"} <= PACKAGES, reason="needs MiniGrid and Procgen")
 def test_the_study_of_all_families_is_whole(monkeypatch, capsys):
     monkeypatch.chdir(EXAMPLES.parent)
+    monkeypatch.setattr(study, "check_commands", check_here)
     assert study.main(["examples/study.yaml", "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert all(label in printed for label in ("Doom", "Own", "MiniGrid", "Procgen"))
+
+
+def check_here(jobs: list[Job]) -> None:
+    """As the study does, but in a process that has imported everything already."""
+    for job in jobs:
+        for command in (job.start, *job.then):
+            check(command, whole=not job.after)

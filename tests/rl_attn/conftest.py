@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # and `two_squares`
 TINY = [
     *("--num-envs", "2", "--num-steps", "16", "--num-minibatches", "2", "--update-epochs", "2"),
     *("--checkpoint-interval", "1", "--keep-checkpoints", "0"),
-    *("--device", "cpu", "--precision", "fp32", "--frame-size", "80x60"),
+    *("--device", "cpu", "--precision", "fp32", "--frame-size", "80x60", "--width-scale", "0.25"),
 ]
 
 

@@ -8,11 +8,13 @@ import pytest
 import torch
 import yaml
 
-from rl_attn import evaluate, ppo, study
+from rl_attn import evaluate, ppo
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
+from rl_attn.studies.check import check
+from rl_attn.studies.plan import Command
 
 HERE = Path(__file__).parent / "outside"
 FILES = [str(HERE / name) for name in ("shifts.py", "tiny_network.py", "spotlight.py")]
@@ -20,45 +22,46 @@ FLAGS = ["--import", *FILES, "--env", "Spotlight-v0", "--network", "tiny"]
 FLAGS += ["--method", "shifts", "--pixels", "3"]
 
 
-def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(latest_checkpoint(run), State)["agent"]
+def rows_but_times(table: Path) -> list[dict[str, str]]:
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in r.items() if "time" not in k and "SPS" not in k} for r in rows]
 
 
 def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeypatch, break_off):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    flags = [*tiny, *FLAGS, "--total-timesteps", "128"]
+    flags = [*tiny, *FLAGS, "--total-timesteps", "96"]
+    flags += ["--eval-interval", "64", "--eval-episodes", "2"]
     assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
-    assert final_weights(whole)["layers.0.weight"].shape == (16, 4, 8, 8)
-    with (whole / "metrics.csv").open() as file:
-        assert all(float(row["losses/agreement"]) > 0 for row in csv.DictReader(file))
+    assert all(float(row["losses/agreement"]) > 0 for row in rows_but_times(whole / "metrics.csv"))
     assert yaml.safe_load((whole / "config.yaml").read_text())["imports"] == FILES
 
-    break_off([*flags, "--run-dir", str(broken)], Collector, "act", 16 * 2 + 5)
-    assert load_checkpoint(latest_checkpoint(broken), State)["global_step"] == 64
+    break_off([*flags, "--run-dir", str(broken)], Collector, "act", 16 + 5)
+    assert load_checkpoint(latest_checkpoint(broken), State)["global_step"] == 32
     monkeypatch.chdir(tmp_path)
     assert ppo.main(["--resume", str(broken)]) == 0
-    ours, theirs = final_weights(whole), final_weights(broken)
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ours, theirs = (load_checkpoint(latest_checkpoint(run), State) for run in (whole, broken))
+    assert ours["global_step"] == 96 and ours["lanes"] == theirs["lanes"]
+    assert ours["agent"]["layers.0.weight"].shape == (4, 4, 8, 8)
+    assert any("log_std" in name for name in ours["agent"])  # of continuous actions
+    for name, weights in ours["agent"].items():
+        assert torch.equal(weights, theirs["agent"][name]), name
+    for table in ("metrics.csv", "evaluations.csv"):
+        assert rows_but_times(whole / table) == rows_but_times(broken / table)
 
     flags = ["--episodes", "1", "--device", "cpu", "--no-video", "--faithfulness", "--closed-loop"]
     assert evaluate.main([str(whole), *flags, "--faithfulness-frames", "4"]) == 0
-    assert "faithfulness" in json.loads((whole / "evaluation.json").read_text())
+    result = json.loads((whole / "evaluation.json").read_text())
+    assert result["faithfulness"]["removal_attended_kl"][0] == pytest.approx(0, abs=1e-6)
+    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask"}
 
 
-def test_a_study_checks_their_flags_before_it_begins(tmp_path, monkeypatch):
+def test_a_study_knows_their_flags_before_it_begins():
     """`outside/test_environment.py` runs one."""
-    monkeypatch.chdir(tmp_path)
-    content = {
-        "command": "rl_attn.ppo",
-        "arguments": {"env": "Spotlight-v0", "network": "tiny", "import": FILES},
-        "grid": {"method": {"Plain": {"method": "vanilla"}, "Shifts": {"method": "shifts"}}},
-        "seeds": [1],
-    }
-    content["grid"]["method"]["Shifts"]["pixls"] = 3
-    Path("study.yaml").write_text(yaml.safe_dump(content))
+    words = ("--env=Spotlight-v0", "--network=tiny", "--import", *FILES, "--method=shifts")
+    check(Command("rl_attn.ppo", (*words, "--pixels=3")))
     with pytest.raises(UserError, match="pixls"):
-        study.main(["study.yaml", "--out", "out", "--workers", "1"])
-    assert not Path("out").exists()
+        check(Command("rl_attn.ppo", (*words, "--pixls=3")))
 
 
 def test_what_cannot_be_imported_is_refused(tmp_path):

@@ -102,7 +102,7 @@ def test_the_command_on_a_folder_of_pictures(tmp_path, capsys):
 
 def test_the_command_on_doom_masks_repeats_table_4(tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["--count", "8", "--levels", "6", "--out", str(out)]) == 0
+    assert main(["--count", "4", "--levels", "5", "--out", str(out)]) == 0
     with (out / "regularizers.csv").open() as file:
         table = list(csv.DictReader(file))
     for row in table:
@@ -110,7 +110,7 @@ def test_the_command_on_doom_masks_repeats_table_4(tmp_path, capsys):
             assert abs(float(row["mean"])) >= 0.94
         if row["regularizer"] == "suppress only" and row["perturbation"] == "erode":
             assert float(row["responding"]) == 0
-    assert "DefendCenter, 8 masks" in capsys.readouterr().out
+    assert "DefendCenter, 4 masks" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,13 @@ from rl_attn.supervised import compare
 TABLE = {
     "command": "supervised.train",
     "arguments": {
-        **{"data": "digits", "backbone": "lenet", "epochs": 8, "batch_size": 64},
+        **{
+            "data": "digits",
+            "backbone": "lenet",
+            "epochs": 8,
+            "batch_size": 64,
+            "train_pictures": 320,
+        },
         **{"device": "cpu", "threads": 1, "picture_interval": 0, "faithfulness": 1},
     },
     "grid": {"method": {"CAMAL": {"method": "camal"}}},

@@ -26,7 +26,7 @@ from rl_attn.envs.doom.scenarios import resolve
 from rl_attn.envs.doom.surfaces import PARTS, names, surfaces
 from rl_attn.envs.doom.wad_of_looks import lumps_of_looks
 
-STEPS = 150
+STEPS = 80  # an episode of Basic has 75
 
 # Look, and at least which share of the picture and which of the targets' pixels it changes in
 # DefendCenter; targets are left alone (0) or changed by at least half as many as was measured.
@@ -130,9 +130,9 @@ def test_what_is_held_out_is_never_drawn_to_train_with(axis):
 
 def test_sets_of_surfaces_differ_and_are_always_the_same():
     game = FOLDER.parent / "freedoom2.wad"
-    sets = [surfaces(number, game) for number in range(1, 501)]
-    assert sets == [surfaces(number, game) for number in range(1, 501)]
-    assert len({(one.wall, one.floor, one.ceiling) for one in sets}) > 480
+    sets = [surfaces(number, game) for number in range(1, 201)]
+    assert sets[:20] == [surfaces(number, game) for number in range(1, 21)]
+    assert len({(one.wall, one.floor, one.ceiling) for one in sets}) > 190
     walls, flats, skies = names(game)
     assert len(walls) > 100 and len(flats) > 60 and skies
     for one in sets:

@@ -40,13 +40,17 @@ BACKBONES = [
     ),
     ("swin_v2_t", {}, 64, "norm", (768, 2, 2), "head.weight", "features.7.1.mlp.3.weight"),
     (
-        "maxvit_t",
-        {},
-        224,
-        "blocks.3",
-        (512, 7, 7),
+        "MaxVit",  # maxvit_t's windows of 7 need 224 pixels after its four blocks
+        {
+            **{"input_size": (56, 56), "stem_channels": 8, "partition_size": 7, "head_dim": 8},
+            **{"block_channels": [8, 16], "block_layers": [1, 2]},
+            "stochastic_depth_prob": 0.0,
+        },
+        56,
+        "blocks.1",
+        (16, 7, 7),
         "classifier.3.weight",
-        "blocks.3.layers.1.layers.grid_attention.mlp_layer.3.weight",
+        "blocks.1.layers.1.layers.grid_attention.mlp_layer.3.weight",
     ),
 ]
 
@@ -62,9 +66,9 @@ def test_a_camal_step_trains_above_and_below_the_tap(backbone):
     pictures = torch.randn(2, 3, pixels, pixels)
     mask = torch.zeros(2, pixels, pixels)
     mask[:, : pixels // 2] = 1
-    assert standard_layer(model) == layer
+    assert standard_layer(model, size=(pixels, pixels)) == layer
 
-    with tap(model) as features:
+    with tap(model, layer) as features:
         logits = model(pictures)
     assert features().shape == (2, *shape)
     attention = grad_cam(logits.amax(1), features())

@@ -12,6 +12,16 @@ import pytest
 import yaml
 
 from rl_attn import report
+from rl_attn.reports import style
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quickly_embedded_fonts():
+    """To cut a TrueType font down to what a PDF uses takes most of a figure's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style._RC, "pdf.fonttype", 3)
+        yield
+
 
 Values = Mapping[tuple[str, str], list[dict[str, float]]]  # (task, method) -> a summary a run
 

@@ -1,11 +1,8 @@
 """Two ranks do what one does with all lanes, on a CPU; torchrun itself ends what is left."""
 
 import csv
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from socket import socket
@@ -145,28 +142,17 @@ def test_sigterm_stops_all_ranks_and_they_resume_bit_for_bit(two_ranks, tiny, tm
 @pytest.mark.slow
 def test_a_rank_that_dies_ends_the_others_and_all_games(tiny, tmp_path):
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--log-dir", str(tmp_path / "torchrun")]  # else in /tmp, where it stays
-    command += ["--nproc-per-node", "2", "-m", "rl_attn.ppo", *tiny]
-    process = subprocess.Popen(
-        [*command, "--total-timesteps", "1000000", "--run-dir", str(run)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-    def children(name: str) -> list[psutil.Process]:
-        every = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in every if name in " ".join(child.cmdline()[:4])]
-
-    wait_for(lambda: (run / "metrics.csv").exists())
-    games = children("/vizdoom")
-    ranks = children("rl_attn.ppo")
-    assert len(games) >= 2 and len(ranks) == 2
-    ranks[1].kill()
-    assert process.wait(200) != 0
-    wait_for(lambda: not any(one.is_running() for one in [*games, *ranks]), 30)
+    with Torchrun(*tiny, "--total-timesteps", "1000000", "--run-dir", run) as torchrun:
+        wait_for(lambda: (run / "metrics.csv").exists())
+        ranks = [psutil.Process(rank.pid) for rank in torchrun.ranks]
+        every = [child for rank in ranks for child in rank.children(recursive=True)]
+        games = [child for child in every if child.name() == "vizdoom"]
+        assert len(games) == 2
+        ranks[1].kill()
+        torchrun.ranks[0].send_signal(signal.SIGTERM)  # as torchrun does
+        statuses, _ = torchrun.finish()
+    assert statuses[1] == -signal.SIGKILL and statuses[0] != 0
+    wait_for(lambda: not any(game.is_running() for game in games), 30)
 
 
 # ---------------------------------------------------------------------- by hand

@@ -250,11 +250,11 @@ def test_several_ranks_are_refused(tmp_path):
 @pytest.mark.slow
 def test_it_solves_what_needs_a_memory_and_nothing_else_can(tmp_path):
     """The light is gone when its answer is asked for: a policy of the frame alone earns 0."""
-    flags = ["--num-envs", "16", "--num-steps", "32", "--num-minibatches", "4", "--camal", "0"]
+    flags = ["--num-envs", "16", "--num-steps", "16", "--num-minibatches", "4", "--camal", "0"]
     flags += ["--update-epochs", "4", "--learning-rate", "0.01", "--checkpoint-interval", "99999"]
     flags += ["--picture-interval", "0"]
     means = {}
-    for kind, steps in (("lstm", 5120), ("none", 2048)):
+    for kind, steps in (("lstm", 3072), ("none", 1024)):
         run = tmp_path / kind
         more = ["--recurrent", kind, "--total-timesteps", str(steps), "--run-dir", str(run)]
         assert ppo.main([*TINY, *flags, *more]) == 0

@@ -31,6 +31,9 @@ def cluster(quick_commands):
 
 def test_jobs_of_a_lost_node_resume_on_the_other(lab, wait_for, cluster):
     nodes = [cluster.add_node(num_cpus=1, **NODE) for _ in range(2)]
+    with pytest.raises(UserError, match=r"room for a run: it needs .*'CPU': 64"):
+        lab.run("--ray", cluster.address, "--cpus-per-run", "64")
+    assert not lab.starts()
     lab.write(arguments={"total_timesteps": 60, "pause": 0.1})
 
     def halfway() -> bool:
@@ -56,12 +59,6 @@ def test_jobs_of_a_lost_node_resume_on_the_other(lab, wait_for, cluster):
     here = lab.folder / "here"
     assert lab.run("--workers", "2", out=here) == 0
     assert (here / "results.csv").read_bytes() == (lab.out / "results.csv").read_bytes()
-
-
-def test_a_run_that_no_node_has_room_for_is_refused(lab, cluster):
-    with pytest.raises(UserError, match=r"room for a run: it needs .*'CPU': 64"):
-        lab.run("--ray", cluster.address, "--cpus-per-run", "64")
-    assert not lab.starts()
 
 
 def test_no_cluster_at_the_address(lab):

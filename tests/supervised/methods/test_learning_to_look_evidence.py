@@ -12,7 +12,7 @@ from rl_attn.supervised.teachers import without_colour
 METHOD = "learning-to-look-evidence"
 #: What makes LeNet converge on 36 pictures.
 SMALL = {"backbone": "lenet", "size": 28, "schedule": "none", "learning_rate": 0.01}
-SMALL |= {"teacher": "textures", "teacher_steps": 300, "attention_epochs": 10, "epochs": 40}
+SMALL |= {"teacher": "textures", "teacher_steps": 150, "attention_epochs": 6, "epochs": 24}
 #: Where how much the teacher knows does not matter.
 HARDLY_TAUGHT = SMALL | {"teacher_steps": 60}
 
