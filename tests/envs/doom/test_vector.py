@@ -33,16 +33,16 @@ def make():
 
 @pytest.mark.filterwarnings("error")
 def test_spaces_and_observations_agree(make):
-    env = make("DefendCenter", 8)
+    env = make("DefendCenter", 3)
     assert isinstance(env, DoomVectorEnv)
-    assert env.num_envs == 8
+    assert env.num_envs == 3
     assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     assert env.single_action_space == gymnasium.spaces.Discrete(4)
     observation, infos = env.reset(seed=1)
     assert observation in env.observation_space
     observation, rewards, terminated, truncated, infos = env.step(env.action_space.sample())
     assert observation in env.observation_space
-    assert rewards.shape == terminated.shape == truncated.shape == (8,)
+    assert rewards.shape == terminated.shape == truncated.shape == (3,)
     np.testing.assert_array_equal(infos["raw_reward"], rewards)
 
 
