@@ -45,7 +45,7 @@ class Ours:
             if trainer.run_epoch(stop):
                 trainer.epoch, trainer.step = trainer.epoch + 1, 0
             left -= take
-        if self.trainer.train.split.images.is_cuda:
+        if self.trainer.train.split.labels.is_cuda:
             torch.cuda.synchronize()
         return float(parameters_of(trainer.network.model) // trainer.network.copies)
 

@@ -1,4 +1,4 @@
-"""A split on the device as bytes, and batches of it: cropped, flipped, normalised there.
+"""A split as bytes, and batches of it on the device: cropped, flipped, normalised there.
 
 What chance decides for a picture (its place in the epoch, its crop, its flip) is drawn for a whole
 epoch from a generator seeded by (seed, epoch): an interrupted epoch is drawn again, alike.
@@ -107,9 +107,14 @@ class Batches:
         self.make_target = make
         split = self.split
         if once and split.masks is not None:
-            masks = split.masks.split(4096)
-            known = [None] * len(masks) if split.known is None else split.known.split(4096)
-            parts = [make(m.float() / 255, k) for m, k in zip(masks, known, strict=True)]
+            chunk = max(1, min(4096, 2**26 // split.masks[0].numel()))  # bounds the memory
+            masks = split.masks.split(chunk)
+            known = [None] * len(masks) if split.known is None else split.known.split(chunk)
+
+            def on(values: Tensor | None) -> Tensor | None:
+                return None if values is None else values.to(split.labels.device)
+
+            parts = [make(on(m).float() / 255, on(k)) for m, k in zip(masks, known, strict=True)]
             columns = zip(*parts, strict=True) if isinstance(parts[0], tuple) else [parts]
             joined = [torch.cat(column) for column in columns]
             self.targets = type(parts[0])(*joined) if isinstance(parts[0], tuple) else joined[0]
@@ -124,9 +129,9 @@ class Batches:
 
         crops: (B, 2) in [0, 1), see `cropped`. flips: (B,) bool, which are mirrored.
         """
-        index = index.to(self.split.images.device)
+        index = index.to(self.split.labels.device)
         masks, known = self._annotations(index) if self.targets is None else (None, None)
-        images = self.split.images[index]
+        images = _taken(self.split.images, index)
         if self.view.crop is not None:
             whole = images
             images, masks = cropped(whole, masks, self.view.crop, crops)
@@ -154,15 +159,20 @@ class Batches:
         """uint8 masks (B, H, W) of the split, or made now, and bool: what is known of them."""
         split = self.split
         if self.make_masks is not None:  # by a model, which knows all
-            made = self.make_masks(split.images[index], split.labels[index])
+            made = self.make_masks(_taken(split.images, index), split.labels[index])
             return (made * 255).round().byte(), None
-        masks = None if split.masks is None else split.masks[index]
-        return masks, None if split.known is None else split.known[index]
+        masks = None if split.masks is None else _taken(split.masks, index)
+        return masks, None if split.known is None else _taken(split.known, index)
 
     def in_order(self, size: int, copies: int = 1) -> Iterator[Batch]:
         """All pictures as they stand; each batch `copies` times in a row, for as many networks."""
         for index in torch.arange(len(self.split)).split(max(1, size // copies)):
             yield self.take(index.repeat(copies))
+
+
+def _taken(values: Tensor, index: Tensor) -> Tensor:
+    """values[index] on the device of the index; what lies in a file is on the CPU."""
+    return values[index.to(values.device)].to(index.device)
 
 
 def _flipped(values: Tensor | None, chosen: Tensor) -> Tensor | None:

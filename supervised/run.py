@@ -179,7 +179,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     print(
         f"{args.method} on {args.data}: {args.backbone} ({parameters_of(network.model):,} "
         f"parameters, weights: {weights}, attention at {network.layer or 'the input'}), "
-        f"{len(trainer.train):,} pictures {trainer.data.size}, {trainer.train.split.images.device} "
+        f"{len(trainer.train):,} pictures {trainer.data.size}, {trainer.train.split.labels.device} "
         f"in {network.precision}; tensorboard --logdir {path}",
         flush=True,
     )

@@ -29,6 +29,7 @@ from rl_attn.supervised.data.deal import strata_of
 from rl_attn.supervised.data.found import found
 from rl_attn.supervised.data.replaced import SOFT, with_masks
 from rl_attn.supervised.data.resize import resize_masks
+from rl_attn.supervised.data.storage import moved
 from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.inputs import Inputs
@@ -177,7 +178,8 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
             known = read.taught.splits[name].known
             if masks.shape[1:] != sized.size:
                 masks, known = resize_masks(masks, known, sized.size[0])
-            masks, known = masks.to(device), None if known is None else known.to(device)
+            masks = moved(masks, device)
+            known = None if known is None else moved(known, device)
         own = splits[name].split
         split = replace(own, masks=masks, known=known)
         trained[name] = Batches(split, view, maker, task)

@@ -84,13 +84,14 @@ def classifier_report(run: Path, out: Path, seed: int = 0) -> None:
 def with_intervals(columns: dict[str, Tensor], batches: Batches, seed: int) -> pd.DataFrame:
     """metric, value, low, high: 95 % of the values of resampled images."""
     value = means(columns, batches.split, batches.task)
-    random, number = np.random.default_rng(seed), len(batches)
+    random, number, where = np.random.default_rng(seed), len(batches), batches.split.labels.device
+    blank = torch.zeros(number, 1, 1, 1, dtype=torch.uint8, device=where)
+    split = replace(batches.split, images=blank, masks=None, known=None)  # what is not measured
     drawn = []
     for _ in range(RESAMPLES):
         rows = torch.from_numpy(random.integers(0, number, number))
         part = {name: column[rows.to(column.device)] for name, column in columns.items()}
-        resampled = batches.split[rows.to(batches.split.labels.device)]
-        drawn.append(means(part, resampled, batches.task))
+        drawn.append(means(part, split[rows.to(where)], batches.task))
     table = pd.DataFrame(drawn).reindex(columns=list(value))
     low, high = table.quantile(0.025), table.quantile(0.975)
     return pd.DataFrame(

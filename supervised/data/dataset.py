@@ -1,4 +1,4 @@
-"""What every data set here is: a few splits of pictures, labels and masks, whole in memory.
+"""What every data set here is: a few splits of pictures, labels and masks, see `storage`.
 
 One convention for masks: they say where attention belongs, 255 there and 0 elsewhere, whatever the
 set or the method. What to ignore is the rest of the picture; a set that can also mark just
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from rl_attn.errors import UserError
-from rl_attn.supervised.data.storage import concatenation, rows
+from rl_attn.supervised.data.storage import concatenation, moved, rows
 
 #: Per channel, of pictures in [0, 1]: what torchvision's ImageNet weights were trained with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -38,7 +38,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures that are used together. Everything lies on one device.
+    """Pictures that are used together, all on one device (but see `storage`).
 
     >>> split = load("digits").splits["test"]
     >>> isinstance(split, Split), split[:2].labels.shape
@@ -117,7 +117,7 @@ class Split:
         return self.labels.bincount(minlength=classes)
 
     def to(self, device: torch.device | str) -> Split:
-        return self._changed(lambda values: values.to(device), self.names)
+        return self._changed(lambda values: moved(values, device), self.names)
 
     def _changed(self, change: Callable[[Tensor], Tensor], names: np.ndarray | None) -> Split:
         tensors = self._tensors().items()

@@ -18,6 +18,7 @@ kept together. Other tests, test-NAME, are apart: folds leave them as tests.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -58,20 +59,33 @@ def masked_folder(
     sources = format, annotations, table, target, allow_missing, several
     found, masks = find(root, *sources, **mask_options)
     report(found.problems)
-    classes, samples = found.classes, found.samples
+    dataset = assembled(outline(found), found, seed, found.notes)
+    # Read in the order of the splits, which are then parts of one tensor, and not copies of it.
+    order = [int(i) for split in dataset.splits.values() for i in split.names]
+    classes, samples = found.classes, [found.samples[i] for i in order]
     pictures = [Picture(s.image, s.masks, classes.index(s.label)) for s in samples]
     pixels = read_pictures(pictures, size, fit, masks, image_options(image_range, alpha))
-    everything = Split(
-        pixels.images,
-        torch.tensor([picture.label for picture in pictures]),
-        pixels.masks,
+    names, splits, first = names_of(samples, root), {}, 0
+    for name, split in dataset.splits.items():
+        rows = slice(first, first + len(split))
+        known = None if pixels.known is None else pixels.known[rows]
+        shown = {"images": pixels.images[rows], "masks": pixels.masks[rows], "known": known}
+        splits[name] = replace(split, **shown, names=names[rows])
+        first = rows.stop
+    return replace(dataset, splits=splits, notes=(*dataset.notes, *pixels.notes))
+
+
+def outline(found: Found) -> Split:
+    """The samples without their pixels; each is named by its number."""
+    classes, samples = found.classes, found.samples
+    return Split(
+        torch.zeros(len(samples), 1, 1, 1, dtype=torch.uint8),
+        torch.tensor([classes.index(sample.label) for sample in samples]),
         subjects=subjects_of(samples),
-        known=pixels.known,
-        names=names_of(samples, root),
         several=several_of(found),
-        values=values_of(found.samples),
+        values=values_of(samples),
+        names=np.arange(len(samples)).astype(str),
     )
-    return assembled(everything, found, seed, (*found.notes, *pixels.notes))
 
 
 def image_options(image_range: str = "", alpha: Alpha = "ask", **_: Any) -> ImageOptions:

@@ -6,6 +6,7 @@ mask of another size than its image. Each image is resized once, from the file (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from rl_attn.errors import UserError
+from rl_attn.supervised.data import storage
 from rl_attn.supervised.data.annotations import Annotation, MaskReader
 from rl_attn.supervised.data.fit import Fit, fitted, fitted_annotation
 from rl_attn.supervised.data.images import (
@@ -86,10 +88,12 @@ def read_pictures(
             image, annotation = fitted(image, size, fit), fitted_annotation(annotation, size, fit)
         if image.size != marks.shape[:0:-1]:  # the first of images that keep their own size
             pixels, marks = _arrays(len(pictures), (image.height, image.width))
-        pixels[i], marks[i] = np.asarray(image).transpose(2, 0, 1), annotation.values
+        pixels.numpy()[i] = np.asarray(image).transpose(2, 0, 1)
+        marks.numpy()[i] = annotation.values
         if annotation.known is not None:
-            known = np.ones(marks.shape, bool) if known is None else known
-            known[i] = annotation.known
+            if known is None:
+                known = room(marks.shape, torch.bool, large(marks.shape)).fill_(True)
+            known.numpy()[i] = annotation.known
     report([*problems, *reader.problems()])
     if not size and _refused(sizes):
         (least, first), (most, last) = min(sizes.items()), max(sizes.items())
@@ -97,17 +101,18 @@ def read_pictures(
             f"images are {least[0]}x{least[1]} ({named(first.name)}) to {most[0]}x{most[1]} "
             f"({named(last.name)}): choose the side to train at by --size, --data-options size=224"
         )
-    return Pixels(
-        torch.from_numpy(pixels),
-        torch.from_numpy(marks),
-        None if known is None else torch.from_numpy(known),
-        _notes(sizes, size, fit),
-    )
+    return Pixels(pixels, marks, known, _notes(sizes, size, fit))
 
 
-def _arrays(number: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(number: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Room for images and masks of one size."""
-    return room((number, 3, *shape)).numpy(), room((number, *shape)).numpy()
+    file = large((number, *shape))
+    return room((number, 3, *shape), large=file), room((number, *shape), large=file)
+
+
+def large(shape: Sequence[int]) -> bool:
+    """Whether images with masks (N, H, W) lie in files."""
+    return 4 * math.prod(shape) > storage.LARGE
 
 
 def _notes(sizes: dict[tuple[int, int], Path], size: int, fit: Fit) -> tuple[str, ...]:

@@ -18,10 +18,10 @@ from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.data.annotations import Annotation, MaskReader
-from rl_attn.supervised.data.dataset import DataSet, Split, check, concatenated
+from rl_attn.supervised.data.dataset import DataSet, check, concatenated
 from rl_attn.supervised.data.duplicates import THUMBNAIL, clusters
 from rl_attn.supervised.data.fit import fitted, fitted_annotation
-from rl_attn.supervised.data.folder import assembled, several_of, subjects_of, values_of
+from rl_attn.supervised.data.folder import assembled, outline
 from rl_attn.supervised.data.found import range_of
 from rl_attn.supervised.data.images import ImageOptions, Problem, described, open_picture
 from rl_attn.supervised.data.pictures import Picture, read_picture
@@ -93,7 +93,7 @@ def of_folder(
     root: Path, found: Found, masks: MaskReader, images: ImageOptions, seed: int, count: int
 ) -> Facts:
     """Every file of a folder, at its own size. Memory grows by a kilobyte a picture."""
-    classes, problems, samples = found.classes, list(found.problems), []
+    classes, problems = found.classes, list(found.problems)
     facts = Facts(tuple(name or "(none)" for name in classes), notes=list(found.notes))
     facts.levels.update(dict(found.regions))
     if found.several:
@@ -119,21 +119,13 @@ def of_folder(
         facts.add(picture.label, name, image, annotation, count, kind)
         grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         facts.thumbnails.append(np.asarray(grey))
-        samples.append(sample)
         facts.modes[mode_of(sample.image)] += 1
     for path in {mask for s in found.samples for mask in s.masks if isinstance(mask, Path)}:
         facts.levels.update(levels_of(path))
     told = described([*problems, *masks.problems()])
     facts.faults += [line.replace(f"{root}/", "") for line in told]
     if not problems:
-        blank = torch.zeros(len(samples), 1, 1, 1, dtype=torch.uint8)
-        whole = Split(
-            blank,
-            torch.tensor(facts.labels),
-            subjects=subjects_of(samples),
-            several=several_of(found),
-            values=values_of(samples),
-        )
+        whole = outline(found)
         if whole.values is not None:
             facts.notes.append(range_of(found.classes[0], whole.values))
         try:

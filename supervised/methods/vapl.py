@@ -189,7 +189,7 @@ class Vapl(Method):
             self.perturbed_masks, self.keep, self.cells, self.tolerance, self.scale
         )
         self.still = train.targets is not None  # pictures and prompts are alike in every epoch
-        number, device = len(train), train.split.images.device
+        number, device = len(train), train.split.labels.device
         kept = (self.perturbed_masks, number) if self.still and self.refine else (0, number)
         self.state.register_buffer("confidences", torch.zeros(kept, device=device))
         self.state.register_buffer("used", torch.zeros(number, dtype=torch.long, device=device))
