@@ -102,11 +102,14 @@ class Learner:
         from rl_attn.supervised.settings import args_type
 
         torch.set_num_threads(read.threads)
-        storage.LARGE = 0 if in_files else 2**62
         flags = ["--data", "masked-folder", "--data-root", read.root, "--method", "camal"]
         flags += ["--backbone", read.backbone, "--weights", "none", "--device", "cpu"]
         flags += ["--batch-size", str(read.batch_size), "--epochs", "1"]
-        self.trainer = build(parse(args_type(flags), flags, ""), torch.device("cpu"))
+        large, storage.LARGE = storage.LARGE, 0 if in_files else 2**62
+        try:
+            self.trainer = build(parse(args_type(flags), flags, ""), torch.device("cpu"))
+        finally:
+            storage.LARGE = large
         self.note = self.trainer.steps
 
     def run(self, count: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from rl_attn.attention.cells import few
 from rl_attn.errors import UserError
 from rl_attn.explain import ExplainSettings
 from rl_attn.explanation import Explanation
@@ -54,6 +55,11 @@ def explain_all(args: ExplainSettings) -> int:
     write_text(out / "explanations.csv", table.to_csv(index=False, float_format="%.6g"))
     write_text(out / "index.html", album(page(args.run, files, names, found)))
     printed(table.iloc[:_PRINTED], found)
+    for one in found[0].attentions.values():
+        coarse = few(one.grid, found[0].image.shape[:2], getattr(network, "layer", None) or "")
+        if coarse and not isinstance(network, Agent):
+            print(f"note: {coarse}")
+            break
     say(images=len(files), table=out / "explanations.csv", page=out / "index.html")
     return 0
 

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapWarning, check_tap
+from rl_attn.attention.cells import few
 from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import read_options
 from rl_attn.run.device import pick_precision
@@ -332,6 +333,8 @@ def fit_method(
                 check(network, batch, args.batch_maps)
             attention = attention_of(network, batch)[1]
             grid, cells = attention.grid, attention.cells
+            if coarse := few(grid, tuple(batch.pictures.shape[2:]), network.layer):
+                print(f"note: {coarse}", flush=True)
         except RuntimeError as error:
             raise UserError(
                 f"{args.backbone} does not take pictures {tuple(batch.pictures.shape[1:])} with "

@@ -23,6 +23,9 @@ Line = tuple[float, float]
 #: Along both axes, or the rows' line and the columns'.
 Cells = Line | tuple[Line, Line]
 
+#: Cells along a side below which a map hardly says where.
+FEW = 5
+
 #: Every pixel is a cell of its own.
 PIXELS: Cells = (0.0, 1.0)
 
@@ -92,3 +95,20 @@ def _places(size: int, cells: Line, device: torch.device, dtype: torch.dtype) ->
     """Where each pixel lies, counted in cells, (size,)."""
     first, step = cells
     return (torch.arange(size, device=device, dtype=dtype) - first) / step
+
+
+def few(grid: tuple[int, int], size: tuple[int, int], layer: str) -> str:
+    """What to say of a map (h, w) that is too coarse for pictures (H, W); "" of one that is not.
+
+    >>> few((3, 3), (96, 96), "layer4")[:54]
+    'maps of layer4 have 3 x 3 cells for 96 x 96 pixels, wh'
+    >>> few((7, 7), (224, 224), "layer4")
+    ''
+    """
+    if min(grid) >= FEW or min(size) <= min(grid):
+        return ""
+    (rows, columns), (height, width) = grid, size
+    return (
+        f"maps of {layer} have {rows} x {columns} cells for {height} x {width} pixels, which "
+        "hardly say where: train at a larger --size, or on an earlier --layer"
+    )

@@ -94,7 +94,7 @@ def read_pictures(
             if known is None:
                 known = room(marks.shape, torch.bool, large(marks.shape)).fill_(True)
             known.numpy()[i] = annotation.known
-    report([*problems, *reader.problems()])
+    report([*sorted(problems, key=lambda problem: str(problem.path)), *reader.problems()])
     if not size and _refused(sizes):
         (least, first), (most, last) = min(sizes.items()), max(sizes.items())
         raise UserError(

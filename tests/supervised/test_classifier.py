@@ -105,7 +105,9 @@ def test_the_command_leaves_pictures_a_table_and_a_page(run, folder, tmp_path, c
     assert all(0 <= float(row["iou/layer-cam"]) <= 1 for row in rows)
     page = (tmp_path / "index.html").read_text()
     assert page.count("<img") == 2 and 'src="1.png"' in page
-    assert str(tmp_path / "index.html") in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert str(tmp_path / "index.html") in said
+    assert said.count("note: maps of conv2 have 4 x 4 cells for 21 x 21 pixels") == 1
 
 
 def test_a_finished_run_keeps_its_best_network_alone(run):
