@@ -174,18 +174,17 @@ def tap_layer(model: nn.Module, layer: str, size: tuple[int, int] | None = None)
 
     size: (H, W) of the pictures.
     """
-    if layer:
-        try:
-            find_layer(model, layer)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-        return layer
-    if isinstance(said := getattr(model, "layer", ""), str | None) and said != "":
-        return said
     try:
+        if layer:
+            find_layer(model, layer)
+            return layer
+        if isinstance(said := getattr(model, "layer", ""), str | None) and said != "":
+            return said
         return standard_layer(model, size)
     except ValueError as error:
-        raise UserError(f"{error} (--layer NAME)") from None
+        raise UserError(f"{error}{'' if layer else ' (--layer NAME)'}") from None
+    except TypeError as error:  # compiled or scripted models
+        raise UserError(str(error)) from None
 
 
 def parameters_of(model: nn.Module) -> int:
