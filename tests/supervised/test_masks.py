@@ -5,13 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rl_attn.errors import UserError
+from rl_attn.run.cli import parse
 from rl_attn.supervised import masks
 from rl_attn.supervised.data import load
 from rl_attn.supervised.mask_folder import MaskFile, read
 from rl_attn.supervised.mask_report import held_out_iou
+from rl_attn.supervised.settings import args_type
+from rl_attn.supervised.setup import read_data
 from rl_attn.teachers import Teacher
+from rl_attn.teachers.teacher import Taught
 
 
 def command(clip_folder, out, *more):
@@ -61,6 +66,32 @@ def test_masks_are_made_measured_resumed_and_repaired(clip_folder, tmp_path, mon
     # Another maker's masks do not mix with these.
     with pytest.raises(UserError, match=r"made otherwise .teacher"):
         masks.main(command(clip_folder, out, "--teacher", "cam"))
+
+
+def test_masks_of_a_folder_find_their_images_however_these_are_dealt(
+    clip_folder, tmp_path, monkeypatch
+):
+    """The teacher marks what is bright; training deals the images by another seed."""
+    for i in range(16):
+        image, place = np.zeros((12, 12, 3), np.uint8), tmp_path / "set" / "ab"[i % 2]
+        image[i // 2, i % 2 :] = 255
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{i}.png")
+        Image.new("L", (12, 12), 255).save(place / f"{i}_mask.png")
+
+    def bright(self, images, labels):
+        return Taught((images[:, 0] > 0).float(), torch.ones(len(images)))
+
+    monkeypatch.setattr(Teacher, "__call__", bright)
+    of = ["--data", "masked-folder", "--data-root", str(tmp_path / "set")]
+    out = ["--out", str(tmp_path / "masks"), "--model", str(clip_folder), "--foreground", "light"]
+    assert masks.main([*of, *out]) == 0
+    names = json.loads((tmp_path / "masks" / "names.json").read_text())
+    argv = [*of, "--data-options", "seed=1", "--masks", str(tmp_path / "masks")]
+    found = read_data(parse(args_type(argv), argv, "train")).taught.splits
+    assert names["test"] != found["test"].names.tolist()
+    for split in found.values():
+        assert torch.equal(split.masks > 0, split.images[:, 0] > 0)
 
 
 def test_mistakes_are_told_before_work(clip_folder, tmp_path):

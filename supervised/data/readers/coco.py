@@ -32,6 +32,9 @@ def _parse(file: Path) -> list[Marks] | None:
     data = read_json(file)
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
         return None
+    for kind in ("images", "annotations", "categories"):
+        if not isinstance(data[kind], list):
+            raise ValueError(f"its {kind} are no list [...]")
     images, categories = _by_id(data, "images"), _by_id(data, "categories")
     of: dict[Any, list[Region]] = {number: [] for number in images}
     for entry in data["annotations"]:

@@ -268,6 +268,7 @@ def one(text, kind):
         ("coco", {"segmentation": {"size": [9, 9], "counts": [80]}}, "80 pixels, not 9x9"),
         ("coco", {"bbox": [1] * 4, "image_id": 4}, "no image 4"),
         ("coco", {"bbox": [1] * 4, "top": {"images": [{"id": 1}] * 2}}, "images have the same id"),
+        ("coco", {"bbox": [1] * 4, "top": {"annotations": {}}}, "its annotations are no list"),
         ("yolo", "0 40 50 10 10", "40 is no share of an image"),
         ("yolo", "0 nan .5 .1 .1", "nan is no coordinate"),
         ("yolo", "-1 .5 .5 .1 .1", "class -1 has no name in classes.txt, which has 2"),
