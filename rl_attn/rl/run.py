@@ -25,6 +25,7 @@ from rl_attn.run.checkpoint import (
     fitting,
     latest_checkpoint,
     load_checkpoint,
+    load_state,
     save_checkpoint,
     save_state,
     step_of,
@@ -213,7 +214,7 @@ def training_state(latest: Path, device: torch.device) -> State:
     try:
         return load_checkpoint(latest, State, device)
     except UserError:
-        if "optimizer" in load_checkpoint(latest, dict):
+        if "optimizer" in load_state(latest, dict):
             raise
     raise UserError(
         f"{latest} is of a finished run and holds the agent alone, so the run cannot go on: put "

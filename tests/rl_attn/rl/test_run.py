@@ -60,3 +60,15 @@ def test_a_finished_run_that_is_asked_for_more_is_not_called_damaged(run):
     run.at(50, 1.0)
     with pytest.raises(UserError, match="is of a finished run and holds the agent alone"):
         training_state(run.path / "checkpoints" / "step_000000050.pt", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("step", [{}, {"global_step": "forty"}, {"global_step": None}])
+def test_a_step_that_is_no_number_is_refused(run, step):
+    """Whether it holds an optimizer is asked of a file that has just failed its checks."""
+    run.at(40, 1.0)
+    file = run.path / "checkpoints" / "step_000000040.pt"
+    state = torch.load(file, weights_only=True)
+    del state["global_step"]
+    torch.save(state | step, file)
+    with pytest.raises(UserError, match="does not hold what it should"):
+        training_state(file, torch.device("cpu"))
