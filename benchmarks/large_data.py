@@ -6,9 +6,9 @@
 Draws images (JPEG) and masks (PNG) into a temporary folder. Two processes read it as
 `--data masked-folder` and learn from it with CAMAL: one with the set's pixels in files (what is
 done above 2 GB), one with all of them in memory. They read at the same time, and learn in turns, so
-that ratios hold on a busy machine; an epoch in all, then the validation that ends it, where both
-must come to the same loss to the digit. The network is as small as can be (`small`), so that what
-surrounds it weighs most.
+that ratios hold on a busy machine, those by CPU time best (with --threads 1); an epoch in all, then
+the validation that ends it, where both must come to the same loss to the digit. The network is as
+small as can be (`small`), so that what surrounds it weighs most.
 
 Memory is what a process holds that the system cannot drop: anonymous and shared pages (RssAnon and
 RssShmem of /proc/self/status), looked at every 20 ms by a thread, the largest of all; Linux only.
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from contest import Entry, working
-from machine import SENTENCE, describe, stop_at_signals
+from machine import report
 from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
@@ -164,37 +164,43 @@ def measure(args: LargeData, root: str, inline: bool) -> Table:
     ]
     read = Read(root, args.backbone, args.batch_size, args.threads)
     seconds: list[list[float]] = [[], []]
+    cpu: list[list[float]] = [[], []]
     ends: list[tuple[float, float]] = []
     with working(entries, read, inline) as workers:
         count = max(1, workers[0].note // (args.rounds + 1))
         for turn in range(args.rounds + 1):
             for i in (0, 1) if turn % 2 else (1, 0):
                 workers[i].ask(count)
-                spent, _, _ = workers[i].answer()
+                spent, busy, _ = workers[i].answer()
                 seconds[i] += [spent] if turn else []
+                cpu[i] += [busy] if turn else []
         for worker in workers:
             worker.ask(0)
             ends.append(worker.answer()[2])
     if ends[0][0] != ends[1][0]:
         raise RuntimeError(f"the losses differ: {ends[0][0]} in memory, {ends[1][0]} in files")
-    table = Table("", "GB held", "images/s", "of memory's")
-    for entry, own, (_, most) in zip(entries, seconds, ends, strict=True):
-        shares = [theirs / mine for theirs, mine in zip(seconds[0], own, strict=True)]
-        speed = count * args.batch_size / median(own)
-        table.add_row(entry.name, f"{most:.2f}", f"{speed:,.0f}", f"{median(shares):.2f}")
+    table = Table("", "GB held", "images/s", "of memory's", "by CPU time")
+    for i, entry in enumerate(entries):
+        speed = count * args.batch_size / median(seconds[i])
+        shares = (shared(seconds[0], seconds[i]), shared(cpu[0], cpu[i]))
+        table.add_row(entry.name, f"{ends[i][1]:.2f}", f"{speed:,.0f}", *shares)
     return table
+
+
+def shared(base: list[float], own: list[float]) -> str:
+    """The speed as a share of the baseline's, the median of the rounds."""
+    return f"{median(theirs / mine for theirs, mine in zip(base, own, strict=True)):.2f}"
 
 
 def main(argv: list[str], inline: bool = False) -> int:
     """inline: both in this process, to see whether it works; memory then means nothing."""
     args = parse(LargeData, argv, "large_data.py")
-    stop_at_signals()
     with tempfile.TemporaryDirectory(dir=args.folder or None) as folder:
         draw(Path(folder), args.images, args.size)
         table = measure(args, folder, inline)
     table.title = f"{args.images:,} images of {args.size} px"
     Console(width=100).print(table)
-    print(SENTENCE.format(**describe(args.threads)))
+    report(args.threads)
     return 0
 
 
