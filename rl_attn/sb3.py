@@ -65,9 +65,9 @@ from rl_attn.attention import (
 from rl_attn.attention.cells import size_of
 from rl_attn.errors import choose
 from rl_attn.lazy import names_of
+from rl_attn.rl.agent_attention import attention_score
 from rl_attn.rl.entries import entry
 from rl_attn.rl.methods.camal import camal_terms
-from rl_attn.rl.watch import attention_score
 
 if TYPE_CHECKING:  # whoever has environments of their own needs no vizdoom
     from rl_attn.rl.sb3_lanes import LanesVecEnv

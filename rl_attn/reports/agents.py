@@ -18,9 +18,9 @@ from rl_attn.pictures import attended, enlarged, rgb_of, scale_of, tinted
 from rl_attn.reports.gallery import Captioned, attention_grid
 from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Cell, Study
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Player, evaluation_seeds
-from rl_attn.rl.watch import attention_maps
 from rl_attn.run.checkpoint import latest_checkpoint
 
 #: Frames are chosen among so many that show a target this large (share of the pixels), if there

@@ -24,8 +24,8 @@ from rl_attn.agents import Memory, Network
 from rl_attn.attention import deletion, insertion
 from rl_attn.attention.cells import size_of
 from rl_attn.attention.curves import pixel_ranks
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.play import Moment
-from rl_attn.rl.watch import attention_maps
 
 #: Pixels of a frame and attention levels scored at once.
 _BATCH = 256

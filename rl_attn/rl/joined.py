@@ -40,8 +40,8 @@ class Joined(Method):
         return any(part.attends for part in self.parts.values())
 
     @property
-    def replays(self) -> bool:
-        return all(part.replays for part in self.parts.values())
+    def capturable(self) -> bool:
+        return all(part.capturable for part in self.parts.values())
 
     @property
     def shows(self) -> bool:

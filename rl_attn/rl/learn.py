@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from rl_attn.agents import Memory, Network, RolloutStorage, gae
 from rl_attn.errors import TrainingError
 from rl_attn.rl.batch import Batch
+from rl_attn.rl.cuda_graphs import Captured, mapped
 from rl_attn.rl.distributed import Ranks
 from rl_attn.rl.entries import Entry, entry, values_of
 from rl_attn.rl.methods import Method
 from rl_attn.rl.ppo_loss import explained_variance, ppo_loss
-from rl_attn.rl.replay import Replayed, mapped
 from rl_attn.rl.settings import PPOSettings
 from rl_attn.run.optimizers import eager
 
@@ -51,7 +51,7 @@ class Learner:
         """
         Args:
             module: has the method's own parameters.
-            graphs: `differentiate` is captured in a CUDA graph, see `replay.py`.
+            graphs: `differentiate` is captured in a CUDA graph, see `cuda_graphs.py`.
         """
         self.settings, self.agent, self.method = settings, agent, method
         self.random, self.ranks, self.autocast = random, ranks, autocast
@@ -60,7 +60,7 @@ class Learner:
         self.optimizer = eager(torch.optim.Adam)(
             self.parameters, lr=settings.learning_rate, eps=1e-5, fused=True
         )
-        self.replayed = Replayed(self.differentiate, [method.context.random]) if graphs else None
+        self.captured = Captured(self.differentiate, [method.context.random]) if graphs else None
 
     def learn(self, storage: RolloutStorage, update: int) -> dict[str, float]:
         """The updates of one rollout; returns the means of what is logged.
@@ -119,10 +119,10 @@ class Learner:
 
     def _step(self, batch: Batch, share: float) -> dict[str, Entry]:
         """One mini-batch, or this rank's share of it: gradients and Adam."""
-        if self.replayed is None:
+        if self.captured is None:
             logged, norm, _ = self.differentiate(batch, share)
         else:
-            outputs = self.replayed(batch)
+            outputs = self.captured(batch)
             logged, norm = mapped((outputs.logged, outputs.norm), torch.clone)
             for parameter, gradient in zip(self.parameters, outputs.gradients, strict=True):
                 parameter.grad = gradient

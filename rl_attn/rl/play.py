@@ -19,10 +19,10 @@ from rl_attn.attention.cells import size_of
 from rl_attn.envs.protocol import Episode, Step, Steps, VectorEnv
 from rl_attn.envs.registry import Environment, find
 from rl_attn.envs.variations import Variation
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.methods import Method
 from rl_attn.rl.methods.base import Phase
 from rl_attn.rl.settings import AgentSettings
-from rl_attn.rl.watch import attention_maps
 from rl_attn.statistics import Interval, mean_interval
 
 #: What the agent is shown of stacks and masks: `Method.observe`.

@@ -15,11 +15,11 @@ import torch
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.registry import CANNOT_RESUME, find
 from rl_attn.errors import UserError
+from rl_attn.rl.agent_attention import attention_sample
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
 from rl_attn.rl.settings import AgentSettings, load_settings, validate
 from rl_attn.rl.trainer import AgentState, State, Trainer
-from rl_attn.rl.watch import attention_sample
 from rl_attn.run.checkpoint import (
     best_checkpoint,
     fitting,
@@ -68,7 +68,7 @@ def updates(trainer: Trainer, log: RunLog | None, stop: StopRequest) -> Pieces:
         played = time.perf_counter()
         logged = trainer.update()
         learned = time.perf_counter()
-        logged |= watch(trainer, log)
+        logged |= measure_attention(trainer, log)
         logged |= {
             "charts/mean_return_100": mean(trainer.returns),
             "charts/faults": trainer.faults,
@@ -95,13 +95,9 @@ def record(
     log.row(logged, step)
 
 
-def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
+def measure_attention(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
     """IoU on some frames of the rollout, now and then with a picture."""
-    args, ranks, update = (
-        trainer.args,
-        trainer.ranks,
-        trainer.global_step // trainer.args.batch_size,
-    )
+    args, ranks, step = trainer.args, trainer.ranks, trainer.global_step
     sample = attention_sample(
         trainer.agent,
         trainer.storage,
@@ -110,10 +106,10 @@ def watch(trainer: Trainer, log: RunLog | None) -> dict[str, float]:
         args.attention,
         trainer.method.observe,
     )
-    last = trainer.global_step >= trainer.end
-    due = args.picture_interval and (update == 1 or last or update % args.picture_interval == 0)
+    update, every = step // args.batch_size, args.picture_interval
+    due = every and (update == 1 or step >= trainer.end or update % every == 0)
     if log is not None and due:
-        log.picture("attention/frame_mask_map", sample.picture(), trainer.global_step)
+        log.picture("attention/frame_mask_map", sample.picture(), step)
     seen = [(iou, count) for iou, count in ranks.gather((sample.iou, sample.visible)) if count]
     return {"attention/iou": weighted_mean(seen)}
 

@@ -272,7 +272,7 @@ def check_together(args: AgentSettings) -> None:
         )
     method = method_of(args)
     method.check(args)
-    if args.cuda_graphs and not method.replays:
+    if args.cuda_graphs and not method.capturable:
         raise UserError(
             f"--cuda-graphs: the loss of --method {args.method} may depend on more than tensors, "
             "which a graph would hold fixed: leave it out"

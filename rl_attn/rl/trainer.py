@@ -15,12 +15,12 @@ from rl_attn.agents import NETWORKS, Network, RolloutStorage
 from rl_attn.envs.protocol import Episode, VectorEnv
 from rl_attn.envs.registry import find
 from rl_attn.errors import UserError, one_line
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.collect import Collector
 from rl_attn.rl.distributed import ALONE, Ranks, split_lanes
 from rl_attn.rl.learn import Learner
 from rl_attn.rl.methods import Context
 from rl_attn.rl.settings import AgentSettings, method_of
-from rl_attn.rl.watch import attention_maps
 from rl_attn.run.checkpoint import check_moments
 
 

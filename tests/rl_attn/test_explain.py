@@ -10,7 +10,7 @@ from PIL import Image
 import rl_attn
 from rl_attn import explain
 from rl_attn.errors import UserError
-from rl_attn.rl.watch import attention_maps
+from rl_attn.rl.agent_attention import attention_maps
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from processes import Command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import rl_attn.attention
-import rl_attn.rl.watch  # before `explain` is replaced
+import rl_attn.rl.agent_attention  # before `explain` is replaced
 from rl_attn import ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import NOT_FINITE, UserError

@@ -25,9 +25,9 @@ from rl_attn.agents import ActorCritic, cell_centres
 from rl_attn.attention import MAPS, grad_cam, mask_weights
 from rl_attn.envs.doom.env import DoomEnv
 from rl_attn.envs.doom.vector import DoomVectorEnv
+from rl_attn.rl.agent_attention import attention_score
 from rl_attn.rl.entries import entry
 from rl_attn.rl.methods.camal import camal_terms
-from rl_attn.rl.watch import attention_score
 from rl_attn.sb3 import (
     CamalPPO,
     LanesVecEnv,

@@ -70,7 +70,7 @@ class Method(_InRun):
         return False
 
     @property
-    def replays(self) -> bool:
+    def capturable(self) -> bool:
         """Whether `observe`, `judged` and `loss` are the same kernels for every mini-batch: they
         read tensors of the batch and numbers that never change, and wait for none of the results.
         Only then can they be captured (--cuda-graphs)."""

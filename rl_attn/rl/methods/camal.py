@@ -67,7 +67,7 @@ class Camal(Method):
         return self.camal > 0
 
     @property
-    def replays(self) -> bool:
+    def capturable(self) -> bool:
         return type(self).coefficient is Camal.coefficient
 
     def masks(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
@@ -129,7 +129,7 @@ class Camal(Method):
         if not self.attends:
             return None, {}
         from rl_attn.attention import explain
-        from rl_attn.rl.watch import seen_by
+        from rl_attn.rl.agent_attention import seen_by
 
         settings = self.context.settings
         attention = explain(

@@ -11,5 +11,5 @@ class Vanilla(Method):
     """Train a PPO agent that may look where it wants (Schulman et al. 2017)."""
 
     @property
-    def replays(self) -> bool:
+    def capturable(self) -> bool:
         return True

@@ -8,7 +8,7 @@ from rl_attn.agents import NETWORKS, Memory
 from rl_attn.agents.networks import Network, Output, Trunk
 from rl_attn.attention import explain, grad_cam
 from rl_attn.errors import UserError
-from rl_attn.rl.watch import seen_by
+from rl_attn.rl.agent_attention import seen_by
 
 FRAME, STEPS, LANES = (16, 24), 4, 3
 

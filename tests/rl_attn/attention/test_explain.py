@@ -21,9 +21,9 @@ from rl_attn.attention import (
     sarfa,
 )
 from rl_attn.errors import UserError
+from rl_attn.rl.agent_attention import seen_by
 from rl_attn.rl.settings import AgentSettings, validate
 from rl_attn.rl.trainer import Trainer
-from rl_attn.rl.watch import seen_by
 
 FRAME = (44, 52)
 

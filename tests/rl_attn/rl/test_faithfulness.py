@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from rl_attn.agents import ActorCritic
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves, pixel_ranks
 from rl_attn.rl.play import Moment
-from rl_attn.rl.watch import attention_maps
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """A function of tensors that is captured once and replayed after that: CUDA graphs for learning.
 
-    differentiate = Replayed(learner.differentiate, generators=[random])
+    differentiate = Captured(learner.differentiate, generators=[random])
     outputs = differentiate(batch)          # the first call captures, the others replay
 
 A step of a small network is hundreds of kernels of a few microseconds each, and the GPU waits for
 Python to launch them. A graph launches them all at once. What is captured is the function that runs
 eagerly otherwise, a second derivative included; Python runs in the first call only, so whatever the
-function reads must be a tensor of its argument, or must never change (`Method.replays`).
+function reads must be a tensor of its argument, or must never change (`Method.capturable`).
 
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
@@ -29,7 +29,7 @@ Capture = Callable[[Callable[[], T], Sequence[torch.Generator]], tuple[T, Callab
 WARM_UP = 3
 
 
-class Replayed(Generic[T]):
+class Captured(Generic[T]):
     """`function(argument)`, captured at the first call. Its outputs are overwritten by the next."""
 
     def __init__(

@@ -23,9 +23,9 @@ from rl_attn.errors import UserError
 from rl_attn.explanation import Explanation, explanation
 from rl_attn.map_names import MAPS
 from rl_attn.overlay import on
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.loading import load
 from rl_attn.rl.methods import Method
-from rl_attn.rl.watch import attention_maps
 from rl_attn.supervised.data.images import ImageOptions
 from rl_attn.supervised.inputs import Source, opened, opened_mask
 

@@ -1,4 +1,4 @@
-"""A look at what the agent attends to while it trains, CAMAL or not."""
+"""What an agent attends to: the maps of one forward, and a sample of a rollout with its IoU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

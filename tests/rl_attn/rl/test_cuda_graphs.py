@@ -1,4 +1,4 @@
-"""Replayed steps are the eager ones, and nothing between two of them waits for the device."""
+"""Captured steps are the eager ones, and nothing between two of them waits for the device."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rl_attn import ppo
 from rl_attn.errors import UserError
-from rl_attn.rl.replay import Replayed, tensors
+from rl_attn.rl.cuda_graphs import Captured, tensors
 from rl_attn.rl.settings import args_type
 from rl_attn.rl.trainer import Trainer
 from rl_attn.run.cli import parse
@@ -42,7 +42,7 @@ def learned(capture, *flags: str, device: str = "cpu") -> tuple[list[dict], list
     """What two updates log, and the weights after them; capture None: eager."""
     with trainer(*flags, device=device) as one:
         if capture is not None:
-            one.learner.replayed = capture(one.learner)
+            one.learner.captured = capture(one.learner)
         logged = []
         for _ in range(2):
             one.rollout()
@@ -62,7 +62,7 @@ def learned(capture, *flags: str, device: str = "cpu") -> tuple[list[dict], list
 )
 def test_replayed_steps_are_the_eager_ones(flags):
     def capture(learner):
-        return Replayed(learner.differentiate, capture=rerun)
+        return Captured(learner.differentiate, capture=rerun)
 
     (eager, weights), (replayed, others) = learned(None, *flags), learned(capture, *flags)
     for one, other in zip(eager, replayed, strict=True):
@@ -75,14 +75,14 @@ def test_replayed_steps_are_the_eager_ones(flags):
 def test_a_cuda_graph_makes_the_same_update_to_rounding(camal):
     flags = ("--camal", camal, "--no-anneal-lr")
     (eager, weights) = learned(None, *flags, device="cuda")
-    (graph, others) = learned(lambda x: Replayed(x.differentiate), *flags, device="cuda")
+    (graph, others) = learned(lambda x: Captured(x.differentiate), *flags, device="cuda")
     assert graph[0] == pytest.approx(eager[0], rel=1e-3, abs=1e-4, nan_ok=True)
     for one, other in zip(weights, others, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_a_batch_of_another_shape_is_refused():
-    double = Replayed(lambda batch: {"twice": 2 * batch["x"]}, capture=rerun)
+    double = Captured(lambda batch: {"twice": 2 * batch["x"]}, capture=rerun)
     assert double({"x": torch.ones(2)})["twice"].tolist() == [2, 2]
     assert double({"x": torch.full((2,), 3.0)})["twice"].tolist() == [6, 6]
     with pytest.raises(ValueError, match=r"captured with a tensor \(2,\), called with .*\(1,\)"):
