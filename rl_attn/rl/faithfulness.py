@@ -57,7 +57,6 @@ def frame_curves(
     stacks: Tensor,
     target: str = "value",
     points: int = 21,
-    seed: int = 0,
     attention: str = "grad-cam",
     memory: Memory | None = None,
 ) -> Curves:
@@ -75,7 +74,7 @@ def frame_curves(
     """
     maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
     attended = maps.upsample(size_of(stacks))
-    random = torch.rand(attended.shape, generator=torch.Generator().manual_seed(seed))
+    random = torch.rand(attended.shape, generator=torch.Generator().manual_seed(0))
     true = output.policy
 
     def reaction(frames: Tensor, rows: Tensor) -> Tensor:

@@ -21,7 +21,9 @@ from rl_attn.teachers.vit import grid_of, transformer_of
 
 #: Cells of a map above this share of its maximum are peaks.
 PEAK = 0.4
-_EARLY = 4  # blocks
+#: First blocks, whose attention is not about objects; that of the others is averaged (CLIP-ES: 8 of
+#: 12, WeCLIP: 6).
+_EARLY = 4
 
 
 def clip_es(
@@ -30,7 +32,6 @@ def clip_es(
     texts: Tensor,
     asked: Tensor,
     rivals: Tensor,
-    blocks: int | None = None,
     spread: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Maps of the words asked for.
@@ -39,8 +40,6 @@ def clip_es(
         pictures: (B, 3, S, S), prepared.
         texts: (P, D) of length 1.
         asked, rivals: (B, M, P) bool, the words of each question and those it competes with.
-        blocks: last blocks whose attention is averaged (CLIP-ES: 8 of 12, WeCLIP: 6); by default
-            all but the first four, and at least one: early attention is not about objects.
         spread: False stops after Grad-CAM.
 
     Returns:
@@ -60,7 +59,7 @@ def clip_es(
     if not spread:
         return found, logits.detach()
     cells = grid_of(visual)[0] * grid_of(visual)[1]
-    last = max(1, len(attentions) - _EARLY) if blocks is None else blocks
+    last = max(1, len(attentions) - _EARLY)
     between = torch.stack(attentions[-last:]).mean(0)[:, -cells:, -cells:]  # (B, N, N)
     return spread_along(affinity(between), found), logits.detach()
 
