@@ -107,7 +107,8 @@ class TrainSettings:
     fold: NotNegative[int] | None = None
     """which fold of a cross-validation, from 0"""
     folds: Annotated[int, Interval(ge=2, le=10_000)] = 10
-    """number of folds"""
+    """number of folds; on the command line without --fold: all of them are run, and a table of
+    means and intervals is written"""
     fold_seed: Seed = 0
     """random seed of the division into folds"""
     fold_validation: bool = True

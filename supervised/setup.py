@@ -94,7 +94,7 @@ def read_data(args: TrainSettings) -> Read:
     if args.fold is None and args.data in OWN and 0 < tests < FEW_TESTS:
         print(
             f"note: {tests} test images are few, each is {1 / tests:.1%} of the result: run "
-            "--folds 5 --fold 0, 1, 2, 3 and 4, which test on every image once",
+            "--folds 5, which tests on every image once",
             flush=True,
         )
     choose("--select-on split", args.select_on, list(read.own.splits))

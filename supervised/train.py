@@ -3,6 +3,7 @@
     python -m supervised.train                       # offline: digits with a decoy, CAMAL, a minute
     python -m supervised.train --data decoy-mnist --method learning-to-look
     python -m supervised.train --method rrr --help   # the method's own flags are among them
+    python -m supervised.train --folds 5             # a cross-validation, and a table of it
     python -m supervised.train --resume runs/decoy-mnist/...
     tensorboard --logdir runs
 
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse, run_command
-from rl_attn.run.plugins import settled
+from rl_attn.run.plugins import settled, words_of
 from rl_attn.supervised.settings import NAMED_WEIGHTS, TrainSettings, args_type, validate
 
 
@@ -59,6 +60,10 @@ def main(argv: list[str]) -> int:
     if resumed and (path / "evaluation.json").exists():
         print(f"{path} is finished")
         return 0
+    if not resumed and args.fold is None and words_of(argv, "--folds"):
+        from rl_attn.supervised.cross_validation import cross_validate
+
+        return cross_validate(args, path)
     from rl_attn.supervised.run import start
 
     return start(args, path, resumed)

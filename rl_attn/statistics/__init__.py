@@ -3,6 +3,7 @@
     mean_interval(episode_returns)
     wilcoxon(ours, theirs)                                     # folds of a cross-validation
     corrected_t(ours, theirs, 1 / 9)                           # the same, which overlap
+    resampled_interval(ours, 1 / 9)                            # of one method on such folds
     bootstrap(scores, "iqm", np.random.default_rng(0))         # tasks x runs
     probability_of_improvement(ours, theirs, np.random.default_rng(0))
     performance_profile(scores, thresholds, np.random.default_rng(0))
@@ -16,7 +17,13 @@ True
 1.5
 """
 
-from rl_attn.statistics.folds import CorrectedT, SignedRanks, corrected_t, wilcoxon
+from rl_attn.statistics.folds import (
+    CorrectedT,
+    SignedRanks,
+    corrected_t,
+    resampled_interval,
+    wilcoxon,
+)
 from rl_attn.statistics.intervals import Interval, mean_interval
 from rl_attn.statistics.resampling import (
     METRICS,
@@ -43,5 +50,6 @@ __all__ = [
     "mean_interval",
     "performance_profile",
     "probability_of_improvement",
+    "resampled_interval",
     "wilcoxon",
 ]

@@ -10,6 +10,8 @@ import numpy as np
 import scipy  # its stats load at first use: they take as long as torch
 from numpy.typing import ArrayLike
 
+from rl_attn.statistics.intervals import Interval
+
 
 class SignedRanks(NamedTuple):
     """Wilcoxon's rank sums (CAMAL, Eq. 5) and the one-tailed p-value.
@@ -88,3 +90,25 @@ def corrected_t(ours: ArrayLike, theirs: ArrayLike, test_share: float) -> Correc
     mean = difference.mean()
     t = mean / error if error else np.copysign(np.inf, mean) if mean else 0.0
     return CorrectedT(float(t), float(scipy.stats.t.sf(t, k - 1)))
+
+
+def resampled_interval(values: ArrayLike, test_share: float) -> Interval:
+    """Mean of k folds' values and its 95 % interval, which allows for their overlap as
+    `corrected_t` does: mean -+ t * sqrt((1 / k + test_share) * variance), with k - 1 degrees of
+    freedom.
+
+    Folds without a value (NaN) are left out; a single one has no interval: NaN.
+
+    >>> mean, low, high = resampled_interval([0.7, 0.8, 0.9], test_share=1 / 2)
+    >>> round(low, 3), round(high, 3)
+    (0.407, 1.193)
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    k = len(known)
+    if k < 2:
+        return Interval(float(known.mean()) if k else np.nan, np.nan, np.nan)
+    error = np.sqrt((1 / k + test_share) * known.var(ddof=1))
+    half = float(scipy.stats.t.ppf(0.975, k - 1) * error)
+    mean = float(known.mean())
+    return Interval(mean, mean - half, mean + half)

@@ -252,7 +252,7 @@ def _of_numbers(facts: Facts) -> Iterator[str]:
     if len(facts.labels) < SMALL:
         yield (
             f"{len(facts.labels):,} images are few: their test is small; cross-validate by "
-            "--folds 5 --fold 0 to 4"
+            "--folds 5"
         )
 
 
