@@ -17,7 +17,7 @@ from annotated_types import Interval
 from rl_attn.errors import UserError, choose
 from rl_attn.map_names import MAPS
 from rl_attn.run.help import OneOf
-from rl_attn.run.plugins import config_values, listed, load_imports, words_of
+from rl_attn.run.plugins import config_values, load_imports, said
 from rl_attn.run.settings import NotNegative, PathText, Positive, Seed, Side, Threads, check
 from rl_attn.run.teacher import TeacherSettings
 from rl_attn.supervised.data.fit import Crop, Fit
@@ -220,15 +220,12 @@ def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     """The command line for the method, data set and backbone that `argv` or its --config names."""
     load_imports(argv)
     config = config_values(argv)
-
-    def said(name: str, default: str) -> str:
-        return (words_of(argv, f"--{name}") or listed(config.get(name, default)))[-1]
-
-    data = said("data", TrainSettings.data)
+    data = said(argv, config, "data", TrainSettings.data)
     LOADERS.check(data)
     own = OWN.get(data, {})
-    backbone = said("backbone", own.get("backbone", TrainSettings.backbone))
-    return with_method(method_class(said("method", TrainSettings.method)), data, backbone, own)
+    backbone = said(argv, config, "backbone", own.get("backbone", TrainSettings.backbone))
+    method = said(argv, config, "method", TrainSettings.method)
+    return with_method(method_class(method), data, backbone, own)
 
 
 def with_method(

@@ -23,6 +23,7 @@ from rl_attn.errors import UserError
 from rl_attn.map_names import MAPS
 from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run import plugins
+from rl_attn.run.cli import words_of
 from rl_attn.run.help import OneOf
 from rl_attn.run.settings import (
     NotNegative,
@@ -192,15 +193,12 @@ def args_type(argv: Sequence[str]) -> type[AgentSettings]:
     """The command line with the flags of the method that `argv` or its --config names."""
     plugins.load_imports(argv)
     config = plugins.config_values(argv)
-    if plugins.words_of(argv, "--masks") or "masks" in config:
+    if words_of(argv, "--masks") or "masks" in config:
         raise UserError(
             "--masks teacher is called --method prior now, with --teacher.model and so on; "
             "--masks true is left out"
         )
-    named = plugins.words_of(argv, "--method") or plugins.listed(
-        config.get("method", AgentSettings.method)
-    )
-    return with_method(named[-1])
+    return with_method(plugins.said(argv, config, "method", AgentSettings.method))
 
 
 def with_method(name: str) -> type[AgentSettings]:

@@ -39,9 +39,9 @@ def parse(settings_type: type[T], argv: Sequence[str], prog: str) -> T:
     if {"-h", "--help"} & set(argv):
         print(help_text(settings_type, prog))
         raise SystemExit(0)
-    config = config_of(argv)
-    if config is not None:
-        file = find_config(config)
+    config = words_of(argv, "--config")
+    if config:
+        file = find_config(config[0])
         argv = _checked_flags(load_yaml(file), settings_type, str(file)) + argv
     argv = whole_numbers(argv, settings_type)
     complaint = io.StringIO()
@@ -148,14 +148,22 @@ def read_options(words: Iterable[str], flag: str) -> dict[str, str]:
     return found
 
 
-def config_of(argv: Sequence[str]) -> str | None:
-    """What --config says among the words of a command line."""
+def words_of(argv: Sequence[str], flag: str) -> list[str]:
+    """The words that follow a flag, up to the next flag; [] if it is not there.
+
+    >>> words_of(["--import", "a.py", "b", "--seed", "1"], "--import")
+    ['a.py', 'b']
+    """
+    found: list[str] = []
     for i, word in enumerate(argv):
-        if word == "--config" and i + 1 < len(argv):
-            return argv[i + 1]
-        if word.startswith("--config="):
-            return word.partition("=")[2]
-    return None
+        name, equals, value = word.partition("=")
+        if name == flag and equals:
+            found = [value]
+        elif word == flag:
+            rest = list(argv[i + 1 :])
+            ends = [k for k, following in enumerate(rest) if following.startswith("--")]
+            found = rest[: ends[0]] if ends else rest
+    return found
 
 
 def _checked_flags(values: dict[str, Any], settings_type: type, source: str) -> list[str]:

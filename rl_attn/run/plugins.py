@@ -11,13 +11,13 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from rl_attn.errors import UserError, one_line
-from rl_attn.run.cli import config_of
+from rl_attn.run.cli import words_of
 from rl_attn.run.configs import find_config
 from rl_attn.run.yaml import load_yaml
 
@@ -27,7 +27,7 @@ _KEY = "imports"  # `import` is no name for a field
 
 def load_imports(argv: Sequence[str]) -> None:
     """Import what --import says among the words of a command line, or in its --config."""
-    import_all(words_of(argv, FLAG) or listed(config_values(argv).get(_KEY, ())))
+    import_all(words_of(argv, FLAG) or _listed(config_values(argv).get(_KEY, ())))
 
 
 def import_all(words: Iterable[str]) -> None:
@@ -52,32 +52,18 @@ def settled(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(os.path.abspath(word) if _is_file(word) else word for word in words)
 
 
-def words_of(argv: Sequence[str], flag: str) -> list[str]:
-    """The words that follow a flag, up to the next flag; [] if it is not there.
-
-    >>> words_of(["--import", "a.py", "b", "--seed", "1"], "--import")
-    ['a.py', 'b']
-    """
-    found: list[str] = []
-    for i, word in enumerate(argv):
-        name, equals, value = word.partition("=")
-        if name == flag and equals:
-            found = [value]
-        elif word == flag:
-            rest = list(argv[i + 1 :])
-            ends = [k for k, following in enumerate(rest) if following.startswith("--")]
-            found = rest[: ends[0]] if ends else rest
-    return found
-
-
 def config_values(argv: Sequence[str]) -> dict[str, Any]:
     """What the file of --config says; {} without one."""
-    config = config_of(argv)
-    return {} if config is None else load_yaml(find_config(config))
+    config = words_of(argv, "--config")
+    return load_yaml(find_config(config[0])) if config else {}
 
 
-def listed(value: Any) -> list[str]:
-    """A value of a configuration file as a list of words."""
+def said(argv: Sequence[str], config: Mapping[str, Any], name: str, default: str) -> str:
+    """The value of a flag: of the words, else of the configuration file, else its default."""
+    return (words_of(argv, f"--{name}") or _listed(config.get(name, default)))[-1]
+
+
+def _listed(value: Any) -> list[str]:
     return [str(part) for part in value] if isinstance(value, list | tuple) else [str(value)]
 
 
