@@ -99,7 +99,7 @@ class Game:
         self._values: list[int] = []  # of the targets in _labels
         self._other = np.empty((height, width), dtype=bool)
         self._process: GameProcess | None = None
-        self._launching = False
+        self.launching = False  # whether the engine is being started: up to `launch.TIMEOUT`
         self._give_up = threading.Event()
 
     @staticmethod
@@ -205,7 +205,7 @@ class Game:
         An engine that is being started is spared: `launch.TIMEOUT` is for those.
         """
         process = self._process
-        if process is not None and not self._launching:
+        if process is not None and not self.launching:
             process.kill()
 
     @property
@@ -213,11 +213,6 @@ class Game:
         """Whether the engine has been stopped (SIGSTOP)."""
         process = self._process
         return process is not None and process.stopped()
-
-    @property
-    def launching(self) -> bool:
-        """Whether the engine is being started, which may take `launch.TIMEOUT`."""
-        return self._launching
 
     def abandon(self) -> None:
         """Kill the engine and leave the call that waits for it, in another thread, to itself.
@@ -263,7 +258,7 @@ class Game:
         Such a launch is abandoned: its DoomGame and the thread in its `init` stay until the
         program ends, and the next launch has a new one.
         """
-        self._launching = True  # also while it waits for others to be forked
+        self.launching = True  # also while it waits for others to be forked
         try:
             with launch.FORKING:
                 self._wardrobe.hang_up(self._doom)
@@ -273,7 +268,7 @@ class Game:
                 self._await(started, until_forked=True)
             self._await(started)
         finally:
-            self._launching = False
+            self.launching = False
         if started.error is not None:
             raise started.error
         self._process.confirm()
