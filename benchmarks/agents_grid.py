@@ -54,13 +54,8 @@ class Grid:
         self.note = f"{args.num_envs} games of {args.env}, {self.device} in {self.precision}"
 
     def _settings(self, kind: Kind) -> settings.AgentSettings:
-        args = self.args
         return settings.with_method("camal")(
-            env=args.env,
-            width=args.width,
-            height=args.height,
-            num_envs=args.num_envs,
-            num_steps=args.num_steps,
+            **self.args.flags,
             total_timesteps=10**9,
             network=kind.network,
             camal=float(kind.camal),

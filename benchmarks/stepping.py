@@ -5,7 +5,7 @@ proves it. This file must not import torch, whose memory would otherwise be coun
 """
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
@@ -54,7 +54,19 @@ class OurLanes(Stepping):
         self._lanes.close()
 
 
-class GymnasiumAsync(Stepping):
+class SteppingEnvs(Stepping):
+    """`_envs` of another library, which begin the next episode by themselves."""
+
+    _envs: Any
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        return self._envs.step(actions)[1]
+
+    def close(self) -> None:
+        self._envs.close()
+
+
+class GymnasiumAsync(SteppingEnvs):
     """gymnasium's fastest vector: a process a game, observations in shared memory."""
 
     def __init__(self, args: Games) -> None:
@@ -68,14 +80,8 @@ class GymnasiumAsync(Stepping):
         self._envs.reset(seed=SEED)
         super().__init__(args, int(self._envs.single_action_space.n))
 
-    def step(self, actions: np.ndarray) -> np.ndarray:
-        return self._envs.step(actions)[1]
 
-    def close(self) -> None:
-        self._envs.close()
-
-
-class EnvPool(Stepping):
+class EnvPool(SteppingEnvs):
     """EnvPool's ViZDoom: RGB frames without labels, and episodes and rewards of its own."""
 
     #: Our scenarios that it has.
@@ -99,13 +105,10 @@ class EnvPool(Stepping):
         super().__init__(args, 1 + buttons)
 
     def step(self, actions: np.ndarray) -> np.ndarray:
-        return self._envs.step(self._pressed[actions])[1]
-
-    def close(self) -> None:
-        self._envs.close()
+        return super().step(self._pressed[actions])
 
 
-class SB3Subproc(Stepping):
+class SB3Subproc(SteppingEnvs):
     """stable-baselines3's vector of processes, observations through pipes."""
 
     def __init__(self, args: Games) -> None:
@@ -116,9 +119,3 @@ class SB3Subproc(Stepping):
         self._envs.seed(SEED)
         self._envs.reset()
         super().__init__(args, int(self._envs.action_space.n))
-
-    def step(self, actions: np.ndarray) -> np.ndarray:
-        return self._envs.step(actions)[1]
-
-    def close(self) -> None:
-        self._envs.close()

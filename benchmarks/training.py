@@ -37,15 +37,8 @@ class Training:
         torch.set_num_threads(args.threads)
         self.device = pick_device(args.device)
         self.returns: list[float] = []
-        self.args = settings.with_method(method)(
-            env=args.env,
-            width=args.width,
-            height=args.height,
-            num_envs=args.num_envs,
-            num_steps=args.num_steps,
-            total_timesteps=TOTAL_TIMESTEPS,
-            **flags,
-        )
+        own = {"total_timesteps": TOTAL_TIMESTEPS, **args.flags, **flags}
+        self.args = settings.with_method(method)(**own)
         self.note = f"{args.num_envs} games, {args.width}x{args.height}x4 gray, {self.device}"
 
     def train(self) -> None:

@@ -1,7 +1,7 @@
 """What a contender is told: below the benchmarks and their contenders, and without torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass
@@ -25,6 +25,12 @@ class Games:
     """of our PPO; the others always use fp32"""
     threads: int = 0
     """CPU threads of torch, the same for all (0: as many as cores)"""
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Those of an agent's settings."""
+        names = ("env", "width", "height", "num_envs", "num_steps")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass
