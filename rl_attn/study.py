@@ -40,6 +40,7 @@ from rl_attn.studies.live import View, print_end
 from rl_attn.studies.local import LocalExecutor
 from rl_attn.studies.plan import (
     Job,
+    beyond,
     cells,
     in_turns,
     keep_study,
@@ -74,6 +75,9 @@ class StudySettings:
     results: PathText | None = None
     """write the finished runs' numbers there as well, those of the report's metrics alone: small
     enough to be kept with the code"""
+    first: Positive[int] | None = None
+    """run the first so many seeds (or folds) of every method, and the others another time (default:
+    all)"""
     dry_run: bool = False
     """list the runs with their commands and how long they may take; start nothing"""
 
@@ -107,7 +111,8 @@ def run(study: Study, out: Path, args: StudySettings, stop: StopRequest) -> int:
     record = Record(out)
     record.add(references(study, out))
     if study.search is None:
-        record.add(cells(study, out))
+        jobs = cells(study, out)
+        record.add(jobs, beyond(jobs, study, args.first))
         source = Source(in_turns(record.in_state("pending"), study))
     else:
         source = SearchSource(study, out, record, record.in_state("pending"))
@@ -159,10 +164,12 @@ def start(study: Study, out: Path, args: StudySettings) -> int:
     What it tunes runs before, in out/tuning.
     """
     if study.tune is not None:
-        status = start(trials(study), out / "tuning", replace(args, results=None))
+        status = start(trials(study), out / "tuning", replace(args, results=None, first=None))
         if status != 0:
             return status
         study = tuned(study, out / "tuning")
+    if study.search is not None and args.first is not None:
+        raise UserError("--first is for studies without a search: its trials take all seeds")
     jobs = all_jobs(study, out)
     refuse_changes(study, out)
     refuse_foreign(jobs)
@@ -170,7 +177,7 @@ def start(study: Study, out: Path, args: StudySettings) -> int:
         check_commands(jobs)
     if args.dry_run:
         record = Record(out)
-        record.add(jobs)
+        record.add(jobs, beyond(jobs, study, args.first))
         dry_run(jobs, record, study, args.workers or 1)
         return 0
     try:

@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_TABLES = 1.0
 _SECONDS_BETWEEN_LINES = 30.0
 _COLOURS = {"running": "cyan", "finished": "green", "failed": "red", "pruned": "yellow"}
 #: Running and failed cells are seen even where not all fit on the screen.
-_ORDER = ("failed", "running", "pending", "finished", "pruned")
+_ORDER = ("failed", "running", "pending", "finished", "pruned", "later")
 
 
 class View:

@@ -206,9 +206,18 @@ def in_turns(jobs: list[Job], study: Study) -> list[Job]:
 
     So a study that is looked at before its end compares all methods over the same seeds.
     """
+    return sorted(jobs, key=lambda job: _turn(job, study))
+
+
+def beyond(jobs: Iterable[Job], study: Study, first: int | None) -> set[str]:
+    """Names of the cells that are not of the first so many seeds or folds; None: of all."""
+    return set() if first is None else {job.name for job in jobs if _turn(job, study) >= first}
+
+
+def _turn(job: Job, study: Study) -> int:
+    """Which of the study's seeds or folds it has, from 0; -1 for a reference."""
     kind, numbers = study.runs
-    turn = {str(number): i for i, number in enumerate(numbers)}
-    return sorted(jobs, key=lambda job: turn[job.labels[kind]] if job.is_cell else -1)
+    return [*map(str, numbers)].index(job.labels[kind]) if job.is_cell else -1
 
 
 def _refuse_twins(jobs: Iterable[Job]) -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from rl_attn.errors import UserError
 from rl_attn.run.files import write_text
 from rl_attn.studies.plan import Job
 
-State = Literal["pending", "running", "finished", "failed", "pruned"]
+State = Literal["pending", "later", "running", "finished", "failed", "pruned"]
 
 
 @dataclass
@@ -41,14 +41,18 @@ class Record:
         self.jobs: dict[str, Job] = {}
         self._before = _read(self.file)
 
-    def add(self, jobs: Iterable[Job]) -> None:
-        """Take up jobs, each where the last start of the study left it."""
+    def add(self, jobs: Iterable[Job], later: Collection[str] = ()) -> None:
+        """Take up jobs, each where the last start of the study left it.
+
+        Args:
+            later: names of those that are not to be started this time.
+        """
         for job in jobs:
             entry = self._before.get(job.name, Entry())
             there = job.evaluation if not job.is_cell else job.folder / "config.yaml"
             if not job.is_cell or entry.state != "pruned":
                 done = there.is_file() and (not job.is_cell or entry.state == "finished")
-                entry.state = "finished" if done else "pending"
+                entry.state = "finished" if done else "later" if job.name in later else "pending"
             self.jobs[job.name], self.entries[job.name] = job, entry
 
     def in_state(self, *states: State) -> list[Job]:

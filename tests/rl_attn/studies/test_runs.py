@@ -46,8 +46,13 @@ def test_a_study_leaves_results_states_and_references(lab, capsys):
     assert "6 finished" in capsys.readouterr().out
 
 
-def test_started_again_nothing_is_run_twice_and_a_missing_run_is_made(lab):
+def test_started_again_nothing_is_run_twice_and_a_missing_run_is_made(lab, capsys):
     lab.write(grid=None, references=[{**FLOOR, "per": []}])
+    assert lab.run("--first", "1") == 0
+    assert {name: entry["state"] for name, entry in lab.states().items()} == {
+        **{"s1": "finished", "s2": "later"}
+    }
+    assert "2 finished, 1 later" in capsys.readouterr().out
     assert lab.run() == 0
     before = (lab.out / "results.csv").read_bytes()
     for file in (lab.out / "cells" / "s2").iterdir():
@@ -55,6 +60,8 @@ def test_started_again_nothing_is_run_twice_and_a_missing_run_is_made(lab):
     assert lab.run() == 0
     assert lab.starts("s1") == [0] and lab.starts("s2") == [0]
     assert {name: entry["attempts"] for name, entry in lab.states().items()} == {"s1": 1, "s2": 2}
+    assert (lab.out / "results.csv").read_bytes() == before
+    assert lab.run("--first", "1") == 0  # what is finished stays in the results
     assert (lab.out / "results.csv").read_bytes() == before
 
 

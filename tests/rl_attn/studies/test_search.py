@@ -84,6 +84,13 @@ def test_a_metric_that_no_run_has_is_named(lab):
         lab.run()
 
 
+def test_a_trial_takes_all_seeds(lab):
+    lab.write(search=search(trials=1), grid=None)
+    with pytest.raises(UserError, match="--first is for studies without a search"):
+        lab.run("--first", "1")
+    assert not lab.out.exists()
+
+
 def test_examples_try_every_choice_and_both_ends():
     space = {"lr": Range(low=0.1, high=1.0), "kind": Range(choices=("a", "b", "c"))}
     assert list(examples(space)) == [
