@@ -214,7 +214,10 @@ def check_task(args: TrainSettings, method: Method, task: Classes) -> None:
     for what, tasks in able.items():
         if task.name not in tasks:
             fits = " or ".join(SAID[name] for name in tasks)
-            raise UserError(f"{what} is for pictures that {fits}, and these {SAID[task.name]}")
+            remedy = "take camal or vanilla" if what.startswith("--method") else "leave it out"
+            raise UserError(
+                f"{what} is for pictures that {fits}, and these {SAID[task.name]}: {remedy}"
+            )
 
 
 def check_select(args: TrainSettings, split: Split) -> None:
@@ -226,6 +229,8 @@ def check_select(args: TrainSettings, split: Split) -> None:
         "average_precision": (len(split.labels.unique()) < 2, "has a single class"),
     }
     of_numbers, number = ("mae", "rmse", "r2", "pearson"), split.values is not None
+    if number and len(split.values.unique()) < 2:
+        lacking |= dict.fromkeys(("r2", "pearson"), (True, "has one number, the same in all"))
     for name in SELECTABLE:
         if (name in of_numbers) != number and name not in OF_ATTENTION:
             lacking[name] = (True, "has numbers" if number else "has no numbers")
