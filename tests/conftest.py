@@ -3,6 +3,7 @@
 And a CLIP of random weights, small enough for tests, as a folder that open_clip loads.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `processes`
 
 gc.disable()  # half a million objects come into being while the tests are collected, and stay
+atexit.register(gc.unfreeze)  # libraries look for what leaks when the process ends
 
 
 def pytest_collection_finish() -> None:

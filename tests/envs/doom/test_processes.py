@@ -255,7 +255,7 @@ def test_a_suspended_program_does_not_take_its_games_for_hung(program):
     playing = program(
         """
     lanes.hang_timeout = 0.5
-    for count in range(3000):
+    for count in range(800):
         lanes.step(np.zeros(2, int), frames, masks)
         if count == 20:
             print("playing", flush=True)

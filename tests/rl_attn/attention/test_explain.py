@@ -110,10 +110,13 @@ def test_a_map_that_cannot_be_trained_is_refused_by_name():
 
 @pytest.mark.parametrize("name", [name for name in MAPS if MAPS.kinds[name] != "probes"])
 def test_every_map_trains_two_steps_in_ppo(name, monkeypatch):
+    import spotlight  # noqa: F401 (registers the environment)
+
     monkeypatch.setitem(NETWORKS, "attentive", Attentive)
     small = {"num_envs": 1, "num_steps": 4, "num_minibatches": 2, "update_epochs": 1}
     network = "attentive" if name == "le-grad" else "nature"
-    args = AgentSettings(**small, total_timesteps=4, attention=name, network=network, device="cpu")
+    small |= {"env": "Spotlight-v0", "env_processes": False, "total_timesteps": 4}
+    args = AgentSettings(**small, attention=name, network=network, device="cpu")
     with Trainer(args, torch.device("cpu"), "fp32") as trainer:
         trainer.start()
         trainer.rollout()

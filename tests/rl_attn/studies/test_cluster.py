@@ -32,7 +32,7 @@ def cluster(quick_commands):
 def test_jobs_of_a_lost_node_resume_on_the_other(lab, wait_for, cluster):
     nodes = [cluster.add_node(num_cpus=1, **NODE) for _ in range(2)]
     with pytest.raises(UserError, match=r"room for a run: it needs .*'CPU': 64"):
-        lab.run("--ray", cluster.address, "--cpus-per-run", "64")
+        lab.run("--ray", cluster.address, "--cpus-per-run", "64", out=lab.folder / "never")
     assert not lab.starts()
     lab.write(arguments={"total_timesteps": 60, "pause": 0.1})
 

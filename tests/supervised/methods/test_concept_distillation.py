@@ -10,7 +10,7 @@ from rl_attn.supervised import backbones
 from rl_attn.supervised.data import IMAGENET_MEAN, IMAGENET_STD
 from rl_attn.supervised.methods.concept_distillation import concept_loss
 
-SMALL = {"teacher_epochs": 30, "concept_pictures": 12, "renew": 4, "local": "corners"}
+SMALL = {"teacher_epochs": 15, "concept_pictures": 12, "renew": 4, "local": "corners"}
 
 
 def test_loss_by_hand():

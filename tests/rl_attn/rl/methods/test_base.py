@@ -79,6 +79,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 def test_hooks_are_trained_kept_and_resumed_bit_for_bit(gate, tiny, tmp_path, break_off):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     flags = [*tiny, "--method", "gate", "--weight", "2", "--total-timesteps", "96"]
+    flags += ["--env", "spotlight:Spotlight-v0", "--no-env-processes"]
     assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
     break_off([*flags, "--run-dir", str(broken)], Learner, "learn", 2)
     assert ppo.main(["--resume", str(broken)]) == 0

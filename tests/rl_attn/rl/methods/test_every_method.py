@@ -103,6 +103,7 @@ def test_twins_are_the_same_game_and_resume_bit_for_bit(tmp_path):
     flags = ["--env", "Basic", "--num-envs", "2", "--num-steps", "8", "--num-minibatches", "1"]
     flags += ["--update-epochs", "1", "--total-timesteps", "32", "--checkpoint-interval", "1"]
     flags += ["--device", "cpu", "--precision", "fp32", "--threads", "1"]
+    flags += ["--frame-size", "80x60", "--width-scale", "0.25"]
     flags += ["--method", "drac-twin", "--twin-looks", "train:light", "--keep-checkpoints", "0"]
     assert ppo.main([*flags, "--run-dir", str(whole)]) == 0
     shutil.copytree(whole, broken)
