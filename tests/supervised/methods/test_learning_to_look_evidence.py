@@ -34,7 +34,7 @@ def test_loss_is_that_of_a_loop_over_cells(coloured_trainer_of):
     trainer = coloured_trainer_of(METHOD, weight=3, **HARDLY_TAUGHT)
     method, network = trainer.method, trainer.network
     batch = trainer.train.take(torch.arange(2))
-    loss, logs = method.loss(network, batch, 10)
+    loss, logs = method.loss(network, batch, method.attention_epochs)
     model, teacher = network.model, method.knowing.model
     shown = without_colour(batch.pictures, trainer.train.view)
     for b in range(2):

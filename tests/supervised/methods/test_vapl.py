@@ -164,7 +164,7 @@ def test_the_loss_is_equation_8_term_by_term(trainer_of):
 
 def test_updates_alternate_and_touch_only_what_they_should(trainer_of):
     """Two passes for f_m and f_o, one for g, and again; BatchNorm's statistics stand as well."""
-    flags = {"backbone": "resnet18", "size": 32, "batch_size": 6, "perturbed_masks": 2}
+    flags = {"backbone": "resnet18", "size": 40, "batch_size": 6, "perturbed_masks": 2}
     flags |= {"train_pictures": 6}
     trainer = trainer_of("vapl", **TINY | flags)
     for models in (True, True, False, True):
