@@ -7,6 +7,7 @@
 (0.0, 1.0)
 >>> PRECLUDED, INDISPENSABLE, UNDECIDED  # what a prompt says of a pixel
 (0, 1, -1)
+>>> said: EmptyMask = "skip"  # what CAMAL's loss does with a mask that is empty
 """
 
 from rl_attn.attention import losses
