@@ -26,7 +26,7 @@ from rl_attn.envs.doom.scenarios import resolve
 from rl_attn.envs.doom.surfaces import PARTS, names, surfaces
 from rl_attn.envs.doom.wad_of_looks import lumps_of_looks
 
-STEPS = 80  # an episode of Basic has 75
+STEPS = 150
 
 # Look, and at least which share of the picture and which of the targets' pixels it changes in
 # DefendCenter; targets are left alone (0) or changed by at least half as many as was measured.
@@ -38,7 +38,7 @@ SHARES = {
     "held-out": (Look(surfaces=404), 0.60, 0),
     "light": (Look(light=96 / 210), 0.92, 0.9),
     "height": (Look(height=3.0), 0.44, 0),
-    "motion": (Look(motion=96), 0.24, 0),
+    "motion": (Look(motion=96), 0.25, 0),
     "decorations": (Look(decorations=3), 0.001, 0),
     "tint": (Look(tint=-0.3), 0.85, 0.9),
     "noisy frame": (Look(noise=16), 0.9, 0.9),
