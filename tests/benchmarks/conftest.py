@@ -15,7 +15,8 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 @pytest.fixture(scope="module")
 def benchmark():
     """(name) -> the module of that benchmark, as its command runs it but for starting faster."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in kept}
     known = {file.stem for file in FOLDER.glob("*.py")}
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))

@@ -191,7 +191,7 @@ def test_its_pages_say_numbers(run, folder, tmp_path, monkeypatch):
 
 def test_check_tells_what_numbers_there_are(folder, capsys):
     assert check.main([str(folder), *OPTIONS]) == 0
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "24 images with age" in said
     assert "age 20 to 31.5 (mean 25.75, standard deviation 3.461)" in said
 

@@ -81,7 +81,7 @@ def test_the_mask_is_on_exactly_for_targets(name, play):
     if game.scenario.shown:
         assert on > 0
         assert seen <= set(game.scenario.shown)
-    if game.scenario.shown and "ATTACK" in game.action_names:
+    if game.scenario.shown and "ATTACK" in game.actions.names:
         assert "DoomPlayer" in seen  # there was a weapon to be left out
         assert seen & {"BulletPuff", "Rocket", "CustomRocket"}
 
@@ -90,7 +90,7 @@ def test_a_dead_monster_is_no_target_and_the_episode_terminates(play):
     game, frame, mask = play("Basic", frame_skip=1)
     game.start(11, frame, mask)
     left, right, attack = (
-        game.action_names.index(n) for n in ("MOVE_LEFT", "MOVE_RIGHT", "ATTACK")
+        game.actions.names.index(n) for n in ("MOVE_LEFT", "MOVE_RIGHT", "ATTACK")
     )
     terminated, died = False, False
     while not terminated:

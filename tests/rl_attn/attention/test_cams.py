@@ -297,7 +297,7 @@ def test_cam_names_wrong_shapes():
 
 
 def test_negative_evidence_needs_another_normalisation():
-    with pytest.raises(ValueError, match="minmax or none"):
+    with pytest.raises(ValueError, match="minmax, signed or none"):
         hires_cam(*two_cells(), relu=False)
 
 

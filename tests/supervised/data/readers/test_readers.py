@@ -131,7 +131,10 @@ def test_a_name_that_fits_two_images(folder):
     ("text", "message"),
     [
         ("{", "instances.json cannot be read as COCO (JSONDecodeError"),
-        ('{"images": 3, "annotations": 1, "categories": []}', "cannot be read as COCO (TypeError"),
+        (
+            '{"images": 3, "annotations": 1, "categories": []}',
+            "cannot be read as COCO (ValueError: its images are no list",
+        ),
         ("[1, 2]", "no coco annotation of these images"),
     ],
 )
