@@ -14,7 +14,11 @@ def test_every_kind_of_looks_is_measured(monkeypatch, capsys):
         turns = looks.measure(rounds=1, steps=2)
     assert set(turns) == set(looks.KINDS)
     assert all(turn.shape == (1, 2) and (turn[:, 0] > 0).all() for turn in turns.values())
-    known = {"": np.array([[1.0, 4.0], [3.0, 4.0]]), "a": np.array([[5.0, 10.0]])}
+    plain = {
+        looks.PLAIN[0]: np.array([[1.0, 3.0], [2.0, 4.0]]),
+        looks.PLAIN[1]: np.array([[5.0, 9.0]]),
+    }
+    known = {**plain, "a": np.array([[5.0, 10.0]])}  # against 4 and 8, the means of the plain ones
     monkeypatch.setattr(looks, "measure", lambda rounds, scenario: known)
     looks.main(["--rounds", "2"])
     printed = capsys.readouterr().out
