@@ -1,7 +1,7 @@
 """Data larger than memory: what a run holds and how fast it learns, against the same in memory.
 
     python benchmarks/large_data.py                     # 20,000 images of 224 px, on two cores
-    python benchmarks/large_data.py --images 300        # whether it works
+    python benchmarks/large_data.py --images 300 --quick        # whether it works
 
 Draws images (JPEG) and masks (PNG) into a temporary folder. Two processes read it as
 `--data masked-folder` and learn from it with CAMAL: one with the set's pixels in files (what is
@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
-from rl_attn.run.cli import parse, run_command
+from rl_attn.run.cli import command, parse, run_command
 from rl_attn.run.settings import Positive
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class LargeData:
     """CPU threads of torch"""
     folder: str = ""
     """where the images are drawn (default: the temporary folder)"""
+    quick: bool = False
+    """both in this process: whether it works; memory and speed then mean nothing"""
 
 
 @dataclass
@@ -156,7 +158,7 @@ def draw(root: Path, number: int, size: int) -> None:
             drawn.save(file)
 
 
-def measure(args: LargeData, root: str, inline: bool) -> Table:
+def measure(args: LargeData, root: str) -> Table:
     """Both contenders in turns over an epoch."""
     entries = [
         Entry("in memory", "large_data:Learner", {"in_files": False}),
@@ -166,7 +168,7 @@ def measure(args: LargeData, root: str, inline: bool) -> Table:
     seconds: list[list[float]] = [[], []]
     cpu: list[list[float]] = [[], []]
     ends: list[tuple[float, float]] = []
-    with working(entries, read, inline) as workers:
+    with working(entries, read, args.quick) as workers:
         count = max(1, workers[0].note // (args.rounds + 1))
         for turn in range(args.rounds + 1):
             for i in (0, 1) if turn % 2 else (1, 0):
@@ -192,12 +194,11 @@ def shared(base: list[float], own: list[float]) -> str:
     return f"{median(theirs / mine for theirs, mine in zip(base, own, strict=True)):.2f}"
 
 
-def main(argv: list[str], inline: bool = False) -> int:
-    """inline: both in this process, to see whether it works; memory then means nothing."""
-    args = parse(LargeData, argv, "large_data.py")
+@command(LargeData, "python benchmarks/large_data.py")
+def main(args: LargeData) -> int:
     with tempfile.TemporaryDirectory(dir=args.folder or None) as folder:
         draw(Path(folder), args.images, args.size)
-        table = measure(args, folder, inline)
+        table = measure(args, folder)
     table.title = f"{args.images:,} images of {args.size} px"
     Console(width=100).print(table)
     report(args.threads)

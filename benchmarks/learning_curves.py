@@ -1,6 +1,6 @@
 """What an agent has learned, over the time that it took: our presets and stable-baselines3's PPO.
 
-    python benchmarks/learning_curves.py                     # an hour on 2 cores
+    python benchmarks/learning_curves.py                     # as long as SB3 takes for its steps
     python benchmarks/learning_curves.py --quick             # whether it works
 
 All learn the same game with Table 8's hyper-parameters, but for what a preset of `configs/ppo`
@@ -107,8 +107,9 @@ def entries(args: CurveSettings) -> list[Entry]:
 
 def measure(args: CurveSettings) -> dict[str, Curve]:
     rollout = args.num_envs * args.num_steps
-    found = {entry.name: Curve() for entry in entries(args)}
-    with working(entries(args), args, args.quick) as workers:
+    learners = entries(args)
+    found = {entry.name: Curve() for entry in learners}
+    with working(learners, args, args.quick) as workers:
         turns = -(-args.steps // rollout)
         for turn in range(turns):
             for worker in workers:

@@ -4,9 +4,9 @@
 
 Eight games play the same seeds and actions without looks and with another look each episode, in
 short turns, so that what else the machine does meets all alike. Speeds are over all turns. CPU time
-is that of this program and of the games, which other programs change less. Two plain groups differ
-by some percent, by where their memory lies: so there are two, the first and the last that start,
-and all is relative to their mean. Basic has the shortest episodes (75 steps), so that the looks,
+is that of this program and of the games, which other programs change less. Two plain groups of
+games may differ by some percent: so there are two, the first and the last that start, and all is
+relative to their mean. Basic has the shortest episodes (75 steps), so that the looks,
 which are changed between episodes, cost most.
 """
 

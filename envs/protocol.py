@@ -55,7 +55,7 @@ class Steps(Protocol):
     """The part of a `VectorEnv` of one group that playing to the end of an episode asks for."""
 
     num_lanes: int
-    frame_shape: tuple[int, int, int]  # (H, W, C)
+    frame_shape: tuple[int, int, int]  # (H, W, C), C = 1 or 3
 
     def reset(
         self,
@@ -65,21 +65,25 @@ class Steps(Protocol):
         seeds: Sequence[int] | None = None,
         variations: Sequence[Variation | None] | None = None,
     ) -> None:
-        """As of `VectorEnv`."""
+        """Begin the next episode in every lane and write its first observation.
+
+        frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8 in {0, 1}. With `seeds`,
+        one a lane, each lane's stream of episode seeds begins again from its seed. With
+        `variations`, one a lane, its episodes look that way until the next reset; {} is plain, None
+        leaves it to the environment. See `variations.py`.
+        """
         ...
 
     def step(self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray) -> Step:
-        """As of `VectorEnv`."""
+        """One step of all lanes; arguments as of `VectorEnv.send`."""
         ...
 
 
 @runtime_checkable
-class VectorEnv(Protocol):
+class VectorEnv(Steps, Protocol):
     """See the head of this file."""
 
-    num_lanes: int
     num_groups: int
-    frame_shape: tuple[int, int, int]  # (H, W, C), C = 1 or 3
     mask_shape: tuple[int, int]  # (H, W)
     action_space: gymnasium.Space  # of one lane
 
@@ -97,22 +101,6 @@ class VectorEnv(Protocol):
         """Which of the lanes make up that group."""
         size = self.num_lanes // self.num_groups
         return slice(group * size, (group + 1) * size)
-
-    def reset(
-        self,
-        frames: np.ndarray,
-        masks: np.ndarray,
-        seeds: Sequence[int] | None = None,
-        variations: Sequence[Variation | None] | None = None,
-    ) -> None:
-        """Begin the next episode in every lane and write its first observation.
-
-        frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8 in {0, 1}. With `seeds`,
-        one a lane, each lane's stream of episode seeds begins again from its seed. With
-        `variations`, one a lane, its episodes look that way until the next reset; {} is plain, None
-        leaves it to the environment. See `variations.py`.
-        """
-        ...
 
     def send(
         self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray, group: int = 0

@@ -41,7 +41,7 @@ def choose(kind: str, value: str, choices: Iterable[str]) -> str:
     by_lower_case = {choice.lower(): choice for choice in choices}
     if value in by_lower_case.values():
         return value
-    meant = str(value).lower().replace("++", "-plus-plus")
+    meant = str(value).lower().replace("++", "-plus-plus")  # as names of flags have to say it
     close = get_close_matches(meant, by_lower_case, n=1, cutoff=0.5)
     hint = f" (did you mean {by_lower_case[close[0]]}?)" if close else ""
     listed = ", ".join(by_lower_case.values())

@@ -11,9 +11,9 @@ from rl_attn.attention.cells import few
 from rl_attn.errors import UserError
 from rl_attn.explain import ExplainSettings
 from rl_attn.explanation import Explanation
+from rl_attn.loaded_agent import Agent
 from rl_attn.loading import is_name, load
 from rl_attn.reports.album import Page, Part, Shown, album
-from rl_attn.rl.agent import Agent
 from rl_attn.run.ending import console, say
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import make

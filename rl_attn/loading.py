@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rl_attn.errors import UserError
 
 if TYPE_CHECKING:
-    from rl_attn.rl.agent import Agent
+    from rl_attn.loaded_agent import Agent
     from rl_attn.supervised.classifier import Classifier
 
 
@@ -33,11 +33,11 @@ def load(run: str | Path, device: str = "auto", weights: str = "imagenet") -> "A
 
         return load_by_name(str(run), where, weights)
     if place.suffix == ".zip":
-        from rl_attn.rl.agent import load_model
+        from rl_attn.loaded_agent import load_model
 
         return load_model(place, where)
     if kind_of(place) == "agent":
-        from rl_attn.rl.agent import load_agent
+        from rl_attn.loaded_agent import load_agent
 
         return load_agent(place, where)
     from rl_attn.supervised.classifier import load_classifier

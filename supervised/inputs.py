@@ -8,7 +8,6 @@ A checkpoint holds them (`as_dict`), so that a network can be asked where its da
 Letters: C channels, H x W pixels.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from glob import escape
@@ -129,8 +128,8 @@ def opened(source: Source, options: ImageOptions | None = None) -> Image.Image:
         return as_rgb(open_picture(Path(source)), options or ImageOptions())
     except Problem as problem:
         # What training was not told by --data-options is not asked for now.
-        reason = re.sub(": [a-z ]* by --data-options.*", ": save it as 8-bit RGB", problem.reason)
-        report([Problem(reason, Path(source))])
+        ask = "save it as 8-bit RGB" if problem.ask else ""
+        report([Problem(problem.found, Path(source), ask)])
         raise
 
 

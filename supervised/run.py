@@ -29,20 +29,8 @@ from rl_attn.supervised.settings import TrainSettings, method_of, seeds_of
 from rl_attn.supervised.setup import fit_method, make_network, prepare_data, read_data
 from rl_attn.supervised.showing import Sample, save
 from rl_attn.supervised.spatial import save_arrays, spatial_variance
+from rl_attn.supervised.tasks import Classes
 
-#: What TensorBoard's custom scalars show first, of the validation split.
-CHARTS = {
-    "how well it classifies, where it looks": {
-        "accuracy": ["validation/accuracy"],
-        "mean absolute error": ["validation/mae"],
-        "IoU of attention and masks": ["validation/iou$"],
-        "attention inside (alpha) and outside (beta) the masks": [
-            "validation/alpha",
-            "validation/beta",
-        ],
-        "loss": ["losses/total"],
-    },
-}
 #: What a test split is judged by; its name begins with "test".
 TEST = "test"
 
@@ -132,6 +120,19 @@ def further(trainer: Trainer, path: Path) -> list[dict[str, float]]:
     return found
 
 
+def charts(task: Classes) -> dict[str, dict[str, list[str]]]:
+    """What TensorBoard's custom scalars show first, of the validation split."""
+    inside = ["validation/alpha", "validation/beta"]
+    return {
+        "how well it predicts, where it looks": {
+            task.shown: [f"validation/{task.shown}"],
+            "IoU of attention and masks": ["validation/iou$"],
+            "attention inside (alpha) and outside (beta) the masks": inside,
+            "loss": ["losses/total"],
+        },
+    }
+
+
 def describe(values: dict[str, float]) -> str:
     """One line of progress."""
     named = {"losses/total": "loss", "validation/accuracy": "accuracy", "validation/mae": "MAE"}
@@ -192,7 +193,7 @@ def run(trainer: Trainer, path: Path, state: dict[str, Any] | None, resumed: boo
     log = RunLog(path, trainer.global_step if resumed else None)
     with stop_requests() as stop:
         if state is None:
-            log.layout(CHARTS)
+            log.layout(charts(trainer.data.task))
             log.picture("attention/frame_mask_map", sample.picture(before), 0)
         status = carry_out(
             epochs(trainer, sample, log, stop),

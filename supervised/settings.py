@@ -41,6 +41,10 @@ OWN: dict[str, dict[str, Any]] = {
 BatchNorm = Literal["keep", "group", "frozen"]
 Stem = Literal["standard", "small"]
 
+#: Measures of numbers, and of attention, by which a network may be selected.
+OF_NUMBERS = {"mae": -1, "rmse": -1, "r2": 1, "pearson": 1}
+OF_ATTENTION = {"iou": 1, "energy_inside": 1, "pointing_game": 1}
+
 #: What --select takes of the validation split's measures: 1 where more is better, else -1.
 SELECTABLE = {
     **dict.fromkeys(("accuracy", "balanced_accuracy", "worst_group_accuracy"), 1),
@@ -48,9 +52,8 @@ SELECTABLE = {
     **dict.fromkeys(("auroc", "average_precision"), 1),
     "exact_match": 1,
     "calibration_error": -1,
-    **dict.fromkeys(("mae", "rmse"), -1),
-    **dict.fromkeys(("r2", "pearson"), 1),
-    **dict.fromkeys(("iou", "energy_inside", "pointing_game"), 1),
+    **OF_NUMBERS,
+    **OF_ATTENTION,
 }
 
 #: The value of --masks for which a vision-language model makes them while training goes on.

@@ -38,6 +38,8 @@ from rl_attn.supervised.methods import Method
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import (
     NAMED_WEIGHTS,
+    OF_ATTENTION,
+    OF_NUMBERS,
     OWN,
     SELECTABLE,
     TEACHER,
@@ -49,8 +51,6 @@ from rl_attn.supervised.weights import load_weights
 
 #: The data set whose pictures are made at the side asked for, and so resized once at most.
 RENDERED = "monsters"
-#: Measures of attention that a network is selected by.
-OF_ATTENTION = ("iou", "energy_inside", "pointing_game")
 #: Test images below which a user of a folder is told of cross-validation.
 FEW_TESTS = 100
 
@@ -228,11 +228,11 @@ def check_select(args: TrainSettings, split: Split) -> None:
         "auroc": (len(split.labels.unique()) < 2, "has a single class"),
         "average_precision": (len(split.labels.unique()) < 2, "has a single class"),
     }
-    of_numbers, number = ("mae", "rmse", "r2", "pearson"), split.values is not None
+    number = split.values is not None
     if number and len(split.values.unique()) < 2:
         lacking |= dict.fromkeys(("r2", "pearson"), (True, "has one number, the same in all"))
     for name in SELECTABLE:
-        if (name in of_numbers) != number and name not in OF_ATTENTION:
+        if name not in OF_ATTENTION and (name in OF_NUMBERS) != number:
             lacking[name] = (True, "has numbers" if number else "has no numbers")
     for name in OF_ATTENTION:
         lacking[name] = (split.masks is None or not split.masks.any(), "has no masks")

@@ -40,7 +40,7 @@ class Classes:
     """One class out of all: cross-entropy and softmax."""
 
     name: ClassVar[str] = "classes"
-    #: The measure that is shown while training goes on, and one that is NaN where the network is.
+    #: The measure that charts begin with, and one that is NaN where the network is.
     shown: ClassVar[str] = "accuracy"
     finite: ClassVar[str] = "calibration_error"
     #: Whether evidence against what is predicted is attention too, see `Network.explain`.

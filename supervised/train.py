@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rl_attn.errors import UserError
-from rl_attn.run.cli import parse, run_command
-from rl_attn.run.plugins import settled, words_of
+from rl_attn.run.cli import parse, run_command, words_of
+from rl_attn.run.plugins import settled
 from rl_attn.supervised.settings import NAMED_WEIGHTS, TrainSettings, args_type, validate
 
 

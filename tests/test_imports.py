@@ -92,6 +92,18 @@ def test_modules_import_from_below():
     assert not upwards
 
 
+def test_agents_and_classifiers_do_not_know_each_other():
+    halves = ("rl_attn.rl.", "rl_attn.supervised.")
+    crossing = [
+        f"{module} imports {other}"
+        for module, path in sources().items()
+        for other in imported(path)
+        for half, rest in (halves, halves[::-1])
+        if module.startswith(half) and f"{other}.".startswith(rest)
+    ]
+    assert not crossing
+
+
 @pytest.mark.parametrize("place", ["rl_attn", "benchmarks"])
 def test_there_is_no_circle(place):
     files = sources()

@@ -170,9 +170,11 @@ def as_table(columns: dict[str, Tensor], answers: Answers) -> pd.DataFrame:
         "image": answers.names,
         "label": answers.true,
         "predicted": answers.said,
-        **({"probability": answers.sure.tolist()} if answers.error is None else {}),
-        **({"error": answers.error.tolist()} if answers.error is not None else {}),
     }
+    if answers.error is None:
+        table["probability"] = answers.sure.tolist()
+    else:
+        table["error"] = answers.error.tolist()
     rest = {name: c.tolist() for name, c in columns.items() if name != "predictions"}
     return pd.DataFrame(table | rest)
 
@@ -203,8 +205,8 @@ def _mistaken(
         rows.append((reach, str(int(own.sum())), f"{off[0]:.4g}", f"{off[1]:+.4g}"))
     text = (
         "Images in the order of their numbers, in fifths: how far predictions are off, and whether "
+        "they are too large (+) or too small (-)."
     )
-    text += "they are too large (+) or too small (-)."
     head = (classes[0], "images", "mean absolute error", "mean error")
     return Part(f"Errors on {name}", text, head, rows)
 

@@ -13,7 +13,7 @@ from rl_attn.reports.study import Cell, Study
 from rl_attn.run.files import replacing
 from rl_attn.run.yaml import dump_yaml
 
-STATES = ("finished", "running", "failed", "pending", "pruned")
+STATES = ("finished", "running", "failed", "pending", "pruned", "later")
 
 
 def render(study: Study, report: Report, shown: list[dict[str, str]]) -> str:

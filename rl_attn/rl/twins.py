@@ -68,8 +68,8 @@ def play_twins(
 
     The first looks of all axes are played together, then the second ones, ..., each time beside
     the plain episode. look: shown every step of the first seed's episode beside the first looks,
-    the plain one in front. progress: told at every step how many episodes
-    are done. how: as in `play`.
+    the plain one in front. progress: told at every step how many episodes are done. how: as in
+    `play`.
     """
     environment, known = player.environment, variations_of(player)
     how = player.shown | how

@@ -78,7 +78,7 @@ def ending(status: int) -> str:
 
 
 def tail(file: Path, lines: int) -> list[str]:
-    """The last lines of a text file; none where there is not a file."""
+    """The last lines of a text file; [] if there is none."""
     if not file.is_file():
         return []
     with file.open("rb") as content:

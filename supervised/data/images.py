@@ -30,11 +30,15 @@ _BITS, WINDOWED, INVERTED = "bits", "windowed", "inverted"
 
 
 class Problem(Exception):
-    """What is wrong with one file; collected, see `report`."""
+    """What is wrong with one file; collected, see `report`.
 
-    def __init__(self, reason: str, path: Path | None = None):
+    ask: what the options of a data set have to say of it.
+    """
+
+    def __init__(self, found: str, path: Path | None = None, ask: str = ""):
+        reason = f"{found}: {ask}" if ask else found
         super().__init__(reason if path is None else f"{named(path)} {reason}")
-        self.reason, self.path = reason, path
+        self.found, self.ask, self.reason, self.path = found, ask, reason, path
 
 
 def named(path: Path | str) -> str:
@@ -174,8 +178,8 @@ def as_rgb(image: Image.Image, options: ImageOptions) -> Image.Image:
         levels = np.asarray(image)
         if options.limits is None:
             raise Problem(
-                f"holds {'float' if image.mode == 'F' else '16-bit'} levels: say which are black "
-                "and white by --data-options image_range=LOW,HIGH"
+                f"holds {'float' if image.mode == 'F' else '16-bit'} levels",
+                ask="say which are black and white by --data-options image_range=LOW,HIGH",
             )
         if image.info.get(WINDOWED):
             levels = levels.clip(*options.limits)
@@ -184,7 +188,7 @@ def as_rgb(image: Image.Image, options: ImageOptions) -> Image.Image:
     if transparent(image):
         if options.alpha == "ask":
             choices = "|".join(get_args(Alpha)[1:])
-            raise Problem(f"has transparent parts: choose by --data-options alpha={choices}")
+            raise Problem("has transparent parts", ask=f"choose by --data-options alpha={choices}")
         if options.alpha != "drop":
             rgba = image.convert("RGBA")
             below = Image.new("RGBA", image.size, options.alpha)
