@@ -233,7 +233,10 @@ def _refuse_twins(jobs: Iterable[Job]) -> None:
 
 
 def keep_study(study: Study, out: Path) -> None:
-    """Write study.yaml; a folder that holds another study is refused with the difference."""
+    """Write study.yaml; a folder that holds another study is refused with the difference.
+
+    A study may grow: seeds and labels of the grid that are new add runs to those that it has.
+    """
     file = out / "study.yaml"
     if file.exists():
         refuse_changes(study, out)
@@ -246,16 +249,27 @@ def refuse_changes(study: Study, out: Path) -> None:
     if not file.exists():
         return
     try:
-        before = _lines(read_study(file).values)
+        known = read_study(file)
     except UserError as error:
         raise UserError(f"{file} is damaged, choose another --out: {error}") from None
-    now = _lines(study.values)
-    if before != now:
+    before, now = _lines(known.values), _lines(study.values)
+    if before != now and not _grown(study, known, out):
         difference = difflib.unified_diff(before, now, str(file), "now", lineterm="", n=1)
         raise UserError(
             f"{out} holds another study: choose another --out, or go back to what it was\n"
             + "\n".join(difference)
         )
+
+
+def _grown(study: Study, known: Study, out: Path) -> bool:
+    """Whether a study has every run of the `known` one, and others besides.
+
+    Not where flags are drawn or chosen: that was done for the known runs.
+    """
+    if study.search or known.search or study.tune or known.tune:
+        return False
+    now = {job.name: job for job in (*cells(study, out), *references(study, out))}
+    return all(now.get(job.name) == job for job in (*cells(known, out), *references(known, out)))
 
 
 def _lines(values: Mapping[str, Any]) -> list[str]:

@@ -300,6 +300,26 @@ def test_another_study_is_refused_with_the_difference(lab, tmp_path):
     assert "compare: gain" in (tmp_path / "study.yaml").read_text(), "it was written over"
 
 
+def test_a_study_may_grow_by_labels_and_seeds_in_any_order(lab, tmp_path):
+    grid = {"gain": [3.7], "method": {"A": {}, "B": {"bold": True}}}
+    keep_study(planned(lab, grid=grid, seeds=None), tmp_path)
+    more = {"gain": [3.9, 3.7], "method": {"C": {}, "B": {"bold": True}, "A": {}}}
+    keep_study(planned(lab, grid=more, seeds=[2, 1]), tmp_path)
+    assert "seeds" in (tmp_path / "study.yaml").read_text()
+    for smaller in ({"grid": grid}, {"grid": more, "seeds": [2]}):
+        with pytest.raises(UserError, match="holds another study"):
+            keep_study(planned(lab, **smaller), tmp_path)
+    with pytest.raises(UserError, match="holds another study"):
+        changed = {**more, "method": {**more["method"], "B": {"bold": False}}}
+        keep_study(planned(lab, grid=changed, seeds=[2, 1]), tmp_path)
+
+
+def test_a_table_of_folds_does_not_grow(lab, tmp_path):
+    keep_study(planned(lab, seeds=None, folds=3), tmp_path)
+    with pytest.raises(UserError, match="holds another study"):
+        keep_study(planned(lab, seeds=None, folds=4), tmp_path)
+
+
 def test_a_search_may_go_on_for_longer_and_may_not_change(lab, tmp_path):
     search = {"metric": "value", "trials": 3, "space": {"pause": {"low": 0, "high": 1}}}
     keep_study(planned(lab, search=search), tmp_path)
