@@ -14,6 +14,7 @@ from rl_attn.reports.comparison import (
     scale_note,
     size,
 )
+from rl_attn.reports.heat_maps import heat_map_plates, look_plates
 from rl_attn.reports.parts import Plate, Report, Section
 from rl_attn.reports.provenance import configurations, version_notes, versions_of
 from rl_attn.reports.scores import Scores
@@ -54,10 +55,13 @@ def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plat
 
 
 def _answer(study: Study, shown: list[Measured], gallery: list[Plate]) -> list[Section]:
-    """The first section: one table, then pictures; [] where nothing has come out yet."""
+    """One table, then pictures, and the study's own grid; [] where nothing has come out yet."""
     means = [(one.raw, analysis.task_means(one.raw)) for one in shown]
     tables = [content.answer_table(means, study.run_name)] if means else []
-    return [Section("Answer", [*tables, *gallery])] if tables or gallery else []
+    parts = [*tables, *look_plates(study), *gallery]
+    grids = heat_map_plates(study, list(study.heat_maps))
+    found = {"Answer": parts, "Grid": grids}
+    return [Section(title, some) for title, some in found.items() if some]
 
 
 def _seed_parts(study: Study, one: Measured, found: pd.DataFrame, how: Resampling) -> list:

@@ -5,7 +5,6 @@ study, and what only classifiers have.
     curves      deletion and insertion curves with bands (CAMAL, Fig. 5 and 12)
     variance    where attention varies over the test pictures (CAMAL, Fig. 3)
     examples    attention of the methods side by side on the same test pictures
-    heat_maps   a grid of two hyper-parameters (Learning to Look, Fig. 2)
     overhead    time of an epoch, beside the baseline's (CAMAL, Table 6)
     arrays      reads what runs left, defensively
     report      all of it, in order

@@ -10,7 +10,6 @@ from rl_attn.reports.parts import Report, Section
 from rl_attn.reports.writing import write
 from rl_attn.supervised.comparison.curves import curve_plates
 from rl_attn.supervised.comparison.examples import example_plates
-from rl_attn.supervised.comparison.heat_maps import heat_map_plates
 from rl_attn.supervised.comparison.overhead import overhead_table
 from rl_attn.supervised.comparison.variance import variance_plates
 
@@ -24,12 +23,10 @@ def compare(folder: Path, out: Path, figures: bool, how: Resampling) -> Report:
         figures: draw them; else tables alone, in seconds.
     """
     study = collect(folder)
-    grids = heat_map_plates(study, list(study.heat_maps))
     attention = [*example_plates(study), *variance_plates(study), *curve_plates(study)]
     report = assemble(study, how, 0.0, attention)
     costs = Section("Overhead", [overhead_table(study)])
-    maps = [Section("Grid", grids)] if grids else []
-    sections = [*maps, *report.sections[:-1], costs, report.sections[-1]]  # the runs come last
+    sections = [*report.sections[:-1], costs, report.sections[-1]]  # the runs come last
     report = replace(report, sections=sections)
     if not figures:
         report = report.without_plates()

@@ -67,6 +67,8 @@ def write_study(
     methods = list(dict.fromkeys(method for _, method in values))
     most = max(len(runs) for runs in values.values())
     study = {**DECLARED, "grid": {"env": tasks, "method": methods}, **declared}
+    if "env" not in study["grid"]:
+        del study["references"]
     if "folds" not in study:
         study.setdefault("seeds", list(range(1, most + 1)))
     (folder / "cells").mkdir(parents=True)

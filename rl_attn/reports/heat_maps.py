@@ -1,4 +1,6 @@
-"""A metric over a grid of two hyper-parameters (Learning to Look, Yang et al. 2026, Fig. 2)."""
+"""Heat maps: a metric over a grid of two hyper-parameters (Learning to Look, Yang et al. 2026,
+Fig. 2), and what agents do under each look of a held-out set, a row for each method.
+"""
 
 from functools import partial
 
@@ -12,6 +14,13 @@ from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Metric, Study
 from rl_attn.reports.style import drawn
 from rl_attn.reports.tables import number
+
+#: Parts of a summary that have a value for each axis of looks: first and last word of their names,
+#: the label, what stands beside them for the plain look, and what is better.
+_LOOKS = (
+    ("looks", "episode_return", "Return under held-out looks", "episode_return", "higher"),
+    ("twins", "flip", "Share of actions that change with the look", "", "lower"),
+)
 
 
 def grid_values(study: Study, metric: Metric) -> pd.DataFrame:
@@ -53,6 +62,48 @@ def heat_map_plates(study: Study, names: list[str]) -> list[Plate]:
     return plates
 
 
+def look_plates(study: Study) -> list[Plate]:
+    """For each task, what came out under each axis of looks, where the evaluations tell."""
+    plates = []
+    for task in study.tasks:
+        for part, measure, label, plain, better in _LOOKS:
+            values = by_look(study, task, part, measure, plain)
+            if values.empty:
+                continue
+            metric = Metric(f"{part}_{task}", label, better=better)
+            plates.append(
+                Plate(
+                    name=metric.slug,
+                    title=f"{task}: {label[0].lower()}{label[1:]}",
+                    caption=f"Mean over the {study.run_name}s of each method; {better} is better, "
+                    "and the best of each column is framed.",
+                    alt=f"{label} for each method; the numbers are in the CSV below",
+                    draw=partial(_figure, values, metric, columns=True),
+                    data=values.rename_axis("method").reset_index(),
+                )
+            )
+    return plates
+
+
+def by_look(study: Study, task: str, part: str, measure: str, plain: str = "") -> pd.DataFrame:
+    """Means over runs of the values PART/AXIS/MEASURE: a row for each method that has any, a column
+    for each axis; before them one for the plain look, from the value `plain`."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for method in study.methods:
+        for cell in study.of(task, method):
+            for name, value in cell.summary.items():
+                words = name.split("/")
+                axis = "plain look" if name == plain else words[1] if len(words) == 3 else ""
+                if axis and (name == plain or (words[0], words[2]) == (part, measure)):
+                    found.setdefault(method, {}).setdefault(axis, []).append(value.mean)
+    means = {
+        method: {axis: float(np.mean(values)) for axis, values in axes.items()}
+        for method, axes in found.items()
+        if len(axes) > bool(plain)
+    }
+    return pd.DataFrame.from_dict(means, orient="index")
+
+
 def _axes(study: Study) -> dict[str, list[str]]:
     """The two grid keys with their values, in the grid's order."""
     keys = list(study.cells[0].values)
@@ -60,22 +111,27 @@ def _axes(study: Study) -> dict[str, list[str]]:
 
 
 @drawn
-def _figure(values: pd.DataFrame, metric: Metric, down: str, across: str) -> Figure:
-    size = (0.62 * values.shape[1] + 1.9, 0.36 * values.shape[0] + 1.0)
+def _figure(
+    values: pd.DataFrame, metric: Metric, down: str = "", across: str = "", columns: bool = False
+) -> Figure:
+    """The best is framed; with `columns` the best of each column."""
+    named = 0.07 * max(len(str(name)) for name in values.index)
+    size = (0.62 * values.shape[1] + 1.6 + named, 0.36 * values.shape[0] + 1.0)
     figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(values.to_numpy(), cmap="viridis", aspect="auto")
-    axis.set_xticks(range(values.shape[1]), values.columns)
+    axis.set_xticks(range(values.shape[1]), [name.replace(" ", "\n") for name in values.columns])
     axis.set_yticks(range(values.shape[0]), values.index)
     axis.set_xlabel(across)
     axis.set_ylabel(down)
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
     _write_numbers(axis, values)
-    best = (metric.sign * values.to_numpy()).ravel()
-    y, x = np.unravel_index(np.nanargmax(best), values.shape)
+    scores = (metric.sign * values).fillna(-np.inf).to_numpy()
+    best = scores == scores.max(axis=0 if columns else None)
     frame = {"fill": False, "edgecolor": "#d55e00", "linewidth": 2}
-    axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **frame))
+    for y, x in np.argwhere(best):
+        axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **frame))
     figure.colorbar(image, label=metric.label)
     return figure
 
@@ -86,5 +142,7 @@ def _write_numbers(axis: Axes, values: pd.DataFrame) -> None:
     middle = (low + high) / 2
     for y, x in np.ndindex(values.shape):
         value = values.iat[y, x]
+        if np.isnan(value):
+            continue
         ink = "black" if value > middle else "white"
         axis.text(x, y, number(value), ha="center", va="center", fontsize=7.5, color=ink)
