@@ -132,7 +132,7 @@ def _figure(
     frame = {"fill": False, "edgecolor": "#d55e00", "linewidth": 2}
     for y, x in np.argwhere(best):
         axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **frame))
-    figure.colorbar(image, label=metric.label)
+    figure.colorbar(image, label="" if columns else metric.label)
     return figure
 
 

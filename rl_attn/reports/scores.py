@@ -56,11 +56,10 @@ class Scores:
         """What `matrices` of the present methods leaves out, in words."""
         methods = self.present()
         tasks, matrices = self.matrices(methods)
-        notes = [
-            f"{self.title}: no run of {method}: it is not in the aggregates"
-            for method in self.methods
-            if method not in methods
-        ]
+        none = [method for method in self.methods if method not in methods]
+        notes = []
+        if none:
+            notes.append(f"{self.title}: no run of {', '.join(none)}: not in the aggregates")
         missing = [task for task in self.tasks if task not in tasks]
         if missing and methods:
             notes.append(
