@@ -132,7 +132,7 @@ class Learner:
     def differentiate(self, batch: Batch, share: float = 1.0) -> Differentiated:
         """Forward, losses and clipped gradients, which are also the parameters' `grad`."""
         with self.autocast():
-            shown = self.method.observe(batch.stacks, batch.masks, "learn")
+            shown = self.method.shown(batch)
             output = self.agent(shown, shift=self.method.attends, memory=batch.memory)
             output = self.method.judged(output, batch.stacks, batch.masks)
         batch = replace(batch, shown=shown)

@@ -104,6 +104,11 @@ class Method(_InRun):
         """
         return stacks
 
+    def shown(self, batch: Batch) -> Tensor:
+        """What the agent is shown of a mini-batch: `observe` of its stacks, or the same from what
+        `rollout` has made for it."""
+        return self.observe(batch.stacks, batch.masks, "learn")
+
     def judged(self, output: Output, stacks: Tensor, masks: Tensor) -> Output:
         """The forward of what is shown; a critic of the method's own replaces its `value` (B,).
 

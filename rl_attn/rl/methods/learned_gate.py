@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rl_attn.agents import RolloutStorage
+    from rl_attn.rl.batch import Batch
     from rl_attn.rl.methods import Phase
 
-#: Stacks of one step of the gate's.
-_BATCH = 64
+#: Stacks of one step of the gate's: many small steps teach it sooner than few large ones.
+_BATCH = 16
+#: Stacks that are gated at once: their maps stay in a CPU's cache.
+_TOGETHER = 64
+#: Of what a rollout's gates are kept in.
+_BITS = 8
 
 
 @METHODS.register("learned-gate")
@@ -39,11 +44,11 @@ class LearnedGate(Method):
     """probability from which a hard gate lets a pixel through"""
     gate_dilation: NotNegative[int] = 2
     """pixels by which the gate is widened on every side"""
-    gate_weight: Positive[float] = 10.0
+    gate_weight: Positive[float] = 3.0
     """how often a pixel of a target counts in the gate's cross-entropy"""
     gate_share: Share = 0.25
     """share of a rollout's frames that the gate is taught on, drawn at random"""
-    gate_learning_rate: Positive[float] = 1e-3
+    gate_learning_rate: Positive[float] = 3e-3
     """learning rate of the gate's own Adam"""
 
     def prepare(self) -> None:
@@ -64,12 +69,21 @@ class LearnedGate(Method):
     def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
         from rl_attn.rl.augment import masked
 
-        if phase == "learn":
-            self.behind = True
-        elif self.behind:
+        if self.behind and phase != "learn":
             self.acting.load_state_dict(self.taught.state_dict())
             self.behind = False
         return masked(stacks, self.gates(stacks))
+
+    def shown(self, batch: Batch) -> Tensor:
+        import torch
+
+        from rl_attn.rl.augment import masked
+
+        if batch.targets is None:
+            return super().shown(batch)
+        frames = self.context.settings.frame_stack
+        gates = [(batch.targets >> frame) & 1 for frame in range(frames)]
+        return masked(batch.stacks, torch.stack(gates, dim=1))
 
     def gates(self, stacks: Tensor) -> Tensor:
         """What is let through, (B, S, H, W): uint8 of 0 and 1, or soft in [0, 1]."""
@@ -83,11 +97,12 @@ class LearnedGate(Method):
                 gates = (gates > self.gate_threshold).view(torch.uint8)
             return widen(gates, self.gate_dilation)
 
-    def rollout(self, storage: RolloutStorage) -> tuple[None, dict[str, float]]:
-        """Teach the gate on frames of the rollout."""
+    def rollout(self, storage: RolloutStorage) -> tuple[Tensor | None, dict[str, float]]:
+        """The gates that the agent acted with, then teach the gate on frames of the rollout."""
         import torch
 
         rows, random = storage.all_rows(), self.context.random
+        kept = self.kept(storage, rows)
         order = torch.randperm(len(rows), generator=random, device=random.device)
         chosen = order[: round(self.gate_share * len(rows))].to(storage.device)
         losses, found, either = [], 0, 0
@@ -98,10 +113,23 @@ class LearnedGate(Method):
             found += (seen & (masks[:, -1] > 0)).sum()
             either += (seen | (masks[:, -1] > 0)).sum()
             losses.append(loss)
+        self.behind = True
         if not losses:
-            return None, {}
+            return kept, {}
         iou = (found / either).item() if either else float("nan")
-        return None, {"gate/loss": torch.stack(losses).mean().item(), "gate/iou": iou}
+        return kept, {"gate/loss": torch.stack(losses).mean().item(), "gate/iou": iou}
+
+    def kept(self, storage: RolloutStorage, rows: Tensor) -> Tensor | None:
+        """The rollout's gates, (T*N, H, W) uint8 with frame s of a stack in bit s; None: soft ones,
+        or more frames than bits."""
+        import torch
+
+        frames = self.context.settings.frame_stack
+        if self.gate == "soft" or frames > _BITS:
+            return None
+        parts = [self.gates(storage.stacks(some)) for some in rows.split(_TOGETHER)]
+        bits = torch.arange(frames, dtype=torch.uint8, device=storage.device)[:, None, None]
+        return torch.cat([(gates << bits).sum(1, dtype=torch.uint8) for gates in parts])
 
     def teach(self, stacks: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """One step on stacks and their masks (B, S, H, W); the logits and the loss before it."""

@@ -1,6 +1,7 @@
 """A tiny agent, frames of a bright target on noise, and a method that learns from them alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -69,9 +70,9 @@ class Toy:
         rows = self.storage.rows(slice(0, steps), slice(None)).flatten(0, 1)
         masks, none = self.storage.mask_stacks(rows), torch.zeros(steps * lanes)
         stacks, actions = self.storage.stacks(rows), torch.zeros(steps * lanes, dtype=torch.int64)
-        shown = self.method.observe(stacks, masks, "learn")
         given = (stacks, masks, actions, none, none, none, none, none)
-        return Batch(*given, targets=self.targets, shown=shown)
+        batch = Batch(*given, targets=self.targets, shown=stacks)
+        return replace(batch, shown=self.method.shown(batch))
 
     def loss(self) -> tuple[torch.Tensor, dict]:
         batch = self.batch()

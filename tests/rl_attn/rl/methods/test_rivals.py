@@ -213,8 +213,8 @@ def test_a_gate_finds_the_targets_and_the_agent_sees_nothing_else(toy):
     )
     for _ in range(60):
         this.method.rollout(this.storage)
-    batch = this.batch()  # shown in "learn": the gate that acted, which lets everything through
-    assert torch.equal(batch.shown, batch.stacks)
+    batch = this.batch()  # shown: what the gate that acted lets through, which is nothing
+    assert not batch.shown.any()
     shown = this.method.observe(batch.stacks, batch.masks, "act")
     let = this.method.gates(batch.stacks)
     assert iou(let.flatten(0, 1).float(), batch.masks.flatten(0, 1)).mean() > 0.6
@@ -228,9 +228,20 @@ def test_a_gate_is_the_same_while_ppo_learns_from_its_rollout(toy):
     stacks, masks = this.batch().stacks, this.batch().masks
     acted = this.method.observe(stacks, masks, "act")
     this.method.rollout(this.storage)
-    this.method.behind = False  # as after the first observation of a rollout
     assert torch.equal(this.method.observe(stacks, masks, "learn"), acted)
     assert not torch.equal(this.method.observe(stacks, masks, "act"), acted)
+
+
+def test_gates_of_a_rollout_are_made_once_and_are_those_that_acted(toy):
+    this = toy("learned-gate", gate_learning_rate=1e-2, gate_share=1.0)
+    for _ in range(60):
+        this.method.rollout(this.storage)
+    stacks, masks = this.batch().stacks, this.batch().masks
+    acted = this.method.observe(stacks, masks, "act")
+    this.targets, _ = this.method.rollout(this.storage)
+    assert this.targets.dtype == torch.uint8 and this.targets.shape == masks[:, 0].shape
+    assert acted.any() and torch.equal(this.batch().shown, acted)
+    assert torch.equal(this.method.observe(stacks, masks, "learn"), acted)
 
 
 def test_a_gates_options(toy):
