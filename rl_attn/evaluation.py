@@ -205,11 +205,13 @@ def play_plain(
 def measures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
     """What the optional parts of an evaluation measured, named by their place in it, for a study.
 
-    Such as `looks/surfaces/episode_return`, `looks/drop` (all axes together),
+    Such as `looks/plain/episode_return`, `looks/surfaces/drop`, `looks/drop` (all axes together),
     `twins/surfaces/flip`, `closed_loop/attended/difference`, and the areas under the curves of
     faithfulness, which have no interval.
     """
     found: dict[str, dict[str, float]] = {}
+    if "looks" in results:  # else an agent's own look, which training may have changed
+        found["looks/plain/episode_return"] = results["looks"]["plain"]
     for row in results.get("looks", {}).get("rows", ()):
         if not row["look"]:
             place = "/".join(filter(None, ("looks", row["axis"])))

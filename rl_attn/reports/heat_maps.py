@@ -16,10 +16,10 @@ from rl_attn.reports.style import drawn
 from rl_attn.reports.tables import number
 
 #: Parts of a summary that have a value for each axis of looks: first and last word of their names,
-#: the label, what stands beside them for the plain look, and what is better.
+#: the label, and what is better.
 _LOOKS = (
-    ("looks", "episode_return", "Return under held-out looks", "episode_return", "higher"),
-    ("twins", "flip", "Share of actions that change with the look", "", "lower"),
+    ("looks", "episode_return", "Return under each look", "higher"),
+    ("twins", "flip", "Share of actions that change with the look", "lower"),
 )
 
 
@@ -66,8 +66,8 @@ def look_plates(study: Study) -> list[Plate]:
     """For each task, what came out under each axis of looks, where the evaluations tell."""
     plates = []
     for task in study.tasks:
-        for part, measure, label, plain, better in _LOOKS:
-            values = by_look(study, task, part, measure, plain)
+        for part, measure, label, better in _LOOKS:
+            values = by_look(study, task, part, measure)
             if values.empty:
                 continue
             metric = Metric(f"{part}_{task}", label, better=better)
@@ -85,21 +85,19 @@ def look_plates(study: Study) -> list[Plate]:
     return plates
 
 
-def by_look(study: Study, task: str, part: str, measure: str, plain: str = "") -> pd.DataFrame:
+def by_look(study: Study, task: str, part: str, measure: str) -> pd.DataFrame:
     """Means over runs of the values PART/AXIS/MEASURE: a row for each method that has any, a column
-    for each axis; before them one for the plain look, from the value `plain`."""
+    for each axis."""
     found: dict[str, dict[str, list[float]]] = {}
     for method in study.methods:
         for cell in study.of(task, method):
             for name, value in cell.summary.items():
                 words = name.split("/")
-                axis = "plain look" if name == plain else words[1] if len(words) == 3 else ""
-                if axis and (name == plain or (words[0], words[2]) == (part, measure)):
-                    found.setdefault(method, {}).setdefault(axis, []).append(value.mean)
+                if (words[0], *words[2:]) == (part, measure):
+                    found.setdefault(method, {}).setdefault(words[1], []).append(value.mean)
     means = {
         method: {axis: float(np.mean(values)) for axis, values in axes.items()}
         for method, axes in found.items()
-        if len(axes) > bool(plain)
     }
     return pd.DataFrame.from_dict(means, orient="index")
 
@@ -120,7 +118,7 @@ def _figure(
     figure = Figure(figsize=size, layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(values.to_numpy(), cmap="viridis", aspect="auto")
-    axis.set_xticks(range(values.shape[1]), [name.replace(" ", "\n") for name in values.columns])
+    axis.set_xticks(range(values.shape[1]), values.columns)
     axis.set_yticks(range(values.shape[0]), values.index)
     axis.set_xlabel(across)
     axis.set_ylabel(down)

@@ -51,18 +51,22 @@ def test_it_stands_behind_the_answer(grid):
 #: Of two seeds; the last method was not evaluated under looks.
 LOOKS = {
     ("A", "Vanilla"): [
-        {"episode_return": 4.0, "looks/light/episode_return": 2.0, "twins/light/flip": 0.5},
-        {"episode_return": 6.0, "looks/light/episode_return": 1.0, "twins/light/flip": 0.3},
+        {f"looks/{a}/episode_return": v for a, v in (("plain", 4.0), ("light", 2.0))}
+        | {"twins/light/flip": 0.5},
+        {f"looks/{a}/episode_return": v for a, v in (("plain", 6.0), ("light", 1.0))}
+        | {"twins/light/flip": 0.3},
     ],
-    ("A", "CAMAL"): [{"episode_return": 7.0, "looks/drop": 3.0, "looks/light/episode_return": 3.0}],
+    ("A", "CAMAL"): [
+        {"looks/plain/episode_return": 7.0, "looks/drop": 3.0, "looks/light/episode_return": 3.0}
+    ],
     ("A", "Blind"): [{"episode_return": 1.0}],
 }
 
 
 def test_a_row_for_each_method_and_a_column_for_each_axis_of_looks(study_of):
     study = collect(study_of(LOOKS))
-    returns = by_look(study, "A", "looks", "episode_return", "episode_return")
-    assert list(returns.columns) == ["plain look", "light"]
+    returns = by_look(study, "A", "looks", "episode_return")
+    assert list(returns.columns) == ["plain", "light"]
     assert returns.loc["Vanilla"].tolist() == [5.0, 1.5]
     assert returns.loc["CAMAL"].tolist() == [7.0, 3.0] and "Blind" not in returns.index
     assert by_look(study, "A", "twins", "flip").to_dict() == {"light": {"Vanilla": 0.4}}
