@@ -87,7 +87,7 @@ def look_plates(study: Study) -> list[Plate]:
 
 def by_look(study: Study, task: str, part: str, measure: str) -> pd.DataFrame:
     """Means over runs of the values PART/AXIS/MEASURE: a row for each method that has any, a column
-    for each axis."""
+    for each axis, the plain look first."""
     found: dict[str, dict[str, list[float]]] = {}
     for method in study.methods:
         for cell in study.of(task, method):
@@ -99,7 +99,8 @@ def by_look(study: Study, task: str, part: str, measure: str) -> pd.DataFrame:
         method: {axis: float(np.mean(values)) for axis, values in axes.items()}
         for method, axes in found.items()
     }
-    return pd.DataFrame.from_dict(means, orient="index")
+    values = pd.DataFrame.from_dict(means, orient="index")
+    return values[sorted(values.columns, key=lambda axis: axis != "plain")]
 
 
 def _axes(study: Study) -> dict[str, list[str]]:
