@@ -210,7 +210,7 @@ def measures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
     faithfulness, which have no interval.
     """
     found: dict[str, dict[str, float]] = {}
-    if "looks" in results:  # else an agent's own look, which training may have changed
+    if "looks" in results:  # `episode_return` is of the looks that the agent was trained in
         found["looks/plain/episode_return"] = results["looks"]["plain"]
     for row in results.get("looks", {}).get("rows", ()):
         if not row["look"]:

@@ -7,7 +7,7 @@
 The file is explained in `studies/schema.py`. Started again, a study goes on where it was: finished
 runs stay, the others resume from their checkpoints. It leaves in its folder
 
-    study.yaml      what is run; it may grow by seeds and labels, and else no other is accepted
+    study.yaml      what is run; seeds and labels may be added, any other change is refused
     cells/          the run folders, and what their processes printed
     references/     what they are compared with
     state.json      each cell's state, attempts, seconds, and why it failed

@@ -87,13 +87,13 @@ def look_plates(study: Study) -> list[Plate]:
 
 def by_look(study: Study, task: str, part: str, measure: str) -> pd.DataFrame:
     """Means over runs of the values PART/AXIS/MEASURE: a row for each method that has any, a column
-    for each axis, the plain look first."""
+    for each axis, the plain look first. Continuous actions have no likeliest one: no flips."""
     found: dict[str, dict[str, list[float]]] = {}
     for method in study.methods:
         for cell in study.of(task, method):
             for name, value in cell.summary.items():
                 words = name.split("/")
-                if (words[0], *words[2:]) == (part, measure):
+                if (words[0], *words[2:]) == (part, measure) and np.isfinite(value.mean):
                     found.setdefault(method, {}).setdefault(words[1], []).append(value.mean)
     means = {
         method: {axis: float(np.mean(values)) for axis, values in axes.items()}

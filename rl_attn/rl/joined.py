@@ -1,7 +1,7 @@
 """Several methods as one: `--method camal+drac`.
 
-Flags are those of all of them. Their losses add up; `observe` and `judged` go through them in the
-order of the names, and every loss is given what the agent was shown in the end.
+Flags are those of all of them. Their losses add up; `observe`, `shown` and `judged` go through them
+in the order of the names, and every loss is given what the agent was shown in the end.
 """
 
 from __future__ import annotations
@@ -71,6 +71,12 @@ class Joined(Method):
     def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
         for part in self.parts.values():
             stacks = part.observe(stacks, masks, phase)
+        return stacks
+
+    def shown(self, batch: Batch) -> Tensor:
+        stacks = batch.stacks
+        for name, part in self.parts.items():
+            stacks = part.shown(replace(batch, stacks=stacks, targets=batch.targets.of[name]))
         return stacks
 
     def judged(self, output: Output, stacks: Tensor, masks: Tensor) -> Output:

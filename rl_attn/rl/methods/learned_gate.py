@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _BATCH = 16
 #: Stacks that are gated at once: their maps stay in a CPU's cache.
 _TOGETHER = 64
-#: Of what a rollout's gates are kept in.
+#: Frames of a stack whose gates fit into one byte a pixel.
 _BITS = 8
 
 
@@ -127,7 +127,8 @@ class LearnedGate(Method):
         frames = self.context.settings.frame_stack
         if self.gate == "soft" or frames > _BITS:
             return None
-        parts = [self.gates(storage.stacks(some)) for some in rows.split(_TOGETHER)]
+        with self.context.autocast():  # as when the agent acted
+            parts = [self.gates(storage.stacks(some)) for some in rows.split(_TOGETHER)]
         bits = torch.arange(frames, dtype=torch.uint8, device=storage.device)[:, None, None]
         return torch.cat([(gates << bits).sum(1, dtype=torch.uint8) for gates in parts])
 

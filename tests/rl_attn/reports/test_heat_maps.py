@@ -75,5 +75,10 @@ def test_a_row_for_each_method_and_a_column_for_each_axis_of_looks(study_of):
     assert second.title == "A: share of actions that change with the look"
 
 
+def test_continuous_actions_have_no_flips_and_no_figure_of_them(study_of):
+    study = collect(study_of({("A", "Vanilla"): [{"twins/light/flip": float("nan")}]}))
+    assert by_look(study, "A", "twins", "flip").empty and look_plates(study) == []
+
+
 def test_a_study_without_looks_has_no_such_figure(grid):
     assert look_plates(grid) == []

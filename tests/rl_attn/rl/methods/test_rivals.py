@@ -1,6 +1,8 @@
 """What each rival's loss is, by hand, and that it does what it is for on a toy."""
 
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -242,6 +244,29 @@ def test_gates_of_a_rollout_are_made_once_and_are_those_that_acted(toy):
     assert this.targets.dtype == torch.uint8 and this.targets.shape == masks[:, 0].shape
     assert acted.any() and torch.equal(this.batch().shown, acted)
     assert torch.equal(this.method.observe(stacks, masks, "learn"), acted)
+
+
+def test_kept_gates_are_made_in_the_precision_of_the_run(toy):
+    this = toy("learned-gate")
+    asked = []
+    context = replace(this.method.context, autocast=lambda: asked.append(1) or nullcontext())
+    this.method.context = context
+    this.method.kept(this.storage, this.storage.all_rows())
+    assert asked
+
+
+def test_a_gate_among_several_methods_shows_the_gates_that_it_has_kept(toy):
+    this = toy("rad+learned-gate", gate_learning_rate=1e-2, gate_share=1.0)
+    for _ in range(60):
+        this.method.rollout(this.storage)
+    this.method.observe(this.batch().stacks, this.batch().masks, "act")  # with what it was taught
+    this.targets, _ = this.method.rollout(this.storage)
+    gate = this.method.parts["learned-gate"]
+    batch = this.batch()
+    white = torch.full_like(batch.stacks, 255)
+    own = replace(batch, stacks=white, targets=this.targets.of["learned-gate"])
+    let = gate.shown(own) > 0
+    assert let.any() and not let.all() and not batch.shown[~let].any()
 
 
 def test_a_gates_options(toy):
