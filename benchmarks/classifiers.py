@@ -53,52 +53,6 @@ class Ours:
         pass
 
 
-class ConvolutionsAlone:
-    """What both loops compute in any case: LeNet's convolutions and max-pooling, both ways.
-
-    No loss, no optimiser, no autograd, the same pictures each time: the least that a step of this
-    network takes with torch's operations. Grey pictures, channels last, as ours.
-    """
-
-    def __init__(self, args: Classifiers):
-        torch.set_num_threads(args.threads)
-        keep_freed_memory()
-        self.model = PlainLeNet().to(memory_format=torch.channels_last)
-        grey = torch.rand(args.batch_size, 1, 32, 32).to(memory_format=torch.channels_last)
-        self.x, self.note = grey, "LeNet's convolutions on cpu"
-        self.first = self.model.conv1.weight[:, :1].to(memory_format=torch.channels_last)
-
-    @torch.no_grad()
-    def run(self, count: int) -> float:
-        pool, unpool = torch.ops.aten.max_pool2d_with_indices, _unpool
-        first, second = self.first, self.model.conv2.weight
-        for _ in range(count):
-            a = F.conv2d(self.x, first, self.model.conv1.bias)
-            pooled, chosen = pool(a, [2, 2], [2, 2])
-            b = F.conv2d(pooled, second, self.model.conv2.bias)
-            out, last = pool(b, [2, 2], [2, 2])
-            to_b = unpool(out, b, last)
-            to_pooled = _convolution_backward(to_b, pooled, second, inputs=True)
-            _convolution_backward(unpool(to_pooled, a, chosen), self.x, first, inputs=False)
-        return float(parameters_of(self.model))
-
-    def close(self) -> None:
-        pass
-
-
-def _unpool(gradient: Tensor, values: Tensor, chosen: Tensor) -> Tensor:
-    backward = torch.ops.aten.max_pool2d_with_indices_backward
-    return backward(gradient, values, [2, 2], [2, 2], [0, 0], [1, 1], False, chosen)
-
-
-def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor, inputs: bool) -> Tensor:
-    """The gradient of x if `inputs`; those of weight and bias are computed besides."""
-    ones, zeros, sizes = [1, 1], [0, 0], [len(weight)]
-    asked = [inputs, True, True]
-    backward = torch.ops.aten.convolution_backward
-    return backward(gradient, x, weight, sizes, ones, zeros, ones, False, zeros, 1, asked)[0]
-
-
 class FiveSeeds(Ours):
     """Five seeds as one batched model."""
 

@@ -2,6 +2,7 @@
 
     python benchmarks/supervised_epoch.py                     # ours against the other
     python benchmarks/supervised_epoch.py --profile           # where our time goes, instead
+    python benchmarks/supervised_epoch.py --roofline          # what a step must cost, by parts
     python benchmarks/supervised_epoch.py --seeds --device cuda
     uv pip install lightning                                  # its loop then joins in
 
@@ -11,9 +12,9 @@ as bytes, brings pictures to size and masks to the map's grid once, has a fused 
 channels last on a CPU, takes the maps between the network's halves, and leaves grey pictures that
 are read as RGB one channel up to the first convolution. A table's runs do not wait
 for each other (`supervised.compare --workers 2`): with a run of one thread on each core, an epoch's
-time is that of as many epochs at once, divided by their number. "Its convolutions alone" are what
-no loop can leave out: the straightforward loop's time over theirs is the most that a single run
-could gain. With --seeds: five seeds as one batched model against five runs in turn.
+time is that of as many epochs at once, divided by their number. "The same step by hand" is what no
+loop can leave out (`lenet_by_hand.py`): the straightforward loop's time over its time is the most
+that a single run could gain. With --seeds: five seeds as one batched model against five in turn.
 
 Where a step goes, in ms of CPU time (thread_time; of 360 steps the one that 10 % are faster than;
 one thread of a busy Xeon, so for comparison only), before the last three of these:
@@ -51,6 +52,7 @@ from statistics import median
 import torch
 from classifiers import Ours
 from contest import Entry, chosen, compete
+from lenet_by_hand import ByHand, reached
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
@@ -65,7 +67,7 @@ SINGLE = (
     Entry("supervised.train", "classifiers:Ours"),
     Entry("straightforward, a run on each core", "classifiers:StraightforwardOnEachCore"),
     Entry("supervised.train, a run on each core", "classifiers:OnEachCore"),
-    Entry("its convolutions alone", "classifiers:ConvolutionsAlone"),  # on a CPU only
+    Entry("the same step by hand", "lenet_by_hand:ByHand"),  # on a CPU only
 )
 SEEDS = (
     Entry("five runs in turn", "classifiers:FiveRuns"),
@@ -82,6 +84,8 @@ class EpochSettings(Classifiers):
     """five seeds batched against five in turn"""
     profile: bool = False
     """show where our time goes, and measure nothing"""
+    roofline: bool = False
+    """show what the parts of a step must cost on this CPU: operations, bytes, time"""
     steps: int = 100
     """of a chunk"""
     rounds: int = 7
@@ -100,6 +104,35 @@ def show_profile(args: EpochSettings) -> None:
     with profile(activities=activities) as measured:
         ours.run(args.steps)
     print(measured.key_averages().table(sort_by="self_cpu_time_total", row_limit=20))
+
+
+def roofline(args: EpochSettings) -> Table:
+    """The parts of a step by hand, beside what large products and copies reach."""
+    by_hand = ByHand(args)
+    by_hand.run(args.steps)
+    for part in by_hand.parts:
+        part.seconds = 0.0
+    by_hand.run(args.steps * args.rounds)
+    headings = ("us", "MFLOP", "MB", "GFLOP/s", "GB/s")
+    product, copy = reached()
+    title = (
+        f"torch {torch.__version__}; a product of large matrices: {product:.0f} GFLOP/s, a copy: "
+    )
+    table = Table("", *headings, title=title + f"{copy:.1f} GB/s")
+    count = args.steps * args.rounds
+    for part in by_hand.parts:
+        seconds = part.seconds / count
+        table.add_row(
+            part.name,
+            f"{1e6 * seconds:,.0f}",
+            f"{part.megaflop:.2f}" if part.megaflop else "",
+            f"{part.megabyte:.2f}" if part.megabyte else "",
+            f"{part.megaflop / seconds / 1e3:.1f}" if part.megaflop else "",
+            f"{part.megabyte / seconds / 1e3:.1f}" if part.megabyte else "",
+        )
+    whole = sum(part.seconds for part in by_hand.parts) / count
+    table.add_row("all", f"{1e6 * whole:,.0f}")
+    return table
 
 
 def entries(args: EpochSettings) -> list[Entry]:
@@ -134,6 +167,8 @@ def main(args: EpochSettings) -> int:
     pick_device(args.device)
     if args.profile:
         show_profile(args)
+    elif args.roofline:
+        Console(width=100).print(roofline(args))
     else:
         Console(width=100).print(measure(args))
     return 0

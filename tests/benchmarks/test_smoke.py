@@ -23,7 +23,7 @@ QUICK = {
     ),
 }
 #: Modules that no one runs, and the benchmarks that run them.
-PARTS = {"machine", "workload", "classifiers", "stepping", "training"}
+PARTS = {"machine", "workload", "classifiers", "lenet_by_hand", "stepping", "training"}
 PARTS |= {"attribution_steps", "agents_grid"}
 
 
