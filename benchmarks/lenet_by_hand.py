@@ -99,7 +99,7 @@ class ByHand:
     # ------------------------------------------------------------------ forward
 
     def batch(self) -> None:
-        self.x = self.images[self.order].permute(0, 3, 1, 2)  # strides tell the layout, see below
+        self.x = self.images[self.order].permute(0, 3, 1, 2)
         self.target, self.y = self.targets[self.order], self.labels[self.order]
 
     def convolve_first(self) -> None:
@@ -201,7 +201,8 @@ def _grey_set() -> tuple[Tensor, Tensor, Tensor]:
     """
     split = load("decoy-mnist").splits["train"]
     grey = F.interpolate(split.images[:, :1].float() / 255, (32, 32), mode="bilinear")
-    images = (grey * 2 - 1).permute(0, 2, 3, 1).contiguous()
+    rows = (grey * 2 - 1).permute(0, 2, 3, 1)
+    images = rows.clone(memory_format=torch.contiguous_format)
     assert split.masks is not None
     masks = F.interpolate((split.masks[:, None] > 0).float(), (10, 10), mode="nearest").flatten(1)
     return images, masks / masks.sum(1, keepdim=True), split.labels

@@ -28,7 +28,7 @@ def test_a_step_by_hand_moves_the_weights_as_autograd_does(benchmark):
     pictures = plain.pictures(images)
     on = (plain.masks(masks) * 8).clamp(max=1)
     cells = F.interpolate(on[:, None], (10, 10), mode="nearest").flatten(1)
-    hand.images = pictures[:, :1].permute(0, 2, 3, 1)
+    hand.images = pictures[:, 0, :, :, None]
     hand.targets, hand.labels = cells / cells.sum(1, keepdim=True), labels
     hand.order = torch.arange(8)
     weights = [weight.detach() for weight in plain.model.parameters()]
