@@ -48,13 +48,24 @@ class Progress:
         now = time.monotonic()
         speed = (step - self.start) / max(now - self.started, 1e-9)
         left = duration((self.total - step) / max(speed, 1e-9))
-        pace = f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
-        text = f"{step:,}/{self.total:,} steps  {pace}  {self.describe(values)}  left {left}"
+        said = f"{pace(speed)}  {self.describe(values)}"
+        text = f"{step:,}/{self.total:,} steps  {said}  left {left}"
         if self._bar:
             self._bar.update(self._task, completed=step, description=text)
         elif now >= self._next_line or step >= self.total:
             print(text, flush=True)
             self._next_line = now + _SECONDS_BETWEEN_LINES
+
+
+def pace(speed: float) -> str:
+    """Steps a second, or the seconds of one where it takes longer than that.
+
+    >>> pace(1234.5), pace(2.34), pace(0.02)
+    ('1,234/s', '2.3/s', '1 in 50 s')
+    """
+    if speed < 1:
+        return f"1 in {1 / max(speed, 1e-9):,.0f} s"
+    return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 
 
 def duration(seconds: float) -> str:

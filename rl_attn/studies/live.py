@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_attn.run.ending import console
+from rl_attn.run.progress import pace
 from rl_attn.studies.cell import tail
 from rl_attn.studies.estimate import clock, seconds_left
 from rl_attn.studies.follow import Progress, follow
@@ -90,13 +91,13 @@ class View:
         for name in self.watch:
             for column, value in progress.metrics.items():
                 if name in (column, column.rpartition("/")[2]):
-                    found[column.rpartition("/")[2]] = value
+                    found[column.rpartition("/")[2]] = _short(value)
         return found
 
     def table(self) -> Table:
         """All cells, as many as fit; those that run or failed come first."""
         names = [name.rpartition("/")[2] for name in self.watch]
-        table = Table("cell", "state", "try", "steps", "steps/s", "left", *names)
+        table = Table("cell", "state", "try", "steps", "speed", "left", *names)
         table.title = self.headline()
         entries = self.record.entries
         order = sorted(entries, key=lambda name: _ORDER.index(entries[name].state))
@@ -129,25 +130,41 @@ class View:
 
 
 class _Speeds:
-    """Steps/s of runs, each since it was first seen in its present attempt."""
+    """Steps/s of runs, from the first to the newest step that was seen in the present attempt.
+
+    A run that is evaluated makes no steps: it keeps the speed that it had.
+    """
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, int], tuple[float, int]] = {}
+        self._seen: dict[tuple[str, int], tuple[float, int, float, int]] = {}
 
     def of(self, job: Job, attempt: int, step: int) -> float | None:
-        now = time.monotonic()
-        then, before = self._first.setdefault((job.name, attempt), (now, step))
-        return (step - before) / (now - then) if step > before else None
+        now, key = time.monotonic(), (job.name, attempt)
+        then, first, at, newest = self._seen.get(key, (now, step, now, step))
+        if step > newest:
+            at, newest = now, step
+        self._seen[key] = (then, first, at, newest)
+        return (newest - first) / (at - then) if newest > first and at > then else None
 
 
 def _place(progress: Progress, speed: float | None) -> tuple[str, str, str]:
-    """Steps of all, steps/s, time left; empty where unknown."""
+    """Steps of all, speed, time left; empty where unknown."""
     of_all = f"/{progress.total:,}" if progress.total else ""
     steps = f"{progress.step:,}{of_all}" if progress.step or progress.total else ""
     if speed is None:
         return steps, "", ""
+    if progress.total and progress.step >= progress.total:
+        return steps, pace(speed), "at its end"
     left = clock((progress.total - progress.step) / speed) if progress.total else ""
-    return steps, f"{speed:,.0f}/s", left
+    return steps, pace(speed), left
+
+
+def _short(value: str) -> str:
+    """A number in three digits; as it is if it is none."""
+    try:
+        return f"{float(value):.3g}"
+    except ValueError:
+        return value
 
 
 def print_end(record: Record) -> None:

@@ -30,7 +30,7 @@ def test_a_slow_pace_is_no_zero(capsys):
     progress = Progress(0, 30, lambda values: "")
     progress.started = time.monotonic() - 100
     progress.update(5, {})
-    assert "5/30 steps  0.05/s" in capsys.readouterr().out
+    assert "5/30 steps  1 in 20 s" in capsys.readouterr().out
 
 
 def test_long_work_says_lines_where_there_is_no_terminal(capsys):

@@ -273,6 +273,20 @@ def test_a_pace_that_says_nothing_is_refused(lab, pace, reason):
         lab.run("--dry-run")
 
 
+def test_lines_keep_the_speed_while_a_run_is_evaluated(lab, monkeypatch, capsys):
+    record = prepared(lab)
+    record.entries["3.9-s1"].state = "running"
+    job, study = record.jobs["3.9-s1"], read_study(lab.file)
+    view, times = View(record, study, at_once=1), iter(range(0, 1000, 100))
+    monkeypatch.setattr("rl_attn.studies.live.time.monotonic", lambda: next(times))
+    for step in (40, 45, 100, 100):
+        (job.folder / "metrics.csv").write_text(f"global_step,quick/value\n{step},0.51234\n")
+        print(view._in_words(job))
+    lines = capsys.readouterr().out.splitlines()
+    assert "/s" not in lines[0] and lines[1].startswith("45/100  1 in 20 s  00:18:20")
+    assert lines[2] == lines[3] == "100/100  1 in 3 s  at its end  value 0.512"
+
+
 def test_the_table_shows_states_progress_and_metrics(lab):
     record = prepared(lab)
     record.entries["3.9-s1"].state = "running"
