@@ -2,12 +2,12 @@
 
     uv run --no-sync python benchmarks/looks.py --rounds 20 --scenario Basic
 
-Eight games play the same seeds and actions without looks and with another look each episode, in
-short turns, so that what else the machine does meets all alike. Speeds are over all turns. CPU time
-is that of this program and of the games, which other programs change less. Two plain groups of
-games may differ by some percent: so there are two, the first and the last that start, and all is
-relative to their mean. Basic has the shortest episodes (75 steps), so that the looks,
-which are changed between episodes, cost most.
+The same eight games play the same episodes with the same actions, without looks and with another
+look each episode, in short turns whose order changes, so that what else the machine does meets both
+alike. Rewards must be the same. Speeds are over all turns. CPU time is that of this program and of
+the games, which other programs change less. Two groups of games may differ by some percent, so each
+kind of looks is compared with its own games' plain turns. Basic has the shortest episodes (75
+steps), so that the looks, which are changed between episodes, cost most.
 """
 
 import os
@@ -16,47 +16,49 @@ from dataclasses import dataclass
 
 import numpy as np
 import psutil
+from gymnasium.spaces import Discrete
 
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.looks import Looks
+from rl_attn.envs.doom.looks import PLAIN, Looks
 from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import Positive
 
-NUM_LANES, STEPS = 8, 100
-#: The looks of each group of games.
+NUM_LANES, STEPS = 8, 200
 KINDS = {
-    "no looks": "",
+    "none (control)": "",
     "all on the map": "train:surfaces,light,height,motion,decorations",
+    "decorations": "train:decorations",
     "tint, noise": "train:tint,noise",
     "all of them": "train:all",
-    "no looks, once more": "",
 }
-PLAIN = [name for name, text in KINDS.items() if not text]
 
 
-def measure(rounds: int, steps: int = STEPS, scenario: str = "Basic") -> dict[str, np.ndarray]:
-    """(rounds, 2) by the name of the group: seconds and CPU seconds of each turn."""
-    looks = {name: Looks.parse(text) if text else None for name, text in KINDS.items()}
-    every = {name: Lanes(scenario, NUM_LANES, looks=looks[name]) for name in KINDS}
-    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in KINDS}
-    try:
-        arrays = {}
-        for name, lanes in every.items():
-            frames = np.empty((NUM_LANES, *lanes.frame_shape), np.uint8)
-            arrays[name] = (frames, np.empty((NUM_LANES, *lanes.mask_shape), np.uint8))
-            lanes.reset(*arrays[name], seeds=range(NUM_LANES))
+def measure(text: str, rounds: int, steps: int, scenario: str) -> np.ndarray:
+    """(2, rounds, 2): without and with these looks, seconds and CPU seconds of each turn."""
+    turns = np.zeros((2, rounds, 2))
+    with Lanes(scenario, NUM_LANES, looks=Looks.parse(text) if text else None) as lanes:
         for number in range(rounds):
-            for name, lanes in every.items():
-                rng = np.random.default_rng(number)
-                actions = rng.integers(int(lanes.action_space.n), size=(steps, NUM_LANES))
-                begin, busy = time.perf_counter(), cpu_seconds(lanes)
-                for step in actions:
-                    lanes.step(step, *arrays[name])
-                turns[name].append((time.perf_counter() - begin, cpu_seconds(lanes) - busy))
-    finally:
-        for lanes in every.values():
-            lanes.close()
-    return {name: np.array(turn) for name, turn in turns.items()}
+            rewards = {}
+            for dressed in (0, 1) if number % 2 else (1, 0):
+                turn = _turn(lanes, number, steps, plain=not dressed)
+                turns[dressed, number], rewards[dressed] = turn[:2], turn[2]
+            if rewards[0] != rewards[1]:
+                raise RuntimeError(f"rewards of {rewards[0]} became {rewards[1]} under {text}")
+    return turns
+
+
+def _turn(lanes: Lanes, number: int, steps: int, plain: bool) -> tuple[float, float, float]:
+    """Seconds and CPU seconds of some steps from the beginning of episodes, and their rewards."""
+    frames = np.empty((NUM_LANES, *lanes.frame_shape), np.uint8)
+    masks = np.empty((NUM_LANES, *lanes.mask_shape), np.uint8)
+    rng = np.random.default_rng(number)
+    assert isinstance(lanes.action_space, Discrete)
+    actions = rng.integers(lanes.action_space.n, size=(steps, NUM_LANES))
+    seeds = range(NUM_LANES * number, NUM_LANES * (number + 1))
+    lanes.reset(frames, masks, seeds=seeds, variations=[PLAIN if plain else None] * NUM_LANES)
+    begin, busy = time.perf_counter(), cpu_seconds(lanes)
+    rewards = sum(float(lanes.step(step, frames, masks).rewards.sum()) for step in actions)
+    return time.perf_counter() - begin, cpu_seconds(lanes) - busy, rewards
 
 
 def cpu_seconds(lanes: Lanes) -> float:
@@ -70,21 +72,22 @@ class LooksSettings:
     """Measure what another look each episode costs Doom's lanes."""
 
     rounds: Positive[int] = 20
-    """how many times each kind of looks is measured"""
+    """how many turns of each kind"""
     scenario: str = "Basic"
     """which one is played"""
 
 
 @command(LooksSettings, "python benchmarks/looks.py")
 def main(args: LooksSettings) -> int:
-    turns = measure(args.rounds, scenario=args.scenario)
     steps = args.rounds * STEPS * NUM_LANES
-    plain, plain_cpu = sum(turns[name].sum(0) for name in PLAIN) / len(PLAIN)
-    for name, turn in turns.items():
-        seconds, cpu = turn.sum(0)
+    for name, text in KINDS.items():
+        turns = measure(text, args.rounds, STEPS, args.scenario)
+        (plain, plain_cpu), (seconds, cpu) = turns.sum(1)
         print(
-            f"{name:20s} {steps / seconds:7.0f} steps/s, {plain / seconds:.3f} of no looks; "
-            f"{1e6 * cpu / steps:5.0f} us of CPU a step, {cpu / plain_cpu:.3f}"
+            f"{name:16s} {steps / seconds:7.0f} steps/s, {plain / seconds:.3f} of no looks "
+            f"(median {np.median(turns[0, :, 0] / turns[1, :, 0]):.3f}); "
+            f"{1e6 * cpu / steps:5.0f} us of CPU a step, {cpu / plain_cpu:.3f}",
+            flush=True,
         )
     return 0
 

@@ -6,20 +6,28 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 
-def test_every_kind_of_looks_is_measured(monkeypatch, capsys):
+def test_turns_play_the_same_episodes_with_and_without_looks(monkeypatch):
     import looks
 
-    with monkeypatch.context() as small:
-        small.setattr(looks, "NUM_LANES", 2)
-        turns = looks.measure(rounds=1, steps=2)
-    assert set(turns) == set(looks.KINDS)
-    assert all(turn.shape == (1, 2) and (turn[:, 0] > 0).all() for turn in turns.values())
-    plain = {
-        looks.PLAIN[0]: np.array([[1.0, 3.0], [2.0, 4.0]]),
-        looks.PLAIN[1]: np.array([[5.0, 9.0]]),
-    }
-    known = {**plain, "a": np.array([[5.0, 10.0]])}  # against 4 and 8, the means of the plain ones
-    monkeypatch.setattr(looks, "measure", lambda rounds, scenario: known)
+    monkeypatch.setattr(looks, "NUM_LANES", 2)
+    worn = []
+    begin = looks.Lanes.reset
+
+    def reset(lanes, *args, **how):
+        begin(lanes, *args, **how)
+        worn.append({lane.game._worn == looks.PLAIN for lane in lanes._lanes})
+
+    monkeypatch.setattr(looks.Lanes, "reset", reset)
+    turns = looks.measure("train:light,decorations", rounds=2, steps=2, scenario="Basic")
+    assert turns.shape == (2, 2, 2) and (turns[..., 0] > 0).all()
+    assert worn == [{False}, {True}, {True}, {False}]  # another order each round
+
+
+def test_speeds_are_of_all_turns(monkeypatch, capsys):
+    import looks
+
+    turns = np.array([[[4.0, 8.0]] * 2, [[5.0, 10.0]] * 2])
+    monkeypatch.setattr(looks, "measure", lambda text, rounds, steps, scenario: turns)
     looks.main(["--rounds", "2"])
     printed = capsys.readouterr().out
-    assert "320 steps/s, 0.800 of no looks;  6250 us of CPU a step, 1.250" in printed
+    assert "320 steps/s, 0.800 of no looks (median 0.800);  6250 us of CPU a step, 1.250" in printed
