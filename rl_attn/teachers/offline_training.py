@@ -21,7 +21,7 @@ from rl_attn.attention import differentiable_attention
 from rl_attn.envs.doom.freedoom import MAPS
 from rl_attn.errors import UserError
 from rl_attn.run.checkpoint import check_moments, fitting, load_state, save_state
-from rl_attn.run.device import keep_freed_memory, pick_device
+from rl_attn.run.device import keep_freed_memory, pick_device, pick_precision
 from rl_attn.run.files import replacing, write_text
 from rl_attn.run.folder import locked
 from rl_attn.run.loop import Pieces, carry_out
@@ -82,6 +82,7 @@ class Training:
     def __init__(self, args: OfflineTeacherSettings, device: torch.device):
         torch.manual_seed(args.seed)
         self.args, self.device = args, device
+        self.fast_bf16 = pick_precision("auto", device) == "bf16"
         self.model = CLIP(**CONFIG).to(device)
         # Of 49,408 tokens some forty occur: fixed random vectors do, and save half of each step.
         self.model.token_embedding.requires_grad_(False)
@@ -124,7 +125,7 @@ class Training:
         return self.args.learning_rate * 0.5 * (1 + np.cos(np.pi * min(part, 1.0)))
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.fast_bf16)
 
     def embed_images(self, images: Tensor) -> Tensor:
         """(B, 3, S, S) in [0, 1] -> (B, D) of length 1."""

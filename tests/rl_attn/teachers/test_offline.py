@@ -110,6 +110,15 @@ def test_an_interrupted_training_ends_at_the_same_weights():
         assert torch.equal(weight, second.model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_emulated_bf16_is_left_alone(monkeypatch, fast):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    training = Training(OfflineTeacherSettings(), torch.device("cpu"))
+    with training.autocast():
+        assert torch.is_autocast_enabled("cpu") == fast
+
+
 def test_every_monster_is_pictured_and_some_places_without_one():
     found = list(of_map("MAP32", each=1, seed=0))
     monsters = [scene.monsters for _, scene in found if scene.monsters]
