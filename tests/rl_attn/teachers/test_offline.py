@@ -114,7 +114,7 @@ def test_an_interrupted_training_ends_at_the_same_weights():
 def test_emulated_bf16_is_left_alone(monkeypatch, fast):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    training = Training(OfflineTeacherSettings(), torch.device("cpu"))
+    training = Training(offline.OfflineTeacherSettings(), torch.device("cpu"))
     with training.autocast():
         assert torch.is_autocast_enabled("cpu") == fast
 
