@@ -168,7 +168,7 @@ def workers(args: GrowthSettings) -> Growth:
 def pictures(args: GrowthSettings) -> Growth:
     growth = Growth("training pictures", "seconds an epoch")
     work = Classifiers(32, threads=args.threads)
-    for count in (64,) if args.quick else (75, 150, 300, 600, 1200):
+    for count in (64,) if args.quick else (70, 140, 280, 560, 1120):
         entry = Entry("LeNet", "classifiers:Ours", {"pictures": count})
         seconds, _ = one(entry, work, -(-count // work.batch_size), args.quick)
         growth.add("LeNet with Learning to Look", count, seconds)
@@ -186,7 +186,7 @@ MEASURES: dict[str, Callable[[GrowthSettings], Growth]] = {
 
 @drawn
 def figure(growth: Growth) -> Figure:
-    """Curves over the size; both axes are logarithmic unless it is of steps."""
+    """Curves over the size; axes are logarithmic, a narrow y axis and that of steps are not."""
     shown, (axis,) = panels(1, size=(5.0, 2.6))
     styles = looks(["baseline", *growth.curves])
     for curve, points in growth.curves.items():
@@ -197,7 +197,11 @@ def figure(growth: Growth) -> Figure:
         axis.xaxis.set_major_formatter("{x:,.0f}")
     else:
         axis.set_xscale("log", base=2)
-        axis.set_yscale("log")
+        values = [value for points in growth.curves.values() for _, value in points]
+        if max(values) > 10 * min(values):
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(0, 1.15 * max(values))
         sizes = sorted({size for points in growth.curves.values() for size, _ in points})
         axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
         axis.minorticks_off()
