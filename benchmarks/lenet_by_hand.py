@@ -1,7 +1,7 @@
 """A step of LeNet with Learning to Look's joint loss, its gradient written by hand.
 
 What a step cannot leave out, in as few of torch's operations as they come to: no autograd, no logs,
-no transforms, grey pictures with one channel, channels last, rectified after pooling. It does what
+no transforms, grey pictures with one channel, channels last, ReLU after pooling. It does what
 `classifiers.Straightforward` does to the weights (a test compares them), so its time is the least
 that a loop of this network takes with these operations. Each part's time, operations and bytes are
 kept for `supervised_epoch.py --roofline`.
@@ -13,6 +13,7 @@ from time import perf_counter
 
 import torch
 import torch.nn.functional as F
+from classifiers import PlainLeNet
 from torch import Tensor
 from workload import Classifiers
 
@@ -40,8 +41,6 @@ class ByHand:
     """Contender; `parts` holds where its time went, `steps` over how many."""
 
     def __init__(self, args: Classifiers):
-        from classifiers import PlainLeNet
-
         torch.set_num_threads(args.threads)
         keep_freed_memory()
         self.model, self.size = PlainLeNet().requires_grad_(False), args.batch_size
@@ -66,9 +65,9 @@ class ByHand:
         return [
             Part("batch", self.batch, megabyte=2 * (x + floats * 100)),
             Part("first convolution", self.convolve_first, one, x + a),
-            Part("first pooling, rectified", self.pool_first, megabyte=a + 3 * h),
+            Part("first pooling, ReLU", self.pool_first, megabyte=a + 3 * h),
             Part("second convolution", self.convolve_second, two, h + f),
-            Part("second pooling, rectified", self.pool_second, megabyte=f + 3 * r),
+            Part("second pooling, ReLU", self.pool_second, megabyte=f + 3 * r),
             Part("classes and cross-entropy", self.classify),
             Part("map and its divergence", self.compare_map, megabyte=2 * f),
             Part("second pooling, backward", self.unpool_second, megabyte=3 * f + 3 * r),
@@ -175,8 +174,8 @@ class ByHand:
         )
 
 
-def reached(seconds: float = 0.5) -> tuple[float, float]:
-    """GFLOP/s of a product of large matrices, and GB/s read and written by a copy."""
+def peak_rates(seconds: float = 0.5) -> tuple[float, float]:
+    """GFLOP/s of a large matrix multiplication, and GB/s read and written by a copy."""
     a, b, large = torch.rand(1024, 1024), torch.rand(1024, 1024), torch.rand(16 * 2**20)
     other = torch.empty_like(large)
     product = _per_second(lambda: torch.mm(a, b), seconds) * 2 * 1024**3

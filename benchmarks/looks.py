@@ -39,9 +39,9 @@ def measure(text: str, rounds: int, steps: int, scenario: str) -> np.ndarray:
     with Lanes(scenario, NUM_LANES, looks=Looks.parse(text) if text else None) as lanes:
         for number in range(rounds):
             rewards = {}
-            for dressed in (0, 1) if number % 2 else (1, 0):
-                turn = _turn(lanes, number, steps, plain=not dressed)
-                turns[dressed, number], rewards[dressed] = turn[:2], turn[2]
+            for with_looks in (0, 1) if number % 2 else (1, 0):
+                turn = _turn(lanes, number, steps, plain=not with_looks)
+                turns[with_looks, number], rewards[with_looks] = turn[:2], turn[2]
             if rewards[0] != rewards[1]:
                 raise RuntimeError(f"rewards of {rewards[0]} became {rewards[1]} under {text}")
     return turns

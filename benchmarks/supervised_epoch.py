@@ -52,7 +52,7 @@ from statistics import median
 import torch
 from classifiers import Ours
 from contest import Entry, chosen, compete
-from lenet_by_hand import ByHand, reached
+from lenet_by_hand import ByHand, peak_rates
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
@@ -107,16 +107,16 @@ def show_profile(args: EpochSettings) -> None:
 
 
 def roofline(args: EpochSettings) -> Table:
-    """The parts of a step by hand, beside what large products and copies reach."""
+    """The parts of a step by hand, beside what a large matrix multiplication and a copy reach."""
     by_hand = ByHand(args)
     by_hand.run(args.steps)
     for part in by_hand.parts:
         part.seconds = 0.0
     by_hand.run(args.steps * args.rounds)
     headings = ("us", "MFLOP", "MB", "GFLOP/s", "GB/s")
-    product, copy = reached()
+    product, copy = peak_rates()
     title = (
-        f"torch {torch.__version__}; a product of large matrices: {product:.0f} GFLOP/s, a copy: "
+        f"torch {torch.__version__}; a large matrix multiplication: {product:.0f} GFLOP/s, a copy: "
     )
     table = Table("", *headings, title=title + f"{copy:.1f} GB/s")
     count = args.steps * args.rounds
@@ -164,6 +164,8 @@ def main(args: EpochSettings) -> int:
     for name in ("batch_size", "steps", "rounds", "threads"):
         if getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} must be positive")
+    if args.roofline and args.device != "cpu":
+        raise UserError(f"--roofline is of the CPU, not of {args.device}: leave --device out")
     pick_device(args.device)
     if args.profile:
         show_profile(args)

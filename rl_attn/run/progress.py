@@ -58,12 +58,12 @@ class Progress:
 
 
 def pace(speed: float) -> str:
-    """Steps a second, or the seconds of one where it takes longer than that.
+    """Steps a second, or the seconds of one where it takes longer than ten.
 
-    >>> pace(1234.5), pace(2.34), pace(0.02)
-    ('1,234/s', '2.3/s', '1 in 50 s')
+    >>> pace(1234.5), pace(0.94), pace(0.02)
+    ('1,234/s', '0.94/s', '1 in 50 s')
     """
-    if speed < 1:
+    if speed < 0.1:
         return f"1 in {1 / max(speed, 1e-9):,.0f} s"
     return f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 

@@ -154,7 +154,7 @@ def _place(progress: Progress, speed: float | None) -> tuple[str, str, str]:
     if speed is None:
         return steps, "", ""
     if progress.total and progress.step >= progress.total:
-        return steps, pace(speed), "at its end"
+        return steps, pace(speed), "finishing"
     left = clock((progress.total - progress.step) / speed) if progress.total else ""
     return steps, pace(speed), left
 

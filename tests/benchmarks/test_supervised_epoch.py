@@ -1,8 +1,11 @@
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 import torch.nn.functional as F
+
+from rl_attn.errors import UserError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -52,3 +55,8 @@ def test_the_roofline_says_what_each_part_reaches(benchmark, capsys):
     assert "1.92" in printed and "3.84" in printed
     for words in ("first pooling, backward", "map and its divergence", "GFLOP/s", "GB/s", "all"):
         assert words in printed
+
+
+def test_the_roofline_is_of_the_cpu(benchmark):
+    with pytest.raises(UserError, match="leave --device out"):
+        benchmark("supervised_epoch").main(["--roofline", "--device=cuda"])

@@ -284,7 +284,7 @@ def test_lines_keep_the_speed_while_a_run_is_evaluated(lab, monkeypatch, capsys)
         print(view._in_words(job))
     lines = capsys.readouterr().out.splitlines()
     assert "/s" not in lines[0] and lines[1].startswith("45/100  1 in 20 s  00:18:20")
-    assert lines[2] == lines[3] == "100/100  1 in 3 s  at its end  value 0.512"
+    assert lines[2] == lines[3] == "100/100  0.3/s  finishing  value 0.512"
 
 
 def test_the_table_shows_states_progress_and_metrics(lab):
