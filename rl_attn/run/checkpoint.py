@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 import torch
 from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from rl_attn.errors import TrainingError, UserError, one_line
@@ -76,14 +77,18 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], step: int, keep: int) 
 
 
 def save_state(file: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain values atomically, as `load_state` reads them."""
+    """Write tensors and plain values atomically, as `load_state` reads them.
+
+    Raises TrainingError, and leaves all as it was, if a tensor is not finite, or for a value that
+    `load_state` would refuse: NumPy's numbers are such, also that which looks like a float.
+    """
     broken = _not_finite(state)
     if broken:
         raise TrainingError(
             f"{broken} is not finite any more, and is not saved: the last checkpoint is from "
             "before; try a lower --learning-rate, or --precision fp32"
         )
-    with replacing(file) as scratch, scratch.open("wb") as out:
+    with replacing(file) as scratch, scratch.open("w+b") as out:
         try:
             torch.save({"format": FORMAT, **state}, out)
         except RuntimeError as error:  # of torch's archive, which hides that the disk is full
@@ -91,6 +96,13 @@ def save_state(file: Path, state: Mapping[str, Any]) -> None:
             while cause is not None and not isinstance(cause, OSError):
                 cause = cause.__context__
             raise (cause or error) from None
+        out.seek(0)
+        refused = get_unsafe_globals_in_checkpoint(out)
+        if refused:
+            raise TrainingError(
+                f"{', '.join(sorted(refused))} would not be read from a checkpoint: keep tensors, "
+                "numbers, words, lists and dicts in the state alone, NumPy's as .item() or tensors"
+            )
 
 
 def _not_finite(state: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -122,7 +123,7 @@ class Training:
         if done < warm:
             return self.args.learning_rate * done / warm
         part = (done - warm) / max(self.args.steps - warm, 1)
-        return self.args.learning_rate * 0.5 * (1 + np.cos(np.pi * min(part, 1.0)))
+        return self.args.learning_rate * 0.5 * (1 + math.cos(math.pi * min(part, 1.0)))
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.fast_bf16)
@@ -234,8 +235,9 @@ def train(args: OfflineTeacherSettings) -> int:
         pictures = pictures_of(args, folder)
         training, kept = Training(args, pick_device(args.device)), folder / "training.pt"
         if kept.exists():
+            state = load_state(kept, State, training.device)
             with fitting(kept):
-                training.load_state_dict(load_state(kept, State, training.device))
+                training.load_state_dict(state)
         status = carry_out(
             steps(training, pictures),
             stop,

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from rl_attn.errors import UserError
+from rl_attn.run.checkpoint import load_state, save_state
 from rl_attn.teachers import load_clip, offline, offline_training
 from rl_attn.teachers.captions import Scene, colour_of, describe, with_articles
 from rl_attn.teachers.contrastive import augmented, captions_of, contrastive_loss
 from rl_attn.teachers.doom_pictures import SIZE, Pictures, of_map
-from rl_attn.teachers.offline_training import Training, claim
+from rl_attn.teachers.offline_training import State, Training, claim
 
 IMP, EMPTY = Scene(("imp",), "brown"), Scene((), "gray")
 
@@ -93,7 +94,7 @@ def test_augmented_pictures_are_pictures():
     assert (spread[gray] < 1e-5).all() and (spread[~gray] > 0.1).all()
 
 
-def test_an_interrupted_training_ends_at_the_same_weights():
+def test_an_interrupted_training_ends_at_the_same_weights(tmp_path):
     args = offline.OfflineTeacherSettings(steps=2, batch_size=4)
     scenes = [IMP, EMPTY, Scene(("demon",), "red"), Scene(("zombie",), "green")] * 4
     images = torch.randint(0, 256, (16, 3, 72, 96), dtype=torch.uint8)
@@ -104,7 +105,8 @@ def test_an_interrupted_training_ends_at_the_same_weights():
     first = Training(args, cpu)
     first.train_step(pictures)
     second = Training(args, cpu)
-    second.load_state_dict(first.state_dict())
+    save_state(tmp_path / "training.pt", first.state_dict())
+    second.load_state_dict(load_state(tmp_path / "training.pt", State))
     second.train_step(pictures)
     for name, weight in whole.model.state_dict().items():
         assert torch.equal(weight, second.model.state_dict()[name]), name

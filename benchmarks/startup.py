@@ -1,0 +1,135 @@
+"""CPU time from the command to the first rollout, and to the line that refuses a mistake.
+
+    python benchmarks/startup.py                                # half a minute
+    python benchmarks/startup.py --against FOLDER               # beside another checkout, in turns
+    python benchmarks/startup.py --quick                        # whether it works
+
+Each start is a new process of the main job, which is interrupted where its first rollout would
+begin. What counts is the CPU time of the process, all its threads together; the games' own
+processes are not counted. `import torch`, in turns with it, says how fast the machine is.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from machine import num_cores, report
+from rich.console import Console
+from rich.table import Table
+
+from rl_attn.run.cli import command, run_command
+from rl_attn.run.settings import Positive
+
+OURS = Path(__file__).parents[1]
+MAIN_JOB = ("--env", "DefendCenter", "--camal", "1.0")
+#: Smaller networks and fewer games.
+QUICK = ("--num-envs", "2", "--width", "80", "--height", "60")
+
+#: Runs `rl_attn.ppo`, and interrupts it where the first rollout would begin. The trainer's module
+#: was named otherwise in older checkouts.
+TO_THE_ROLLOUT = """
+import sys, time
+from runpy import run_module
+try:
+    from rl_attn.rl.trainer import Trainer
+except ImportError:
+    from rl_attn.trainer import Trainer
+def began(self):
+    print("\\nCPU", time.process_time(), flush=True)
+    raise KeyboardInterrupt
+Trainer.rollout = began
+run_module("rl_attn.ppo", run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass
+class StartupSettings:
+    """Measure what it costs to start."""
+
+    times: Positive[int] = 3
+    """starts of each"""
+    against: Path | None = None
+    """another checkout, which takes turns with this one and runs with the same packages"""
+    quick: bool = False
+    """one start of each, of smaller networks and fewer games"""
+
+
+def first_rollout(checkout: Path, flags: Sequence[str]) -> float:
+    """CPU seconds of the main job until its first rollout begins."""
+    done = run(checkout, "-c", TO_THE_ROLLOUT, *flags)
+    seconds = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("CPU ")]
+    if len(seconds) != 1:
+        raise RuntimeError(f"{checkout}: no rollout began:\n{done.stdout}{done.stderr}")
+    return float(seconds[0])
+
+
+def refusal(checkout: Path) -> float:
+    """CPU seconds of the whole process that refuses a mistaken flag."""
+    before = children()
+    done = run(checkout, "-m", "rl_attn.ppo", "--camal", "-1")
+    if done.returncode != 2:
+        raise RuntimeError(f"{checkout}: --camal -1 ended with {done.returncode}: {done.stderr}")
+    return children() - before
+
+
+def import_torch(checkout: Path) -> float:
+    before = children()
+    run(checkout, "-c", "import torch")
+    return children() - before
+
+
+def children() -> float:
+    """CPU seconds of the processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def run(checkout: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Python with this checkout's modules, in an empty folder."""
+    with tempfile.TemporaryDirectory(prefix="rl-attn-startup-") as folder:
+        return subprocess.run(
+            [sys.executable, *args],
+            env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def measure(args: StartupSettings) -> dict[str, list[float]]:
+    """What -> CPU seconds, each time."""
+    flags = (*MAIN_JOB, *QUICK) if args.quick else MAIN_JOB
+    checkouts = {"": OURS} | ({f", {args.against}": args.against} if args.against else {})
+    seconds: dict[str, list[float]] = {}
+    for _ in range(1 if args.quick else args.times):
+        for name, checkout in checkouts.items():
+            start = first_rollout(checkout, flags)
+            seconds.setdefault(f"the first rollout of the main job{name}", []).append(start)
+            seconds.setdefault(f"--camal -1 is refused{name}", []).append(refusal(checkout))
+        seconds.setdefault("import torch", []).append(import_torch(OURS))
+    return seconds
+
+
+def table(measured: dict[str, list[float]]) -> Table:
+    shown = Table("CPU time until", "median", "smallest", "largest", "starts")
+    for name, seconds in measured.items():
+        cells = (f"{value:.2f} s" for value in (median(seconds), min(seconds), max(seconds)))
+        shown.add_row(name, *cells, str(len(seconds)))
+    return shown
+
+
+@command(StartupSettings, "python benchmarks/startup.py")
+def main(args: StartupSettings) -> int:
+    Console(width=100).print(table(measure(args)))
+    report(num_cores())
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
