@@ -27,8 +27,7 @@ from rl_attn.run.settings import Positive
 
 OURS = Path(__file__).parents[1]
 MAIN_JOB = ("--env", "DefendCenter", "--camal", "1.0")
-#: Smaller networks and fewer games.
-QUICK = ("--num-envs", "2", "--width", "80", "--height", "60")
+QUICK = ("--num-envs", "2")
 
 #: Runs `rl_attn.ppo`, and interrupts it where the first rollout would begin. The trainer's module
 #: was named otherwise in older checkouts.
@@ -56,7 +55,7 @@ class StartupSettings:
     against: Path | None = None
     """another checkout, which takes turns with this one and runs with the same packages"""
     quick: bool = False
-    """one start of each, of smaller networks and fewer games"""
+    """one start of each, with two games"""
 
 
 def first_rollout(checkout: Path, flags: Sequence[str]) -> float:
