@@ -13,11 +13,11 @@ N = h*w patches.
 import torch
 from torch import Tensor
 
-from rl_attn.attention import grad_cam, normalize, record_attention, standard_layer, tap
+from rl_attn.attention import grad_cam, normalize, record_attention, tap
 from rl_attn.teachers.boxes import boxes
 from rl_attn.teachers.clip import Clip
 from rl_attn.teachers.naclip import probability
-from rl_attn.teachers.vit import grid_of, transformer_of
+from rl_attn.teachers.vit import grid_of, norm_before_last_attention, transformer_of
 
 #: Cells of a map above this share of its maximum are peaks.
 PEAK = 0.4
@@ -49,7 +49,7 @@ def clip_es(
     heads_mean = record_attention(keep=lambda probabilities: probabilities.mean(1))
     with (
         torch.enable_grad(),
-        tap(visual, standard_layer(visual), second_order=False) as features,
+        tap(visual, norm_before_last_attention(visual), second_order=False) as features,
         heads_mean as attentions,  # (B, 1 + N, 1 + N) each
     ):
         logits = clip.logits(clip.embed(pictures), texts)

@@ -1,18 +1,20 @@
 """Plain CLIP Grad-CAM, as GALS, PARIC and CAMAL's Prior take it: ResNet, ViT and timm towers alike.
 
-The score is the scaled cosine of picture and sentence; the layer is the tower's standard tap, which
-is layer4 of a ResNet and the norm before the last attention of a ViT. Where there are several
-templates, each has its map and these are averaged (GALS, Petryk et al. 2022).
+The score is the scaled cosine of picture and sentence; the layer is the norm before the last
+attention of open_clip's own ViT, and the standard one of other towers: layer4 of a ResNet. Where
+there are several templates, each has its map and these are averaged (GALS, Petryk et al. 2022).
 
 Letters: B pictures, M questions to each, P words, T templates, D common width, h x w cells.
 """
 
 import torch
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from rl_attn.attention import grad_cam, standard_layer, tap
 from rl_attn.errors import UserError
 from rl_attn.teachers.clip import Clip
+from rl_attn.teachers.vit import norm_before_last_attention
 
 
 def clip_grad_cam(
@@ -41,6 +43,8 @@ def clip_grad_cam(
 
 def tapped(clip: Clip) -> tuple[nn.Module, str]:
     """The network inside the picture tower that Grad-CAM looks at, and its layer."""
+    if isinstance(clip.visual, VisionTransformer):
+        return clip.visual, norm_before_last_attention(clip.visual)
     tower = getattr(clip.visual, "trunk", clip.visual)  # timm's network is inside open_clip's
     try:
         return tower, standard_layer(tower)

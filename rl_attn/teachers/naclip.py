@@ -14,9 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rl_attn.attention import standard_layer
 from rl_attn.teachers.clip import Clip
-from rl_attn.teachers.vit import grid_of, keys_and_values, mixed, transformer_of
+from rl_attn.teachers.vit import (
+    grid_of,
+    keys_and_values,
+    mixed,
+    norm_before_last_attention,
+    transformer_of,
+)
 
 
 @torch.no_grad()
@@ -37,7 +42,7 @@ def naclip(
     visual = transformer_of(clip, "naclip")
     attention = visual.transformer.resblocks[-1].attn
     kept: list[Tensor] = []
-    normed = visual.get_submodule(standard_layer(visual))
+    normed = visual.get_submodule(norm_before_last_attention(visual))
     handle = normed.register_forward_hook(lambda layer, inputs, output: kept.append(output))
     try:
         logits = clip.logits(clip.embed(pictures), texts)  # (B, P)

@@ -22,6 +22,15 @@ def transformer_of(clip: Clip, method: str) -> VisionTransformer:
     )
 
 
+def norm_before_last_attention(visual: VisionTransformer) -> str:
+    """The layer that the methods are defined on.
+
+    It is not always the standard one, which is the last that the score has a gradient at all cells
+    of: where a picture is the mean of its patches, that comes after the last block.
+    """
+    return f"transformer.resblocks.{len(visual.transformer.resblocks) - 1}.ln_1"
+
+
 def grid_of(visual: VisionTransformer) -> tuple[int, int]:
     """(h, w) of the patches."""
     return tuple(visual.grid_size)

@@ -1,5 +1,6 @@
 """Every method, in batches, against one picture at a time computed the plain way."""
 
+import copy
 import math
 
 import numpy as np
@@ -41,7 +42,9 @@ def from_the_norm(visual, last, normed):
     block = visual.transformer.resblocks[-1]
     tokens = last + block.attn(normed, normed, normed)[0]
     tokens = tokens + block.mlp(block.ln_2(tokens))
-    return F.normalize(visual.ln_post(tokens)[:, 0] @ visual.proj, dim=-1)
+    tokens = visual.ln_post(tokens)
+    pooled = tokens[:, 0] if visual.pool_type == "tok" else tokens[:, 1:].mean(1)
+    return F.normalize(pooled @ visual.proj, dim=-1)
 
 
 def reference_clip_es(clip, prompts, picture, label):
@@ -116,8 +119,11 @@ REFERENCES = {
 }
 
 
+@pytest.mark.parametrize("pool", ["tok", "avg"])  # the offline teacher's is the mean of patches
 @pytest.mark.parametrize("method", REFERENCES)
-def test_a_batch_is_what_each_picture_gives_by_the_plain_way(clip, prompts, images, method):
+def test_a_batch_is_what_each_picture_gives_by_the_plain_way(clip, prompts, images, method, pool):
+    clip = copy.deepcopy(clip)
+    clip.visual.pool_type = pool
     taught = Teacher(clip, prompts, method)(images, LABELS)
     for image, label, mask in zip(images, LABELS.tolist(), taught.masks, strict=True):
         small = REFERENCES[method](clip, prompts, clip.prepare(image[None]), label).detach()
