@@ -176,7 +176,7 @@ class GymLanes(VectorEnv):
             )
         for lane, seen in enumerate(self._call("lane_resume", state["lanes"])):
             if isinstance(seen, str):
-                raise UserError(seen)
+                raise EnvironmentFailed(f"{seen}; the checkpoint is as it was")
             frames[lane], masks[lane] = seen["frame"], seen["mask"]
 
     def close(self) -> None:

@@ -18,11 +18,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rl_attn.envs.observations import Reader
+from rl_attn.envs.observations import Reader, finite
 from rl_attn.envs.protocol import Episode
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
 from rl_attn.envs.variations import Variation
-from rl_attn.errors import EnvironmentFailed, UserError
+from rl_attn.errors import EnvironmentFailed, UserError, one_line
 
 MAX_FAULTS = 3  # in a row, until the environment counts as broken
 
@@ -74,7 +74,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin the next episode; with `seed`, the first one of another stream of seeds.
+        """Begin the next episode; with `seed`, the episode of that seed, and others drawn from it.
 
         options: `variations`, one a lane of all; this one's holds until the next reset.
 
@@ -84,7 +84,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
         if seed is not None:
             if isinstance(self._seeds, ListedSeeds):
                 raise ValueError("these lanes play given episode_seeds: they cannot be reseeded")
-            self._seeds = RandomSeeds(np.random.SeedSequence(seed))
+            self._seeds = RandomSeeds.beginning_with(seed)
         self._variation = options["variations"][self._index] if options else None
         try:
             self._next()
@@ -144,9 +144,13 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._seed = state["seed"]
         if self._seed is None:
             return self._nothing
-        self._begin()
-        for action in state["actions"]:
-            self._play(np.asarray(action, self.action_space.dtype)[()])
+        try:
+            self._begin()
+            for action in state["actions"]:
+                self._play(np.asarray(action, self.action_space.dtype)[()])
+        except Exception as error:
+            told = f"{one_line(error, named=True)} at {_place(error)}"
+            return f"{self._reader.name} failed while its episode was played again: {told}"
         if self._return != state["return"] or _digest(self._seen) != state["seen"]:
             return (
                 f"{self._reader.name} does not play the same episode again: seed {self._seed} and "
@@ -166,8 +170,9 @@ class GymLane(gymnasium.Env[Observation, Any]):
         observation, reward, terminated, truncated, _ = self._env.step(action)
         self._see(observation)
         self._actions.append(action)
-        self._return += float(reward)
-        return float(reward), bool(terminated), bool(truncated)
+        value = finite(reward, self._reader.name)
+        self._return += value
+        return value, bool(terminated), bool(truncated)
 
     def _seen_after_end(self, truncated: bool, fault: bool) -> Observation:
         """Note in `_ended` what has ended, and begin the next episode."""

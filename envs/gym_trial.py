@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 
 from rl_attn.envs.gym_lane import leave_signals_to_the_parent
-from rl_attn.envs.observations import Reader, reader_of
+from rl_attn.envs.observations import Reader, finite, reader_of
 from rl_attn.envs.variations import Variations, variations_of
 from rl_attn.errors import UserError, one_line
 
@@ -122,7 +122,7 @@ def _play(env: gymnasium.Env, reader: Reader, seed: int, steps: int) -> list[tup
     while len(played) <= steps:
         _begin_call()
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        played.append((float(reward), *map(np.copy, reader(observation))))
+        played.append((finite(reward, reader.name), *map(np.copy, reader(observation))))
         if terminated or truncated:
             break
     return played

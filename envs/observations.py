@@ -121,3 +121,11 @@ def _frame_shape(space: spaces.Dict, name: str, frame_key: str, mask_key: str) -
             f"{size}, {(*size, 1)} or {(1, *size)}, or name another with --mask-key"
         )
     return shape
+
+
+def finite(reward: Any, name: str) -> float:
+    """The reward as a number; UserError where it is NaN or infinite, which no return outlasts."""
+    value = float(reward)
+    if not np.isfinite(value):
+        raise UserError(f"{name} gives a reward of {value}: rewards must be finite")
+    return value

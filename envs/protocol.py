@@ -68,9 +68,9 @@ class Steps(Protocol):
         """Begin the next episode in every lane and write its first observation.
 
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8 in {0, 1}. With `seeds`,
-        one a lane, each lane's stream of episode seeds begins again from its seed. With
-        `variations`, one a lane, its episodes look that way until the next reset; {} is plain, None
-        leaves it to the environment. See `variations.py`.
+        one a lane, each lane plays the episode of its seed, and then others that are drawn from
+        it. With `variations`, one a lane, its episodes look that way until the next reset; {} is
+        plain, None leaves it to the environment. See `variations.py`.
         """
         ...
 

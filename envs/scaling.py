@@ -37,7 +37,14 @@ class Area:
     def _resized(self, picture: np.ndarray) -> np.ndarray:
         if self._source == self._target:
             return picture
-        return cv2.resize(picture, self._target[::-1], interpolation=cv2.INTER_AREA)
+        # OpenCV averages only where no side grows while the other shrinks: shrink, then grow.
+        smaller = tuple(map(min, self._source, self._target))
+        if smaller == self._target:
+            return cv2.resize(picture, self._target[::-1], interpolation=cv2.INTER_AREA)
+        exact = picture.astype(np.float32)
+        for size in (smaller, self._target):
+            exact = cv2.resize(exact, size[::-1], interpolation=cv2.INTER_AREA)
+        return exact if picture.dtype == np.float32 else np.rint(exact).astype(picture.dtype)
 
 
 def parse_size(text: str) -> tuple[int, int] | None:

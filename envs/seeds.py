@@ -7,15 +7,25 @@ from typing import Any
 
 import numpy as np
 
+_SEEDS = 2**31  # episodes have seeds below this; the engine takes no larger ones
+
 
 class RandomSeeds:
     """An endless stream of episode seeds."""
 
-    def __init__(self, sequence: np.random.SeedSequence) -> None:
+    def __init__(self, sequence: np.random.SeedSequence, first: int | None = None) -> None:
+        """first: seed of the first episode, in place of one that is drawn."""
         self._generator = np.random.Generator(np.random.PCG64(sequence))
+        self._first = first
+
+    @classmethod
+    def beginning_with(cls, seed: int) -> RandomSeeds:
+        """The stream of `reset(seed=seed)`: the episode of that seed, then some drawn from it."""
+        return cls(np.random.SeedSequence(seed), first_episode_seed(seed))
 
     def next(self) -> int | None:
-        return draw_episode_seed(self._generator)
+        first, self._first = self._first, None
+        return draw_episode_seed(self._generator) if first is None else first
 
     def state_dict(self) -> dict[str, Any]:
         return self._generator.bit_generator.state
@@ -47,7 +57,12 @@ class ListedSeeds:
 
 def draw_episode_seed(generator: np.random.Generator) -> int:
     """A seed for one episode, as every environment here draws them."""
-    return int(generator.integers(2**31))
+    return int(generator.integers(_SEEDS))
+
+
+def first_episode_seed(seed: int) -> int:
+    """Of the episode that `reset(seed=seed)` begins: the same number, so that it can be named."""
+    return int(seed) % _SEEDS
 
 
 def lane_seeds(

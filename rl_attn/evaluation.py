@@ -1,7 +1,7 @@
 """What `rl_attn.evaluate` does with an agent: play, look, disturb, and write down."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -69,18 +69,23 @@ def closed_loop(
     how: dict[str, Any],
 ) -> dict[str, dict[str, Interval]]:
     """Returns with pixels missing, and their paired difference to the undisturbed episodes."""
-    before = np.array([episode.episode_return for episode in undisturbed])
+    before = whole_returns(undisturbed)
     results = {}
     for mode in ("attended", "random", "outside_mask"):
         disturb = Removal(mode, args.removed_share)
         with bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
             episodes = player.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)
-        after = np.array([episode.episode_return for episode in episodes])
+        after = whole_returns(episodes)
         results[mode] = {
             "episode_return": mean_interval(after.tolist()),
             "difference": mean_interval((after - before).tolist()),
         }
     return results
+
+
+def whole_returns(episodes: Sequence[Played]) -> np.ndarray:
+    """(E,), NaN for episodes that a fault has cut short: these are left out of every mean."""
+    return np.array([np.nan if e.fault else e.episode_return for e in episodes])
 
 
 def draw_curves(curves: Curves, path: Path) -> None:

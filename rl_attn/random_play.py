@@ -1,6 +1,5 @@
 """What `rl_attn.random_policy` plays."""
 
-import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -17,7 +16,8 @@ from rl_attn.envs.registry import find
 from rl_attn.errors import UserError
 from rl_attn.random_policy import RandomPolicySettings
 from rl_attn.rl.play import Played, evaluation_seeds, finish, summarize
-from rl_attn.run.files import write_text
+from rl_attn.run.files import json_text, write_text
+from rl_attn.run.folder import make
 
 #: What can be said of a policy that has no attention.
 NAMES = ("episode_return", "length", "iou_ceiling", "empty_masks")
@@ -70,15 +70,14 @@ def _look(masks: np.ndarray, current: Sequence[int | None], results: Sequence[Pl
 def measure(args: RandomPolicySettings) -> int:
     """Play and write evaluation.json; returns the exit status."""
     validate(args)
+    out = make(Path(args.out))
     summary = summarize(play(args, evaluation_seeds(args.episodes)))
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
     results = {
         "arguments": asdict(args),
         "env": args.env,
         "summary": {name: summary[name]._asdict() for name in NAMES},
     }
-    write_text(out / "evaluation.json", json.dumps(results, indent=1))
+    write_text(out / "evaluation.json", json_text(results))
     for name in NAMES:
         print(f"{name.replace('_', ' ')}: {summary[name]}")
     return 0

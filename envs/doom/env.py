@@ -28,7 +28,7 @@ from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.processes import check_shared_memory
 from rl_attn.envs.doom.scenarios import Scenario, resolve
 from rl_attn.envs.doom.watchdog import Watchdog
-from rl_attn.envs.seeds import draw_episode_seed
+from rl_attn.envs.seeds import draw_episode_seed, first_episode_seed
 from rl_attn.errors import UserError
 
 Observation = dict[str, np.ndarray]
@@ -116,7 +116,8 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         """
         super().reset(seed=seed)
         check_options(options, ("variation",))
-        episode_seed = draw_episode_seed(self.np_random)
+        drawn = seed is None
+        episode_seed = draw_episode_seed(self.np_random) if drawn else first_episode_seed(seed)
         look = look_of_episode(self.looks, (options or {}).get("variation"), episode_seed)
         with self._watchdog:
             self._game.start(episode_seed, self._frame, self._mask, look)

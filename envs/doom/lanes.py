@@ -259,7 +259,7 @@ class Lanes(VectorEnv):
                 raise UserError(f"seed {seed!r} is not a whole number from 0 on, and not None")
         for lane, seed, resets in zip(self._lanes, seeds, chosen, strict=True):
             if resets and seed is not None:
-                lane.seeds = RandomSeeds(np.random.SeedSequence(int(seed)))
+                lane.seeds = RandomSeeds.beginning_with(int(seed))
 
     def _checked_variations(self, variations: Sequence[Any] | None) -> Sequence[Any]:
         """One a lane; UserError for looks that there are not, or not in this scenario."""

@@ -181,7 +181,8 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
         validate(args)
         args = replace(args, imports=settled(args.imports))
         name = f"{label_of(args)}-s{args.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-        return args, Path(args.run_dir or Path("runs") / args.env / name)
+        env = Path(args.env).stem if args.env.endswith(".cfg") else args.env
+        return args, Path(args.run_dir or Path("runs") / env / name)
     others = [word for word in argv if word.startswith("--") and word.split("=")[0] != "--resume"]
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")

@@ -255,6 +255,11 @@ def check_together(args: AgentSettings) -> None:
             f"--num-envs {args.num_envs} x --num-steps {args.num_steps} = {args.batch_size} steps "
             f"do not divide into --num-minibatches {args.num_minibatches}"
         )
+    if args.norm_adv and args.batch_size == args.num_minibatches:
+        raise UserError(
+            f"--num-minibatches {args.num_minibatches} leaves one step in each: --norm-adv needs "
+            "two, so give fewer, or --no-norm-adv"
+        )
     if args.total_timesteps < args.batch_size:
         raise UserError(
             f"--total-timesteps {args.total_timesteps} is less than one rollout of "

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
-from rl_attn.errors import TrainingError, UserError, one_line
+from rl_attn.errors import EnvironmentFailed, TrainingError, UserError, one_line
 from rl_attn.run.files import replacing
 
 T = TypeVar("T")
@@ -176,6 +176,8 @@ def fitting(file: Path) -> Iterator[None]:
     """Within the block the state of a checkpoint is taken up; a UserError if it does not fit."""
     try:
         yield
+    except EnvironmentFailed:  # for which the file is not to blame
+        raise
     except UserError as error:
         raise _refusal(file, f"does not fit: {error}") from None
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:

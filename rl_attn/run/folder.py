@@ -37,12 +37,19 @@ _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def make(path: Path) -> Path:
-    """Make a folder with its parents; UserError if that cannot be."""
+    """Make a folder with its parents; UserError if that cannot be, or nothing be written there."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"folder {path} cannot be made: {error.strerror}") from None
+    check_writable(path)
     return path
+
+
+def check_writable(path: Path) -> None:
+    """UserError for a folder that this user may not write into."""
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"folder {path} cannot be written to: choose another, or copy it first")
 
 
 @contextmanager
@@ -53,6 +60,7 @@ def locked(path: Path) -> Iterator[None]:
     with a UserError. The folder itself is locked, so that no file is left behind; the end of the
     process unlocks it, however it ends.
     """
+    check_writable(path)
     folder = os.open(path, os.O_RDONLY)
     try:
         try:

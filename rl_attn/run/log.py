@@ -128,5 +128,6 @@ def _read(table: Path) -> tuple[list[str], list[list[str]]]:
 def _drop_rows_after(table: Path, step: int) -> None:
     header, rows = _read(table)
     kept = [row for row in rows if int(row[0]) <= step]
-    lines = "".join(",".join(row) + "\n" for row in [header, *kept])
-    write_text(table, lines if kept else None)
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([header, *kept])
+    write_text(table, lines.getvalue() if kept else None)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import EnvSettings, find
 from rl_attn.envs.scaling import Area
 from rl_attn.errors import EnvironmentFailed, UserError
+from rl_attn.run.checkpoint import fitting
 
 SIZE = 8
 
@@ -136,6 +138,19 @@ def test_a_time_limit_gives_the_true_last_frame_and_the_end_gives_none(counter):
     assert [(e.lane, e.seed, e.length) for e in step.episodes] == [(0, 5, 5), (1, 6, 5)]
 
 
+def test_a_seeded_reset_begins_the_episode_of_that_seed(counter):
+    with start(counter, 2, episode_seeds=[5, 6]) as lanes:
+        listed, masks = arrays(lanes)
+        lanes.reset(listed, masks)
+    with start(counter, 2, seed=1) as lanes:
+        frames, masks = arrays(lanes)
+        lanes.reset(frames, masks, seeds=[5, 6])
+        np.testing.assert_array_equal(frames, listed)
+        ended = lanes.step(np.array([1, 0]), frames, masks).episodes
+        ended += lanes.step(np.array([1, 0]), frames, masks).episodes
+    assert ended[0].seed == 5 and ended[1].seed not in (5, 6)
+
+
 def test_listed_episodes_end_in_idle_lanes(counter):
     with start(counter, 2, episode_seeds=[1, 2, 3]) as lanes:
         frames, masks = arrays(lanes)
@@ -252,8 +267,36 @@ def test_a_state_of_other_lanes_or_another_version_is_refused(counter):
     with start(counter, 1) as lanes, pytest.raises(ValueError, match="2 lanes"):
         lanes.load_state_dict(state, *arrays(lanes))
     state["lanes"][1]["actions"].append(0)
-    with start(counter, 2) as lanes, pytest.raises(UserError, match="does not play the same"):
-        lanes.load_state_dict(state, *arrays(lanes))
+    for action, words in ((0, "does not play the same"), (2, "the simulator is gone")):
+        state["lanes"][1]["actions"][-1] = action
+        refused = pytest.raises(EnvironmentFailed, match=f"{words}.*the checkpoint is as it was")
+        with start(counter, 2) as lanes, refused, fitting(Path("step_000000004.pt")):
+            lanes.load_state_dict(state, *arrays(lanes))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_reward_that_is_no_number_is_named_when_the_environment_is_tried(value):
+    class Odd(Counter):
+        def step(self, action):
+            return self.see(), value, False, False, {}
+
+    with pytest.raises(UserError, match=f"tests/Odd-v0 gives a reward of {value}"):
+        find(EnvSettings(env=register("Odd", Odd), env_processes=False))
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_reward_that_is_no_number_ends_a_run(processes):
+    class Late(Counter):
+        def step(self, action):
+            observation, reward, *rest = super().step(action)
+            return observation, np.nan if self.steps == 60 else reward, *rest
+
+    with start(register("Late", Late, length=100), 1, processes=processes) as lanes:
+        frames, masks = arrays(lanes)
+        lanes.reset(frames, masks)
+        with pytest.raises(UserError, match="tests/Late-v0 gives a reward of nan"):
+            for _ in range(60):
+                lanes.step(np.array([0]), frames, masks)
 
 
 def test_what_does_not_repeat_is_known_before_a_run_and_cannot_be_resumed():

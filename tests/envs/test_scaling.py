@@ -18,7 +18,11 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [((12, 16), (9, 7)), ((24, 32), (11, 10)), ((7, 9), (3, 9))]
+    ("source", "target"),
+    [
+        *(((12, 16), (9, 7)), ((24, 32), (11, 10)), ((7, 9), (3, 9))),
+        *(((6, 20), (8, 8)), ((50, 9), (12, 21)), ((5, 4), (7, 9))),
+    ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_pixel_is_the_mean_of_what_it_covers(source, target, channels):

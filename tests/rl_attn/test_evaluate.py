@@ -1,6 +1,7 @@
 """The evaluate command, on the tiny run."""
 
 import json
+from types import SimpleNamespace
 
 import av
 import corridor  # noqa: F401 (registers its environments)
@@ -10,6 +11,9 @@ from PIL import Image
 from rl_attn import evaluate, ppo
 from rl_attn.envs.doom.game import Game
 from rl_attn.errors import UserError
+from rl_attn.evaluate import EvaluationSettings
+from rl_attn.evaluation import closed_loop
+from rl_attn.rl.play import Played
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +74,15 @@ def corridor_run(tiny, tmp_path_factory):
         argv = [*tiny, "--env", f"tests/{name}-v0", "--no-env-processes", "--frame-stack", "1"]
         assert ppo.main([*argv, "--total-timesteps", "32", "--run-dir", str(runs[name])]) == 0
     return runs
+
+
+def test_closed_loop_leaves_out_what_a_fault_has_cut_short(monkeypatch):
+    before = [Played(1, 6.0, fault=True), Played(2, 6.0), Played(3, 6.0)]
+    after = [Played(1, 2.0), Played(2, 5.0), Played(3, 0.0, fault=True)]
+    player = SimpleNamespace(play=lambda *_, **__: after)
+    loops = closed_loop(player, EvaluationSettings("RUN"), [1, 2, 3], before, {})
+    assert loops["attended"]["difference"].mean == -1
+    assert loops["attended"]["episode_return"].mean == 3.5
 
 
 def test_looks_and_twins_are_tables_files_and_a_video(corridor_run, tmp_path, capsys):

@@ -268,6 +268,7 @@ def no_game(*_, **__):
 BAD_FLAGS = {
     "--env Defendcentre": ("'Defendcentre'", "DefendCenter"),
     "--targets Cyberdemon": ("'Cyberdemon'", "MarineChainsawVzd"),
+    "--num-minibatches 32": ("--num-minibatches 32", "--no-norm-adv"),
     "--num-minibatches 3": ("--num-minibatches 3", "2 x --num-steps 16 = 32"),
     "--total-timesteps 31": ("31", "one rollout of 32"),
     "--width 161": ("161x120", "160x120"),

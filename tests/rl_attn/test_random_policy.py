@@ -59,6 +59,7 @@ def test_the_command_writes_an_evaluation(tmp_path, capsys):
         ("--out x --env Nowhere", ("'Nowhere'", "Basic")),
         ("--out x --episodes 0", ("--episodes", "0")),
         ("--out x --width 161", ("161x120",)),
+        (f"--out {__file__}", ("test_random_policy.py", "cannot be made")),
         ("--env Basic", ("--out",)),
     ],
 )

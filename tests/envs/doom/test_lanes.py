@@ -122,6 +122,21 @@ def test_an_episode_out_of_time_is_truncated_with_its_true_last_frame():
         assert all(episode.truncated and not episode.fault for episode in step.episodes)
 
 
+def test_a_seeded_reset_begins_the_episode_of_that_seed_everywhere():
+    seen = []
+    for given, seeds in (({"episode_seeds": [50, 51]}, None), ({"seed": 1}, [50, 51])):
+        with Lanes("Basic", 2, **given) as lanes:
+            frames = np.empty((2, *lanes.frame_shape), np.uint8)
+            lanes.reset(frames, np.empty((2, *lanes.mask_shape), np.uint8), seeds=seeds)
+            seen.append(frames)
+    env = DoomEnv("Basic")
+    seen.append(np.stack([env.reset(seed=seed)[0]["frame"] for seed in (50, 51)]))
+    env.close()
+    assert (seen[0][0] != seen[0][1]).any()
+    for other in seen[1:]:
+        np.testing.assert_array_equal(other, seen[0])
+
+
 def test_given_episodes_are_played_once_and_then_the_lane_is_idle():
     with Player("Basic", num_lanes=3, episode_seeds=[50, 51, 52, 53]) as player:
         player.reset()

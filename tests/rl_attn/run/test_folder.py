@@ -6,7 +6,7 @@ import pytest
 
 from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
-from rl_attn.run.folder import create, load_args, locked
+from rl_attn.run.folder import create, load_args, locked, make
 from rl_attn.run.versions import versions
 
 
@@ -80,6 +80,14 @@ def test_create_refuses_a_file_and_a_folder_below_a_file(tmp_path):
             create(path, Args())
         assert str(path) in str(error.value)
     assert file.read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(UserError, match="cannot be written to"):
+        make(run)
+    with pytest.raises(UserError, match="cannot be written to"), locked(run):
+        pass
 
 
 def test_who_holds_the_lock_works_alone_and_sweeps(run):

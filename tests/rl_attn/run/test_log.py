@@ -66,6 +66,16 @@ def test_resuming_drops_the_rows_that_were_lost_and_goes_on(run):
     assert [float(row[1]) for row in rows[1:]] == [1.25, 2.5, 103.75, 105.0, 106.25]
 
 
+def test_resuming_keeps_names_that_csv_has_to_quote(run):
+    for resume_step in (None, 1, 2):
+        with RunLog(run, resume_step) as log:
+            log.row({"losses/a,b": 0.5, 'a "name"': 1.5}, 1 + (resume_step or 0))
+    assert table(run) == [
+        ["global_step", "losses/a,b", 'a "name"'],
+        *([str(step), "0.5", "1.5"] for step in (1, 2, 3)),
+    ]
+
+
 def test_resuming_drops_lost_rows_of_every_table(run):
     with RunLog(run) as log:
         log.row({"return": 1.0}, 10, table="evaluations")
