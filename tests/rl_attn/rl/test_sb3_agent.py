@@ -88,6 +88,24 @@ def test_policy_and_value_are_the_models_own(actions, tmp_path):
     np.testing.assert_array_equal(agent.head.for_environment(output.detach().policy.mode()), best)
 
 
+@pytest.mark.parametrize("full_std", [True, False])
+def test_deviations_that_depend_on_the_state_are_the_models_own(full_std):
+    settings = {"use_sde": True, "policy_kwargs": {"full_std": full_std}}
+    model = trained(actions=ACTIONS["Box"], **settings)
+    batch, taken = observed(model), torch.tensor([[0.5, -0.3]])
+    value, log_prob, entropy = model.policy.evaluate_actions(batch, taken)
+    output = SB3Agent(model)(batch["frame"].to(torch.uint8))
+    torch.testing.assert_close(output.value, value.flatten())
+    torch.testing.assert_close(output.policy.log_prob(taken), log_prob)
+    torch.testing.assert_close(output.policy.entropy(), entropy)
+
+
+def test_squashed_actions_are_refused():
+    settings = {"use_sde": True, "policy_kwargs": {"squash_output": True}}
+    with pytest.raises(UserError, match="squash_output"):
+        SB3Agent(trained(actions=ACTIONS["Box"], **settings))
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_plain_ppo_is_played_too(tmp_path, alone):
     policy = "CnnPolicy" if alone else "MultiInputPolicy"
