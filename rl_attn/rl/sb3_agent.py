@@ -72,6 +72,8 @@ def sb3_player(file: Path, device: torch.device, env: EnvSettings) -> Player:
 class SB3Agent(Network):
     """See the head of this file."""
 
+    black_start = True  # as `VecFrameStack` does it
+
     def __init__(self, model: Any):
         from rl_attn.sb3 import tapped_layer
 

@@ -11,8 +11,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from rl_attn import evaluate
+from rl_attn.envs.registry import EnvSettings
 from rl_attn.errors import UserError
-from rl_attn.rl.sb3_agent import SB3Agent, load_sb3
+from rl_attn.rl.sb3_agent import SB3Agent, load_sb3, sb3_player
 from rl_attn.sb3 import CamalPPO
 
 SIZE = 40
@@ -104,6 +105,21 @@ def test_squashed_actions_are_refused():
     settings = {"use_sde": True, "policy_kwargs": {"squash_output": True}}
     with pytest.raises(UserError, match="squash_output"):
         SB3Agent(trained(actions=ACTIONS["Box"], **settings))
+
+
+def test_an_episode_begins_with_the_stacks_of_its_training(tmp_path):
+    """VecFrameStack's, in the first episode and in the one after it."""
+    model, seed = trained(), 3
+    model.save(tmp_path / "model.zip")
+    env = model.get_env()
+    env.seed(seed)
+    expected = [env.reset()["frame"][0]]
+    for _ in range(4):
+        expected.append(env.step(np.array([0]))[0]["frame"][0])
+    player = sb3_player(tmp_path / "model.zip", torch.device("cpu"), EnvSettings("Dot-v0"))
+    seen = []
+    player.play(1, [seed, seed], look=lambda moment: seen.append(moment.stacks[0].numpy()))
+    np.testing.assert_array_equal(seen, 2 * expected)
 
 
 @pytest.mark.parametrize("alone", [False, True])
