@@ -165,6 +165,7 @@ def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
             "trained with frame_stack 4, this is 2",
         ),
         (["--method", "asymmetric-critic", "--attention-target", "value"], "leave it at action"),
+        (["--method", "rrr+asymmetric-critic"], "asymmetric-critic does not go with rrr"),
         (["--method", "camal+prior"], "one of these includes the other"),
         (["--method", "drac+drac"], "twice"),
         (["--method", "drac+camel"], "did you mean camal"),
