@@ -3,7 +3,7 @@
 Frames are kept once, as single uint8 images: at 320 x 240 with 8 lanes and 128 steps the whole
 storage, masks included, takes 160 MB where float32 stacks of four take 1.26 GB. Stacks are formed
 by indexing when a batch is read and never reach across an episode's start: what lies before it is
-filled with the episode's first frame.
+filled with the episode's first frame, or is black.
 
 What a recurrent network remembers is kept for every step, as the step before left it.
 
@@ -49,19 +49,24 @@ class RolloutStorage:
         action_shape: tuple[int, ...] = (),
         action_dtype: torch.dtype = torch.int64,
         memory_size: int = 0,
+        black_start: bool = False,
     ):
         """
         Args:
             action_shape, action_dtype: of one action, as `heads.Head` has them.
             memory_size: M; 0 for a network that remembers nothing.
+            black_start: what lies before an episode is black, and its masks are empty.
         """
         self.num_steps, self.num_lanes, self.stack = num_steps, num_lanes, stack
         self.frame_shape, self.device = tuple(frame_shape), torch.device(device)
         self.memory_size = memory_size
         height, width, _ = self.frame_shape
-        # S - 1 rows of the past, T observations, and the one after the last step.
-        self.frames = self._zeros((stack + num_steps, num_lanes, *self.frame_shape), torch.uint8)
-        self.all_masks = self._zeros((stack + num_steps, num_lanes, height, width), torch.uint8)
+        self.black_start = black_start
+        # S - 1 rows of the past, T observations, the one after the last step, and a black one.
+        self.num_rows = stack + num_steps
+        kept = (self.num_rows + black_start, num_lanes)
+        self._all_frames = self._zeros((*kept, *self.frame_shape), torch.uint8)
+        self._all_masks = self._zeros((*kept, height, width), torch.uint8)
         self.actions = self._zeros((num_steps, num_lanes, *action_shape), action_dtype)
         self.log_probs = self._zeros((num_steps, num_lanes), torch.float32)
         self.values = self._zeros((num_steps, num_lanes), torch.float32)
@@ -80,6 +85,16 @@ class RolloutStorage:
         return torch.zeros(shape, dtype=dtype, device=self.device)
 
     @property
+    def frames(self) -> Tensor:
+        """(S + T, N, H, W, C) uint8; a view."""
+        return self._all_frames[: self.num_rows]
+
+    @property
+    def all_masks(self) -> Tensor:
+        """(S + T, N, H, W) uint8, of these frames; a view."""
+        return self._all_masks[: self.num_rows]
+
+    @property
     def masks(self) -> Tensor:
         """(T + 1, N, H, W), of the observations' newest frames; a view."""
         return self.all_masks[self.stack - 1 :]
@@ -88,7 +103,7 @@ class RolloutStorage:
     def nbytes(self) -> int:
         """Bytes held on the device."""
         scores = (self.actions, self.log_probs, self.values, self.memory)
-        tensors = (self.frames, self.all_masks, *scores)
+        tensors = (self._all_frames, self._all_masks, *scores)
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     # ------------------------------------------------------------------ writing
@@ -145,9 +160,16 @@ class RolloutStorage:
         """Rows of `frames` viewed as (-1, H*W*C) that make the stacks, (..., S) int64."""
         step = np.arange(self.num_steps + 1)[:, None, None]
         lane = np.arange(self.num_lanes)[None, :, None]
-        back = np.minimum(np.arange(self.stack)[::-1], self.age[..., None])  # (T+1, N, S)
-        rows = (step + self.stack - 1 - back) * self.num_lanes + lane
+        rows = self._places(step, lane, self.age[..., None])  # (T+1, N, S)
         return torch.from_numpy(rows[steps, lanes]).to(self.device)
+
+    def _places(self, step: np.ndarray | int, lane: np.ndarray, age: np.ndarray) -> np.ndarray:
+        """Rows (..., S) of the stacks of observations that are so old (..., 1)."""
+        back = np.arange(self.stack)[::-1]
+        seen = self.stack - 1 + step - np.minimum(back, age)
+        if self.black_start:
+            seen = np.where(back > age, self.num_rows, seen)
+        return seen * self.num_lanes + lane
 
     def all_rows(self) -> Tensor:
         """`rows` of all samples t * N + n of the rollout, (T*N, S)."""
@@ -160,7 +182,7 @@ class RolloutStorage:
             rows: (B, S) from `rows`.
         """
         height, width, channels = self.frame_shape
-        flat = self.frames.view(-1, height * width * channels)
+        flat = self._all_frames.view(-1, height * width * channels)
         picked = flat.index_select(0, rows.reshape(-1))  # (B*S, H*W*C)
         picked = picked.view(-1, self.stack, height, width, channels)
         stacked = picked.permute(0, 2, 3, 1, 4).reshape(len(rows), height, width, -1)
@@ -169,7 +191,7 @@ class RolloutStorage:
 
     def mask_stacks(self, rows: Tensor) -> Tensor:
         """uint8 masks (B, S, H, W) of the stacks' frames, oldest first; `rows` as of `stacks`."""
-        flat = self.all_masks.flatten(2).flatten(0, 1)
+        flat = self._all_masks.flatten(2).flatten(0, 1)
         return flat[rows].unflatten(2, self.frame_shape[:2])
 
     def observation(self, step: int, lanes: slice = slice(None)) -> Tensor:
@@ -184,11 +206,9 @@ class RolloutStorage:
         """`rows` of one step, (n, S) on the device."""
         if step > self.num_steps:
             raise IndexError(f"step {step} of a rollout of {self.num_steps}")
-        age = self.age[step, lanes]
         lane = np.arange(self.num_lanes)[lanes]
-        back = np.minimum(np.arange(self.stack)[::-1], age[:, None])
-        rows = torch.from_numpy((step + self.stack - 1 - back) * self.num_lanes + lane[:, None])
-        return rows.to(self.device, non_blocking=True)
+        rows = self._places(step, lane[:, None], self.age[step, lanes][:, None])
+        return torch.from_numpy(rows).to(self.device, non_blocking=True)
 
     def recall(self, steps: np.ndarray | int, lanes: np.ndarray | slice) -> Memory | None:
         """What is remembered at these observations, each a sample of its own; None: nothing is."""

@@ -21,6 +21,7 @@ from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.held_out import in_wad
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
+from rl_attn.rl.settings import check_target
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run.device import keep_freed_memory, pick_device
 from rl_attn.run.ending import console, say
@@ -135,6 +136,8 @@ def evaluate(args: EvaluationSettings) -> int:
     """Play, print the table and write the files; returns the exit status."""
     device = pick_device(args.device)
     player = player_of(args, device)
+    if args.attention_target:
+        check_target(player.settings, args.attention_target)
     keep_freed_memory()
     if args.threads:
         torch.set_num_threads(args.threads)

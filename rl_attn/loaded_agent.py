@@ -26,6 +26,7 @@ from rl_attn.overlay import on
 from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.loading import load
 from rl_attn.rl.methods import Method
+from rl_attn.rl.settings import AgentSettings, check_target
 from rl_attn.supervised.data.images import ImageOptions
 from rl_attn.supervised.inputs import Source, opened, opened_mask
 
@@ -42,6 +43,7 @@ class Agent:
         target: str = "value",
         attention: str = "grad-cam",
         method: Method | None = None,
+        settings: AgentSettings | None = None,
     ):
         """
         Args:
@@ -50,10 +52,11 @@ class Agent:
             target: whose attention, "value" or "action".
             attention: the map that is shown by default.
             method: the one that it was trained with, where that decides what it is shown.
+            settings: of its run, if it has one.
         """
         self.network, self.stack, self.channels = network.eval(), stack, channels
         self.target, self.attention, self.method = target, attention, method
-        self.actions = tuple(actions)
+        self.actions, self.settings = tuple(actions), settings
         self.device = next(network.parameters()).device
 
     def preprocess(self, image: Source) -> Tensor:
@@ -95,6 +98,8 @@ class Agent:
         """
         if label is not None:
             raise UserError(f"label {label}: of an agent the likeliest action is explained")
+        if target and self.settings:
+            check_target(self.settings, target)
         frame, marked = self.read(image, mask)
         target = target or self.target
         stacks = self._shown(self.preprocess(image), marked)
@@ -146,6 +151,7 @@ def load_agent(run: Path, device: torch.device, checkpoint: str = "latest") -> A
         settings.attention_target,
         settings.attention,
         player.method,
+        settings,
     )
 
 

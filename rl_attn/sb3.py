@@ -58,6 +58,7 @@ from rl_attn.attention import (
     Cells,
     Seen,
     explain,
+    in_unit,
     measure,
     resize_mask,
     tap,
@@ -149,7 +150,7 @@ class CamalPPO(PPO):
             policy: "CamalPolicy", "MultiInputPolicy" or a class; its features extractor must have
                 a convolution.
             env: its observations have `frame` and `mask`; a mask is (H, W), (H, W, 1) or (1, H, W),
-                of any size, in [0, 1] or, if its space says so, up to 255. `VecFrameStack` may
+                of any size: bool, 0 and 1, 0 and 255, or floats in [0, 1]. `VecFrameStack` may
                 stack both.
             camal: coefficient of the loss; 0 is PPO as it is, with the IoU in its log.
             layer: whose maps are trained, as `extractor.named_modules()` calls it; None: the last
@@ -216,11 +217,10 @@ class CamalPPO(PPO):
         return choose("layer of the features extractor", self.layer, names)
 
     def _masks(self, observations: dict[str, Tensor]) -> Tensor:
-        """(B, H, W) in [0, 1], of the frames' size."""
-        space = self._observed()[self.mask_key]
-        largest = float(np.max(space.high)) if isinstance(space, gymnasium.spaces.Box) else 1.0
+        """(B, H, W) in [0, 1], of the frames' size, whatever bounds the space gives."""
         masks = current_masks(observations, _stacked(self.env), self.frame_key, self.mask_key)
-        return masks / largest if 1 < largest < float("inf") else masks
+        whole = masks.long()  # buffers and resizing make floats of integers
+        return in_unit(whole if (whole == masks).all() else masks)
 
     def train(self) -> None:
         """PPO's update; during it the policy's evaluations carry CAMAL's gradient."""

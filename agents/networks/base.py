@@ -97,6 +97,8 @@ class Network(nn.Module):
     standard_tap = "output.features"
     #: Feature maps that the trunk itself can give; the last one is the default.
     TAPS: tuple[str, ...] = ("",)
+    #: Whether it was trained with black frames before an episode's first, not with copies of it.
+    black_start: bool = False
 
     def __init__(
         self,

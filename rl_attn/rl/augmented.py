@@ -21,7 +21,10 @@ class Augmented(Method):
 
     def view(self, stacks: Tensor) -> Tensor:
         """The stacks (B, S*C, H, W) augmented, uint8."""
+        import torch
+
         from rl_attn.rl.augment import AUGMENTATIONS
 
         augment, context = AUGMENTATIONS[self.augmentation], self.context
-        return augment(stacks, context.settings.frame_stack, context.random)
+        pixels = stacks.to(torch.uint8)  # where another method differentiates by them: floats
+        return augment(pixels, context.settings.frame_stack, context.random)

@@ -1,13 +1,15 @@
 """Several methods as one: `--method camal+drac`.
 
 Flags are those of all of them. Their losses add up; `observe`, `shown` and `judged` go through them
-in the order of the names, and every loss is given what the agent was shown in the end.
+in the order of the names, and every loss is given what the agent was shown in the end. Methods that
+do not go together say so (`Method.refuses`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cached_property
+from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
@@ -55,6 +57,12 @@ class Joined(Method):
     def check(self, settings: AgentSettings) -> None:
         for part in self.parts.values():
             part.check(settings)
+        pairs = permutations(enumerate(self.parts.items()), 2)
+        for (place, (name, part)), (others, (other, beside)) in pairs:
+            if reason := part.refuses(beside, before=others < place):
+                raise UserError(
+                    f"--method {settings.method}: {name} does not go with {other}: {reason}"
+                )
 
     def prepare(self) -> None:
         for part in self.parts.values():
@@ -75,7 +83,7 @@ class Joined(Method):
 
     def shown(self, batch: Batch) -> Tensor:
         stacks = batch.stacks
-        for name, part in self.parts.items():
+        for name, part in sorted(self.parts.items(), key=lambda item: item[1].last):
             stacks = part.shown(replace(batch, stacks=stacks, targets=batch.targets.of[name]))
         return stacks
 

@@ -182,7 +182,7 @@ def storage_of(agent: Network, lanes: Steps, stack: int) -> RolloutStorage:
     """For the current observation and the one after it."""
     device, memory = next(agent.parameters()).device, agent.memory_size
     shape = (1, lanes.num_lanes, lanes.frame_shape, stack)
-    return RolloutStorage(*shape, device, memory_size=memory)
+    return RolloutStorage(*shape, device, memory_size=memory, black_start=agent.black_start)
 
 
 def see(

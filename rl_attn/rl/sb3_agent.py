@@ -72,9 +72,15 @@ def sb3_player(file: Path, device: torch.device, env: EnvSettings) -> Player:
 class SB3Agent(Network):
     """See the head of this file."""
 
+    black_start = True  # as `VecFrameStack` does it
+
     def __init__(self, model: Any):
         from rl_attn.sb3 import tapped_layer
 
+        if model.policy.squash_output:
+            raise UserError(
+                "the model squashes its actions (squash_output), which no agent here does"
+            )
         space, key = model.observation_space, _frame_key(model)
         shape = (space if key is None else space[key]).shape  # (S*C, H, W)
         super().__init__(shape[0], tuple(shape[1:]), model.action_space)
@@ -98,9 +104,11 @@ class SB3Agent(Network):
         else:
             actor = policy.mlp_extractor.forward_actor(extracted[0])
             critic = policy.mlp_extractor.forward_critic(extracted[1])
-        parameters = policy.action_net(actor)  # (B, P), for Box the means alone
-        if isinstance(self.head.space, spaces.Box):
-            parameters = torch.cat([parameters, policy.log_std.expand_as(parameters)], dim=1)
+        if isinstance(self.head.space, spaces.Box):  # under use_sde the deviations are the state's
+            normal = policy._get_action_dist_from_latent(actor).distribution
+            parameters = torch.cat([normal.mean, normal.stddev.log()], dim=1)  # (B, P)
+        else:
+            parameters = policy.action_net(actor)
         value = policy.value_net(critic)[:, 0]
         return Output(self.head(parameters.float()), value.float(), features())
 

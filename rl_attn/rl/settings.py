@@ -241,6 +241,11 @@ def method_of(args: AgentSettings) -> Method:
     return kind(**{name: getattr(args, name) for name in names})
 
 
+def check_target(args: AgentSettings, target: str) -> None:
+    """Refuse to show whose attention the method would not train."""
+    method_of(args).check(dataclasses.replace(args, attention_target=target))
+
+
 def validate(args: AgentSettings) -> None:
     """Refuse what cannot work, before any game starts: what is quickly seen first."""
     check(args)

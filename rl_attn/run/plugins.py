@@ -27,7 +27,8 @@ _KEY = "imports"  # `import` is no name for a field
 
 def load_imports(argv: Sequence[str]) -> None:
     """Import what --import says among the words of a command line, or in its --config."""
-    import_all(words_of(argv, FLAG) or _listed(config_values(argv).get(_KEY, ())))
+    said = [word for flag in (FLAG, f"--{_KEY}") for word in words_of(argv, flag)]
+    import_all(said or _listed(config_values(argv).get(_KEY, ())))
 
 
 def import_all(words: Iterable[str]) -> None:

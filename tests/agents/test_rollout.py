@@ -169,6 +169,26 @@ def test_a_stack_never_reaches_across_an_episodes_start():
     assert stacks == [[10, 10, 10, 20], [30, 30, 30, 30], [30, 30, 30, 40]]
 
 
+def test_black_frames_and_empty_masks_lie_before_an_episode_that_starts_black():
+    storage = RolloutStorage(3, 1, (1, 1, 1), black_start=True)
+    final, mask = {0: np.full((1, 1, 1), 35, np.uint8)}, {0: np.full((1, 1), 1, np.uint8)}
+    for step, value in enumerate((10, 20, 30, 40)):
+        frames, masks = storage.inbox(step)
+        frames[:], masks[:] = value, 1
+        if step:  # a limit cuts the episode off with the step that leads to 30
+            ends = (final, mask) if step == 2 else ({}, {})
+            storage.record(step - 1, slice(None), np.zeros(1), np.array([step == 2]), *ends)
+    expected = [[0, 0, 0, 10], [0, 0, 10, 20], [0, 0, 0, 30], [0, 0, 30, 40]]
+    stacks = [storage.observation(step).flatten().tolist() for step in range(4)]
+    assert stacks == expected
+    assert storage.stacks(storage.all_rows()).flatten(1).tolist() == expected[:3]
+    masks = [storage.observed_masks(step).flatten().tolist() for step in range(4)]
+    assert masks == [[int(value > 0) for value in stack] for stack in expected]
+    assert storage.final_stacks().flatten().tolist() == [0, 10, 20, 35]
+    storage.roll()
+    assert storage.observation(0).flatten().tolist() == expected[3]
+
+
 def test_a_final_stack_ends_in_the_frame_that_the_limit_cut_off():
     storage = RolloutStorage(2, 1, (1, 1, 1))
     storage.inbox(0)[0][:], storage.inbox(1)[0][:], storage.inbox(2)[0][:] = 10, 20, 99

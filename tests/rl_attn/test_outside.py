@@ -11,6 +11,7 @@ import yaml
 from rl_attn import evaluate, ppo
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
+from rl_attn.rl.settings import args_type
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 from rl_attn.studies.check import check
@@ -74,3 +75,17 @@ def test_what_cannot_be_imported_is_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=reason):
             ppo.main(["--import", word])
+
+
+def test_the_other_spelling_of_the_flag_imports_too(tmp_path):
+    """A configuration file's key is `imports`, so the parser takes that flag as well."""
+    file = tmp_path / "spelled.py"
+    file.write_text(
+        "from dataclasses import dataclass\n"
+        "from rl_attn.rl.methods import METHODS, Method\n"
+        "@METHODS.register('spelled')\n"
+        "@dataclass\n"
+        "class Spelled(Method):\n"
+        "    'PPO as it is.'\n"
+    )
+    assert args_type(["--imports", str(file), "--method", "spelled"]).method == "spelled"

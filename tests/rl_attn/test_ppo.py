@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,6 +66,12 @@ def test_a_run_leaves_its_configuration_metrics_events_and_checkpoints(tiny_run)
     assert [p.stem for p in checkpoints(tiny_run)] == [
         f"step_{step:09d}" for step in (32, 64, 96, 128)
     ]
+
+
+def test_the_example_of_the_documentation_plots_columns_that_there_are(tiny_run):
+    page = (ROOT / "docs/reference/files.md").read_text()
+    plotted = re.findall(r'"(\w+/\w+)"', page.partition("metrics.plot(")[2].partition(")")[0])
+    assert len(plotted) == 2 and set(plotted) <= set(metrics(tiny_run)[0])
 
 
 def test_tensorboard_shows_scalars_and_pictures(tiny_run):

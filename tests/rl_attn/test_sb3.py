@@ -368,6 +368,24 @@ def test_masks_of_any_layout_size_and_range_give_the_same_loss(layout, scale, la
     torch.testing.assert_close(other.float(), plain.float())
 
 
+def test_masks_are_read_by_their_values_and_not_by_the_bounds_of_their_space():
+    class Wide(Toy):
+        observation_space = gymnasium.spaces.Dict(
+            frame=Toy.observation_space["frame"],
+            mask=gymnasium.spaces.Box(0, 255, (HEIGHT, WIDTH), np.uint8),
+        )
+
+    agent, on = model(env=DummyVecEnv([Wide])), torch.zeros(1, HEIGHT, WIDTH)
+    on[0, :12, :12] = 1
+    for factor, kind in ((1, torch.uint8), (255, torch.uint8), (255, torch.float), (0, torch.int8)):
+        masks = agent._masks({"frame": on[:, None], "mask": (factor * on).to(kind)})
+        torch.testing.assert_close(masks, on * bool(factor))
+    soft = agent._masks({"frame": on[:, None], "mask": 0.5 * on})
+    torch.testing.assert_close(soft, 0.5 * on)
+    with pytest.raises(ValueError, match="0 and 255"):
+        agent._masks({"frame": on[:, None], "mask": 7 * on})
+
+
 def test_masks_of_no_known_layout_are_refused_when_the_model_is_made():
     class Colours(Toy):
         observation_space = gymnasium.spaces.Dict(

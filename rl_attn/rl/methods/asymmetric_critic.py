@@ -7,7 +7,7 @@ own value is then of no use, so the attention that is measured is the action's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from rl_attn.errors import UserError
@@ -40,10 +40,16 @@ class AsymmetricCritic(Method):
                 "remembers nothing; leave it out"
             )
 
+    def refuses(self, other: Method, before: bool) -> str:
+        if not other.uses_value:
+            return ""
+        return "its critic replaces the agent's own value, which the other's loss learns from"
+
     def prepare(self) -> None:
         from rl_attn.rl.trainer import make_agent
 
-        self.critic = make_agent(self.context.settings)
+        # It sees frames as they are, whatever else the actor is shown by another method.
+        self.critic = make_agent(replace(self.context.settings, method="vanilla"))
 
     def module(self) -> nn.Module:
         return self.critic

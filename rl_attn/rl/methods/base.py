@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +64,11 @@ class _InRun:
 class Method(_InRun):
     """Defaults of every hook: PPO alone."""
 
+    #: Whether `loss` learns from the value of the agent's own head, which `judged` may replace.
+    uses_value: ClassVar[bool] = False
+    #: Whether `shown` comes after that of all methods that it is joined with.
+    last: ClassVar[bool] = False
+
     @property
     def attends(self) -> bool:
         """Whether `loss` makes attention maps: the forward then gives `Output.shift`."""
@@ -87,6 +92,14 @@ class Method(_InRun):
 
     def check(self, settings: AgentSettings) -> None:
         """Refuse (UserError) settings that cannot work; called before anything is loaded."""
+
+    def refuses(self, other: Method, before: bool) -> str:
+        """Why it cannot be joined with this other method; "": it can.
+
+        Args:
+            before: whether the other's name comes before this one's.
+        """
+        return ""
 
     def prepare(self) -> None:
         """Once, before the first step or the resumed one; no environment has started yet."""

@@ -10,7 +10,7 @@ environment's mask in place of a learned one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rl_attn.rl.augmented import Augmented
 from rl_attn.rl.methods import METHODS
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 @dataclass
 class Drac(Augmented):
     """Train a PPO agent that acts alike on augmented frames (Raileanu et al. 2021)."""
+
+    uses_value: ClassVar[bool] = True
 
     drac: NotNegative[float] = 0.1
     """weight of the loss that keeps policy and value the same on the augmented frame"""

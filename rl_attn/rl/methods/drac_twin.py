@@ -8,7 +8,7 @@ and actions. That costs the games a second time. The loss is `drac`'s.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
 from rl_attn.rl.methods import METHODS, Method
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class DracTwin(Method):
     """Train a PPO agent to whom another look of the same game changes nothing."""
 
+    uses_value: ClassVar[bool] = True
+
     drac: NotNegative[float] = 0.1
     """weight of the loss that keeps policy and value the same in the other look"""
     twin_looks: str = "train:all"
@@ -42,6 +44,9 @@ class DracTwin(Method):
         if not self.twin_looks:
             raise UserError("--twin-looks must name looks, such as train:all")
         Looks.given(self.twin_looks)
+
+    def refuses(self, other: Method, before: bool) -> str:
+        return "the agent sees the twins' frames as they are" if other.shows else ""
 
     def prepare(self) -> None:
         if self.context.ranks.size > 1:

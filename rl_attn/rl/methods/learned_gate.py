@@ -51,6 +51,11 @@ class LearnedGate(Method):
     gate_learning_rate: Positive[float] = 3e-3
     """learning rate of the gate's own Adam"""
 
+    def refuses(self, other: Method, before: bool) -> str:
+        if not (before and other.shows):
+            return ""
+        return "the gate is taught on the frames as they are, so name it first"
+
     def prepare(self) -> None:
         import torch
 

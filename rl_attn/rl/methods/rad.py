@@ -15,7 +15,7 @@ from rl_attn.rl.methods import METHODS
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rl_attn.rl.methods import Phase
+    from rl_attn.rl.batch import Batch
 
 
 @METHODS.register("rad")
@@ -23,5 +23,5 @@ if TYPE_CHECKING:
 class Rad(Augmented):
     """Train a PPO agent on augmented frames (Laskin et al. 2020; Lee et al. 2020)."""
 
-    def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
-        return self.view(stacks) if phase == "learn" else stacks
+    def shown(self, batch: Batch) -> Tensor:
+        return self.view(batch.stacks)

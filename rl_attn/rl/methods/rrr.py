@@ -9,7 +9,7 @@ which the paper's weight of 1000 belongs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rl_attn.rl.methods import METHODS, Method
 from rl_attn.run.settings import NotNegative
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rl_attn.agents import Network, Output
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
-    from rl_attn.rl.methods import Phase
 
 
 @METHODS.register("rrr")
@@ -28,12 +27,15 @@ if TYPE_CHECKING:
 class Rrr(Method):
     """Train a PPO agent with small gradients of the value outside the mask (Ross et al. 2017)."""
 
+    uses_value: ClassVar[bool] = True
+    last: ClassVar[bool] = True  # the tensor that is differentiated is the one that is seen
+
     rrr: NotNegative[float] = 1000.0
     """weight of the squared gradients of V by the pixels outside the mask"""
 
-    def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
+    def shown(self, batch: Batch) -> Tensor:
         """The stacks, of which the value's own forward can be differentiated."""
-        return stacks.float().requires_grad_() if phase == "learn" else stacks
+        return batch.stacks.float().requires_grad_()
 
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from rl_attn.attention import input_gradient, rrr

@@ -13,7 +13,7 @@ where theirs is a decoder; both terms have one weight and PPO's optimizer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Interval
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @dataclass
 class Sgqn(Augmented):
     """Train a PPO agent guided by its own saliency (Bertoin et al. 2022)."""
+
+    uses_value: ClassVar[bool] = True
 
     sgqn: NotNegative[float] = 0.1
     """weight of both of SGQN's losses"""

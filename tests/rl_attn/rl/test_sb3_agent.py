@@ -11,8 +11,9 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from rl_attn import evaluate
+from rl_attn.envs.registry import EnvSettings
 from rl_attn.errors import UserError
-from rl_attn.rl.sb3_agent import SB3Agent, load_sb3
+from rl_attn.rl.sb3_agent import SB3Agent, load_sb3, sb3_player
 from rl_attn.sb3 import CamalPPO
 
 SIZE = 40
@@ -86,6 +87,39 @@ def test_policy_and_value_are_the_models_own(actions, tmp_path):
     assert (agent.in_channels, agent.frame_size, agent.grid) == (2, (SIZE, SIZE), (1, 1))
     best, _ = model.predict({key: part.numpy() for key, part in batch.items()}, deterministic=True)
     np.testing.assert_array_equal(agent.head.for_environment(output.detach().policy.mode()), best)
+
+
+@pytest.mark.parametrize("full_std", [True, False])
+def test_deviations_that_depend_on_the_state_are_the_models_own(full_std):
+    settings = {"use_sde": True, "policy_kwargs": {"full_std": full_std}}
+    model = trained(actions=ACTIONS["Box"], **settings)
+    batch, taken = observed(model), torch.tensor([[0.5, -0.3]])
+    value, log_prob, entropy = model.policy.evaluate_actions(batch, taken)
+    output = SB3Agent(model)(batch["frame"].to(torch.uint8))
+    torch.testing.assert_close(output.value, value.flatten())
+    torch.testing.assert_close(output.policy.log_prob(taken), log_prob)
+    torch.testing.assert_close(output.policy.entropy(), entropy)
+
+
+def test_squashed_actions_are_refused():
+    settings = {"use_sde": True, "policy_kwargs": {"squash_output": True}}
+    with pytest.raises(UserError, match="squash_output"):
+        SB3Agent(trained(actions=ACTIONS["Box"], **settings))
+
+
+def test_an_episode_begins_with_the_stacks_of_its_training(tmp_path):
+    """VecFrameStack's, in the first episode and in the one after it."""
+    model, seed = trained(), 3
+    model.save(tmp_path / "model.zip")
+    env = model.get_env()
+    env.seed(seed)
+    expected = [env.reset()["frame"][0]]
+    for _ in range(4):
+        expected.append(env.step(np.array([0]))[0]["frame"][0])
+    player = sb3_player(tmp_path / "model.zip", torch.device("cpu"), EnvSettings("Dot-v0"))
+    seen = []
+    player.play(1, [seed, seed], look=lambda moment: seen.append(moment.stacks[0].numpy()))
+    np.testing.assert_array_equal(seen, 2 * expected)
 
 
 @pytest.mark.parametrize("alone", [False, True])

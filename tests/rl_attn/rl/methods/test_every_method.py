@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from rl_attn import ppo
+import rl_attn
+from rl_attn import evaluate, ppo
 from rl_attn.errors import UserError
 from rl_attn.rl.loading import load
 from rl_attn.rl.methods import METHODS
@@ -152,6 +153,21 @@ def test_past_masks_are_right_after_a_resume(teacher, monkeypatch, tmp_path):
     assert lit.sum() > 0.5 * masks.sum() and np.isin(masks.numpy(), (0, 1)).all()
 
 
+def test_what_training_refuses_to_show_is_refused_of_its_agent(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    flags = [*SMALL, "--total-timesteps", "16", "--method", "asymmetric-critic"]
+    assert ppo.main([*flags, "--run-dir", str(run)]) == 0
+    words = "critic of --method asymmetric-critic is no part of the agent; leave it at action"
+    with pytest.raises(UserError, match=f"--attention-target value: the {words}"):
+        evaluate.main([str(run), "--attention-target", "value", "--out", str(out)])
+    assert not out.exists()
+    agent = rl_attn.load(run, "cpu")
+    frame = np.zeros((*agent.network.frame_size, agent.channels), np.uint8)
+    with pytest.raises(UserError, match=words):
+        agent.explain(frame, target="value")
+    assert agent.explain(frame, target="action").label
+
+
 def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
     run = tmp_path / "run"
     for flags, reason in (
@@ -165,6 +181,7 @@ def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
             "trained with frame_stack 4, this is 2",
         ),
         (["--method", "asymmetric-critic", "--attention-target", "value"], "leave it at action"),
+        (["--method", "rrr+asymmetric-critic"], "asymmetric-critic does not go with rrr"),
         (["--method", "camal+prior"], "one of these includes the other"),
         (["--method", "drac+drac"], "twice"),
         (["--method", "drac+camel"], "did you mean camal"),

@@ -1,10 +1,14 @@
 """Several methods as one: losses add up, observations pass through all, targets stay apart."""
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 
+from rl_attn.errors import UserError
 from rl_attn.rl.methods import METHODS
-from rl_attn.rl.settings import args_type, method_of
+from rl_attn.rl.settings import AgentSettings, args_type, check_together, method_of
 from rl_attn.run.cli import parse
 
 
@@ -43,3 +47,48 @@ def test_losses_add_up_and_each_has_its_own_targets(toy):
     assert {id(p) for p in head.parameters()} <= {id(p) for p in both.parameters}
     half = both.targets[:3]
     assert len(half.of["segmentation-head"]) == 3 and half.of["coverage"] is None
+
+
+def test_an_asymmetric_critic_sees_plain_frames_beside_a_mask_channel(unprepared):
+    """Both build networks of the frames' channels, of which an actor with masks has more."""
+    this = unprepared("mask-channel+asymmetric-critic")
+    settings = AgentSettings(env="Basic", method="mask-channel+asymmetric-critic", frame_stack=2)
+    this.method.context = replace(this.method.context, settings=settings)
+    this.method.prepare()
+    assert this.method.channels(1, stack=2) == 4
+    assert this.method.parts["asymmetric-critic"].critic.in_channels == 2
+
+
+@pytest.mark.parametrize("name", ["rad+rrr", "rrr+rad", "rrr+masked-input"])
+def test_rrr_differentiates_what_is_shown_wherever_it_is_named(toy, name):
+    shown = toy(name).batch().shown
+    assert shown.requires_grad and shown.is_leaf
+
+
+@pytest.mark.parametrize("augmentation", ["convolution", "overlay"])
+@pytest.mark.parametrize("name", ["drac+rrr", "rrr+sgqn"])
+def test_other_views_are_pixels_where_rrr_learns_too(toy, name, augmentation):
+    loss, _ = toy(name, augmentation=augmentation).loss()
+    assert loss.isfinite()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("rrr+asymmetric-critic", "asymmetric-critic does not go with rrr: its critic"),
+        ("asymmetric-critic+drac", "asymmetric-critic does not go with drac: its critic"),
+        ("asymmetric-critic+drac-twin", "asymmetric-critic does not go with drac-twin: its critic"),
+        ("camal+sgqn+asymmetric-critic", "asymmetric-critic does not go with sgqn: its critic"),
+        (
+            "mask-channel+learned-gate",
+            "learned-gate does not go with mask-channel: .* name it first",
+        ),
+        ("masked-input+learned-gate", "learned-gate does not go with masked-input: .* first"),
+        ("mask-channel+drac-twin", "drac-twin does not go with mask-channel: the agent"),
+        ("drac-twin+learned-gate", "drac-twin does not go with learned-gate: the agent"),
+    ],
+)
+def test_methods_that_do_not_go_together_say_so(name, words):
+    flags = ["--env", "Basic", "--method", name]
+    with pytest.raises(UserError, match=f"{re.escape(name)}: {words}"):
+        check_together(parse(args_type(flags), flags, "rl-attn ppo"))
