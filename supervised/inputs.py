@@ -21,7 +21,7 @@ from torch import Tensor
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.batches import View, cropped
-from rl_attn.supervised.data.annotations import Annotation, MaskReader
+from rl_attn.supervised.data.annotations import MaskReader
 from rl_attn.supervised.data.fit import Fit, fitted, fitted_annotation
 from rl_attn.supervised.data.images import (
     ImageOptions,
@@ -77,7 +77,8 @@ class Inputs:
 
     def read(self, image: Image.Image) -> Tensor:
         """An opened image as uint8 (1, 1 or 3, H, W)."""
-        pixels = np.array(self._fitted(image.convert("L") if self.grey else image))
+        image = image.convert("L") if self.grey else image
+        pixels = np.array(fitted(image, self._side, self.fit))
         images = torch.from_numpy(pixels.reshape(*self.stored, -1)).permute(2, 0, 1)[None]
         return images if self.crop is None else cropped(images, None, self.crop, None)[0]
 
@@ -92,12 +93,7 @@ class Inputs:
         except Problem as problem:
             report([Problem(problem.reason, path)])
             raise
-        height, width = self.stored
-        if height == width:
-            annotation = fitted_annotation(annotation, height, self.fit)
-        else:
-            values = Image.fromarray(annotation.values).resize((width, height))
-            annotation = Annotation(np.array(values))
+        annotation = fitted_annotation(annotation, self._side, self.fit)
         values = torch.from_numpy(annotation.values)[None, None]
         known = None if annotation.known is None else torch.from_numpy(annotation.known)
         if self.crop is not None:
@@ -106,11 +102,10 @@ class Inputs:
                 known = cropped(known[None, None], None, self.crop, None)[0][0, 0]
         return values[0, 0].float() / 255, known
 
-    def _fitted(self, image: Image.Image) -> Image.Image:
+    @property
+    def _side(self) -> int | tuple[int, int]:
         height, width = self.stored
-        if height == width:
-            return fitted(image, height, self.fit)
-        return image.resize((width, height), Image.Resampling.BILINEAR)
+        return height if height == width else self.stored
 
 
 def opened(source: Source, options: ImageOptions | None = None) -> Image.Image:

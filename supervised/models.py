@@ -12,7 +12,6 @@ MODULE:FUNCTION   your own: function(channels, classes, size), or some of the th
 """
 
 import inspect
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -83,7 +82,7 @@ def _last_linear(model: nn.Module) -> tuple[tuple[nn.Module, str], nn.Linear]:
     return (model.get_submodule(parent), attribute), layer
 
 
-def _timm(name: str, classes: int | None, imagenet: bool, size: Sequence[int]) -> nn.Module:
+def _timm(name: str, classes: int | None, imagenet: bool, size: tuple[int, int]) -> nn.Module:
     try:
         import timm
     except ImportError:
@@ -91,10 +90,12 @@ def _timm(name: str, classes: int | None, imagenet: bool, size: Sequence[int]) -
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:8]) or "timm.list_models()"
         raise UserError(f"timm has no model {name!r}: choose from {close}")
+    own: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    if classes is not None and getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False):
+        own["img_size"] = size
     try:
-        own = {} if classes is None else {"num_classes": classes}
         return timm.create_model(name, pretrained=imagenet, **own)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, AssertionError, ValueError) as error:
         reason = one_line(error)
         raise UserError(f"timm could not make {name} ({reason}): take --weights none?") from None
 
@@ -151,7 +152,12 @@ def _own(module: str, function: str, given: dict[str, Any]) -> nn.Module:
     needed = [n for n, p in taken.items() if p.default is p.empty and p.kind not in (2, 4)]
     if odd := [n for n in needed if n not in given]:
         raise UserError(f"{where}: it takes {', '.join(odd)}; it is given {', '.join(given)}")
-    model = make(**{name: value for name, value in given.items() if name in taken})
+    try:
+        model = make(**{name: value for name, value in given.items() if name in taken})
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{where}: it raised {one_line(error, named=True)}") from None
     if not isinstance(model, nn.Module):
         raise UserError(f"{where}: it gives a {type(model).__name__}, not a torch.nn.Module")
     return model

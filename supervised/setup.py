@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapWarning, check_tap
+from rl_attn.attention.backbones import evaluating
 from rl_attn.attention.cells import few
 from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import read_options
@@ -294,6 +295,7 @@ def make_network(
     if args.weights not in NAMED_WEIGHTS:
         said = [load_weights(model, Path(args.weights)) for model in models]
         print(said[0], flush=True)
+    check_answer(args.backbone, models[0], data)
     layer = backbones.tap_layer(models[0], args.layer, data.size)
     if layer is None and method.needs_features:
         raise UserError(
@@ -309,6 +311,36 @@ def make_network(
         return Ensemble(models, layer, precision, args.attention, data.task)
     per_sample = args.batch_maps == "per-sample"
     return Network(models[0], layer, precision, args.attention, per_sample, data.task)
+
+
+def check_answer(backbone: str, model: torch.nn.Module, data: Data | Inputs) -> None:
+    """UserError: a model that refuses such pictures, or answers with something else than logits.
+
+    The forward that finds the tap cannot tell: it is of any size that the model takes, and is left
+    out where a layer is named. In evaluation mode, so that no statistics and no seed move.
+    """
+    pictures = torch.zeros(2, data.channels, *data.size)
+    try:
+        with evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad():
+            answer = model(pictures)
+    except Exception as error:  # whatever a stranger's forward raises
+        raise UserError(
+            f"--backbone {backbone} does not take pictures {tuple(pictures.shape[1:])}: "
+            f"{one_line(error, named=True)}"
+        ) from None
+    wanted = (len(pictures), data.task.outputs(data.classes))
+    if not isinstance(answer, Tensor):
+        given = f"a {type(answer).__name__}"
+    elif answer.shape == wanted:
+        return
+    else:
+        given = f"a tensor {tuple(answer.shape)}"
+        if answer.ndim == 2 and len(answer) == wanted[0]:
+            given = f"{answer.shape[1]} values"
+    raise UserError(
+        f"--backbone {backbone} gives {given} for {data.task.asked(data.classes)}: let it give a "
+        f"tensor (B, {wanted[1]}); a function of yours is told `classes`"
+    )
 
 
 def make_model(args: TrainSettings, data: Data | Inputs) -> torch.nn.Module:
@@ -340,7 +372,7 @@ def fit_method(
             grid, cells = attention.grid, attention.cells
             if coarse := few(grid, tuple(batch.pictures.shape[2:]), network.layer):
                 print(f"note: {coarse}", flush=True)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError, ValueError) as error:
             raise UserError(
                 f"{args.backbone} does not take pictures {tuple(batch.pictures.shape[1:])} with "
                 f"its tap at {network.layer!r}: {one_line(error)}"

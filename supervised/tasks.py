@@ -51,6 +51,14 @@ class Classes:
         """What it is called in logs."""
         return "cross_entropy"
 
+    def outputs(self, names: Sequence[str]) -> int:
+        """How many numbers the network gives of a picture."""
+        return len(names)
+
+    def asked(self, names: Sequence[str]) -> str:
+        """What these numbers are of, as messages say it."""
+        return f"{len(names)} {self.name}"
+
     def loss(self, logits: Tensor, batch: "Batch", rows: Tensor | slice = slice(None)) -> Tensor:
         """(B,) of logits (B, classes); rows: of a batch of which these are some."""
         loss = F.cross_entropy(logits, batch.labels[rows], reduction="none")
@@ -126,6 +134,12 @@ class Number(Classes):
     @property
     def loss_name(self) -> str:
         return self.error
+
+    def outputs(self, names: Sequence[str]) -> int:
+        return 1
+
+    def asked(self, names: Sequence[str]) -> str:
+        return "one number"
 
     def loss(self, logits: Tensor, batch: "Batch", rows: Tensor | slice = slice(None)) -> Tensor:
         wanted = ((batch.values[rows] - self.centre) / self.spread).to(logits.dtype)

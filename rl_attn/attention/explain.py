@@ -36,7 +36,7 @@ from rl_attn.attention.inputs import ScoreOf, as_map, input_gradient, input_x_gr
 from rl_attn.attention.legrad import le_grad, record_attention
 from rl_attn.attention.maps import Normalization, grad_cam
 from rl_attn.attention.paths import expected_gradients, integrated_gradients, smooth_grad
-from rl_attn.attention.perturbation import greydanus, sarfa
+from rl_attn.attention.perturbation import gaussian_blur, greydanus, sarfa
 from rl_attn.attention.placed import Attention
 from rl_attn.attention.rise import probability_of, rise
 from rl_attn.attention.taps import differentiable_attention
@@ -45,6 +45,8 @@ from rl_attn.map_names import MAPS
 
 #: Forwards of a picture that the maps from many of them take: they are trained through.
 STEPS = 4
+#: Standard deviations of the blurred reference's Gaussian in the shorter side of an image.
+_BLURRED = 8
 
 
 LogitsOf = Callable[[Tensor], Tensor]  # images (N, C, H, W) -> (N, classes)
@@ -143,10 +145,29 @@ def _by_score(
 
 
 def _expected(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    """References are the batch's own images; drawn alike in every call."""
-    drawn = torch.Generator().manual_seed(0)
+    """References are the batch's other images, of which a sample of the data set is trained with.
+
+    Of images that are all the same, as one alone is, they are one of zeros and a blurred one: an
+    image that is its own reference has a map of zeros. Drawn alike in every call.
+    """
+    references, others = images, True
+    if (images == images[:1]).all():
+        one, others = images[:1], False
+        blurred = gaussian_blur(one, min(one.shape[2:]) / _BLURRED)
+        references = torch.cat([torch.zeros_like(one), blurred])
+        if (references == one).all():
+            raise UserError(
+                "expected-gradients compares an image with others, and here each is zero "
+                "everywhere, as its references are: take another image or another map"
+            )
     return expected_gradients(
-        score_of, images, images, samples=STEPS, generator=drawn, second_order=second_order
+        score_of,
+        images,
+        references,
+        samples=STEPS,
+        others=others,
+        generator=torch.Generator().manual_seed(0),
+        second_order=second_order,
     )
 
 

@@ -66,6 +66,7 @@ def expected_gradients(
     references: Tensor,
     *,
     samples: int = 8,
+    others: bool = False,
     generator: torch.Generator | None = None,
     chunk: int | None = None,
     second_order: bool = True,
@@ -77,6 +78,7 @@ def expected_gradients(
     the paper trains with.
 
     Args:
+        others: `references` are the pictures, of which none is drawn for itself.
         generator: on the CPU; the same one gives the same draws, whatever `chunk` is.
         chunk: pictures a forward; None for all B * samples.
 
@@ -87,7 +89,10 @@ def expected_gradients(
     tensor([[[[1., 3.]]]])
     """
     shape = (samples, len(pictures))
-    chosen = torch.randint(len(references), shape, generator=generator).to(pictures.device)
+    chosen = torch.randint(len(references) - others, shape, generator=generator)
+    if others:  # counted from the picture itself
+        chosen = (chosen + 1 + torch.arange(len(pictures))) % len(references)
+    chosen = chosen.to(pictures.device)
     alphas = torch.rand(shape, generator=generator, dtype=pictures.dtype).to(pictures.device)
 
     def point(step: Tensor, row: Tensor) -> Tensor:

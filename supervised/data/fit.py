@@ -23,10 +23,15 @@ Fit = Literal["letterbox", "crop", "stretch"]
 Crop = Literal["none", "center", "random"]
 
 
-def fitted(image: Image.Image, side: int, fit: Fit, beside: int = 0) -> Image.Image:
-    """8-bit, (side, side); `beside` is the level of what is not part of the image."""
+def fitted(
+    image: Image.Image, side: int | tuple[int, int], fit: Fit, beside: int = 0
+) -> Image.Image:
+    """8-bit, (side, side); `beside` is the level of what is not part of the image. A side (H, W),
+    of sets whose images all have that size, stretches whatever else is shown."""
     from PIL import Image
 
+    if not isinstance(side, int):
+        return image.resize(side[::-1], Image.Resampling.BILINEAR)
     width, height = image.size
     box, size = None, (side, side)
     if fit == "crop":
@@ -44,8 +49,8 @@ def fitted(image: Image.Image, side: int, fit: Fit, beside: int = 0) -> Image.Im
     return whole
 
 
-def fitted_annotation(annotation: Annotation, side: int, fit: Fit) -> Annotation:
-    """Values and known alike, (side, side)."""
+def fitted_annotation(annotation: Annotation, side: int | tuple[int, int], fit: Fit) -> Annotation:
+    """Values and known alike, as `fitted` has it."""
     import numpy as np
     from PIL import Image
 

@@ -94,6 +94,11 @@ def test_prediction_map_and_overlap_are_those_by_hand(loaded, folder):
     assert found.maps["input-gradient"].shape == (21, 21) == found.image.shape[:2]
 
 
+def test_an_image_alone_has_expected_gradients(loaded, folder):
+    found = loaded.explain(folder / "images/cat/1.png", ["expected-gradients"])
+    assert found.maps["expected-gradients"].max() > 0
+
+
 def test_the_command_leaves_pictures_a_table_and_a_page(run, folder, tmp_path, capsys):
     images = [str(folder / "images/cat/1.png"), str(folder / "images/dog/2.png")]
     argv = [str(run), *images, "--out", str(tmp_path), "--device", "cpu"]

@@ -14,6 +14,7 @@ from rl_attn.supervised import train
 from rl_attn.supervised.backbones import build, tap_layer
 from rl_attn.supervised.models import made
 from rl_attn.supervised.settings import TrainSettings
+from rl_attn.supervised.tasks import Classes, Labels, Number
 from rl_attn.supervised.train import from_anywhere
 from rl_attn.supervised.weights import load_weights
 
@@ -30,6 +31,31 @@ def needs(depth):
 
 def wrong(classes):
     return classes
+
+def many(channels):
+    return make(channels, 1000)
+
+def one(channels):
+    return make(channels, 1)
+
+def flat(channels):
+    return make(channels, 1).append(torch.nn.Flatten(0))
+
+class Named(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = make(3, 3)
+
+    def forward(self, x):
+        return {"out": self.inner(x)}
+
+class Strict(Named):
+    def forward(self, x):
+        assert x.shape[2] == 9, "9 pixels alone"
+        return self.inner(x)
+
+def boom():
+    raise RuntimeError("my bug")
 """
 
 
@@ -64,6 +90,44 @@ def test_a_function_of_the_user_s_trains_and_its_run_is_asked(toy, own, tmp_path
 def test_functions_that_make_no_model_are_named(own, function, message):
     with pytest.raises(UserError, match=message):
         made(f"{own}:{function}", 3, 2, (32, 32), False)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("many", "gives 1000 values for 3 classes: let it give a tensor .B, 3."),
+        ("one", "gives 1 values for 3 classes"),
+        ("flat", r"gives a tensor \(2,\) for 3 classes"),
+        ("Named", "gives a dict for 3 classes"),
+        ("Strict", r"does not take pictures \(3, 28, 28\): AssertionError: 9 pixels alone"),
+        ("boom", "it raised RuntimeError: my bug"),
+    ],
+)
+@pytest.mark.parametrize("layer", ["", "0", "inner.0"])
+def test_networks_that_answer_something_else_are_refused_before_a_run(
+    toy, own, tmp_path, function, message, layer
+):
+    run = tmp_path / "run"
+    flags = flags_of("vanilla", epochs=1, run_dir=run, backbone=f"{own}:{function}")
+    with pytest.raises(UserError, match=message):
+        train.main([*flags, *(["--layer", layer] if layer else [])])
+    assert not run.exists()
+
+
+def test_what_a_network_must_give_is_the_task_s():
+    names = ("a", "b", "c")
+    found = [(task.outputs(names), task.asked(names)) for task in (Classes(), Labels(), Number())]
+    assert found == [(3, "3 classes"), (3, "3 labels"), (1, "one number")]
+
+
+def test_models_of_timm_that_have_one_size_are_made_at_the_pictures(toy, tmp_path):
+    pytest.importorskip("timm")
+    model = build("timm:vit_tiny_patch16_224", 3, 3, (32, 48)).eval()
+    assert model(torch.zeros(1, 3, 32, 48)).shape == (1, 3)
+    assert made("timm:vit_tiny_patch16_224", 3, None, (64, 64), False).num_classes == 1000
+    with pytest.raises(UserError, match=r"timm could not make nest_tiny \(Model only handles sq"):
+        build("timm:nest_tiny", 3, 3, (32, 48))
+    assert build("timm:resnet10t", 3, 3, (32, 32))(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from rl_attn.errors import UserError
 from rl_attn.run.cli import parse
 from rl_attn.supervised.batches import Batches, View, resized
 from rl_attn.supervised.data import Split
+from rl_attn.supervised.data.annotations import MaskOptions, MaskReader
 from rl_attn.supervised.data.resize import resize_masks
 from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.settings import TrainSettings, args_type, validate
@@ -111,6 +112,20 @@ def trimap(number: int) -> np.ndarray:
     levels = np.zeros((number, 18, 24), np.uint8)
     levels[:, 4:9], levels[:, 12:] = 255, 128
     return levels
+
+
+@pytest.mark.parametrize("stored", [(18, 24), (18, 18), (9, 12)])
+def test_a_mask_file_that_is_asked_keeps_what_is_unknown(tmp_path, stored):
+    Image.fromarray(trimap(1)[0]).save(tmp_path / "mask.png")
+    inputs = Inputs(("a",), stored, None, 3, False, (0.5,) * 3, (0.5,) * 3, "stretch")
+    reader = MaskReader(MaskOptions.of(mask_kind="trimap"))
+    values, known = inputs.read_mask(tmp_path / "mask.png", reader, (24, 18))
+    assert values.shape == known.shape == stored
+    grey = stored[0] * 12 // 18  # the rows from there on
+    assert known[: grey - 1].all() and not known[grey + 1 :].any()
+    assert not values[~known].any() and values.max() == 1
+    if stored == (18, 24):
+        torch.testing.assert_close(known, torch.from_numpy(trimap(1)[0] != 128))
 
 
 @pytest.mark.parametrize("files", [True, False])

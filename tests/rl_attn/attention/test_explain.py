@@ -125,3 +125,23 @@ def test_every_map_trains_two_steps_in_ppo(name, monkeypatch):
     assert -1 <= logged["attention/camal"] <= 1
     moved = [not torch.equal(a, b) for a, b in zip(before, trainer.agent.parameters(), strict=True)]
     assert all(moved)
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 0], [0, 1], [0, 1, 2]])
+def test_expected_gradients_never_compare_an_image_with_itself_alone(rows):
+    agent, stacks = ActorCritic(2, FRAME, 3), torch.zeros(3, 2, *FRAME, dtype=torch.uint8)
+    stacks[0, :, 10:20], stacks[1, :, :, 30:], stacks[2] = 200, 90, 130
+
+    def maps_of(shown):
+        seen = seen_by(agent, agent(shown), shown, "action")
+        return explain("expected-gradients", seen, second_order=False).map
+
+    found = maps_of(stacks[rows])
+    assert found.isfinite().all() and (found.flatten(1).amax(1) > 0).all()
+    assert torch.equal(found, maps_of(stacks[rows]))  # drawn alike in every call
+
+
+def test_expected_gradients_of_nothing_but_zeros_are_refused():
+    agent, stacks = ActorCritic(2, FRAME, 3), torch.zeros(2, 2, *FRAME, dtype=torch.uint8)
+    with pytest.raises(UserError, match="each is zero everywhere"):
+        explain("expected-gradients", seen_by(agent, agent(stacks), stacks, "action"))

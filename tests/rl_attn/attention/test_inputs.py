@@ -158,6 +158,14 @@ def test_expected_gradients_are_the_mean_over_draws(net, pictures, labels):
         torch.testing.assert_close(ours[b], total, rtol=1e-4, atol=1e-6)
 
 
+def test_expected_gradients_of_others_leave_each_picture_itself_out():
+    first, second = pictures = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    found = expected_gradients(
+        lambda x, rows: x.sum(dim=(1, 2, 3)), pictures, pictures, samples=9, others=True
+    )
+    torch.testing.assert_close(found, torch.stack([first - second, second - first]))
+
+
 # ---------------------------------------------------------------------- batch, chunks, state
 
 
