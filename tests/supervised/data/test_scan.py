@@ -85,6 +85,26 @@ def test_patients_of_a_table_stay_together(flat):
     assert sorted(tested) == sorted(f"images/{i}.png" for i in range(24))
 
 
+def test_spaces_around_a_cell_mean_nothing(flat):
+    """A patient whose name is followed by a space in every second row is still one patient."""
+    (flat / "masks").rename(flat / "drawn")
+    cells = {"mask": lambda i: f"drawn/{i}.png", "patient": lambda i: f"P{i // 2}"}
+    table(flat, rows_of(**cells))
+    plain = load("masked-folder", flat, table="samples.csv").splits
+    padded = [
+        {column: f" {cell} " if i % 2 else cell for column, cell in row.items()}
+        for i, row in enumerate(rows_of(**cells))
+    ]
+    table(flat, padded)
+    splits = load("masked-folder", flat, table="samples.csv").splits
+    for name, part in splits.items():
+        assert part.names.tolist() == plain[name].names.tolist() and part.masks.any()
+    apart = [{**row, "split": "test" if i % 2 else "train"} for i, row in enumerate(padded)]
+    table(flat, apart)
+    with pytest.raises(UserError, match="P0 is in train and test: a patient belongs to one split"):
+        load("masked-folder", flat, table="samples.csv")
+
+
 def test_splits_of_a_table(flat):
     words = ("train", "train", "train", "test", "test-other")
     table(flat, rows_of(split=lambda i: words[i // 2 % 5], part=lambda i: str(i // 2)))
