@@ -52,7 +52,15 @@ def part_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
         if parts < 2:
             raise UserError("all pictures to train on are of one patient: none is left to validate")
         dealer = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-        rest, taken = map(torch.from_numpy, next(dealer.split(labels, labels, subjects)))
+        # A class of one patient must not be validated on: the first part that leaves most classes.
+        dealing = dealer.split(labels, labels, subjects)
+        rest, taken = max(dealing, key=lambda part: len(np.unique(labels[part[0]])))
+        rest, taken = torch.from_numpy(rest), torch.from_numpy(taken)
+        if split.several is None and len(split.labels[rest].unique()) < len(split.labels.unique()):
+            raise UserError(
+                "validation is taken from train, whose patients are too few to leave each class "
+                "some: name the pictures to validate on"
+            )
     return split[rest], split[taken]
 
 

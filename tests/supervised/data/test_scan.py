@@ -178,6 +178,26 @@ def test_a_validation_that_cannot_be_taken_from_train(flat):
         load("masked-folder", flat, table="samples.csv")
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_validation_leaves_a_class_of_one_patient_to_train_on(flat, seed):
+    """To train on there are ten pictures of one ill patient, and of three who are well."""
+
+    def whose(i: int) -> str:
+        return f"well {min(i // 7, 2) + i // 20 * 3}" if i // 2 % 2 else f"ill {i // 20}"
+
+    table(flat, rows_of(patient=whose, split=lambda i: "train" if i < 20 else "test"))
+    splits = load("masked-folder", flat, table="samples.csv", seed=seed).splits
+    assert splits["train"].labels.bincount()[0] == 10
+    assert len(splits["validation"]) > 0
+
+
+def test_patients_too_few_to_validate_on_are_refused(flat):
+    whose = {"patient": lambda i: f"{i // 20}{i // 2 % 2}"}  # in train one of each class
+    table(flat, rows_of(**whose, split=lambda i: "train" if i < 20 else "test"))
+    with pytest.raises(UserError, match="too few to leave each class some: name the pictures"):
+        load("masked-folder", flat, table="samples.csv")
+
+
 def test_tables_as_spreadsheets_write_them(flat):
     table(flat, rows_of())
     file = flat / "samples.csv"
