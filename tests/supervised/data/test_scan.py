@@ -178,6 +178,23 @@ def test_a_validation_that_cannot_be_taken_from_train(flat):
         load("masked-folder", flat, table="samples.csv")
 
 
+@pytest.mark.parametrize(("classes", "number", "validated"), [(2, 3, 2), (10, 5, 10), (2, 12, 4)])
+def test_few_pictures_of_many_classes_are_validated_on_one_of_each(
+    tmp_path, classes, number, validated
+):
+    """15 % of the pictures to train on may be fewer than there are classes."""
+    for split in ("train", "test"):
+        for i in range(classes * number):
+            place = tmp_path / split / f"class {i % classes}" / f"{i}.png"
+            picture(place, i)
+            mask(place.with_stem(f"{i}_mask"))
+    splits = load("masked-folder", tmp_path).splits
+    assert len(splits["validation"]) == validated
+    assert len(splits["train"]) == classes * number - validated
+    for name in ("train", "validation"):
+        assert len(splits[name].labels.unique()) == classes
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_validation_leaves_a_class_of_one_patient_to_train_on(flat, seed):
     """To train on there are ten pictures of one ill patient, and of three who are well."""
