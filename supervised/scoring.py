@@ -7,7 +7,9 @@
                            (Guo et al., On calibration of modern neural networks, ICML 2017)
 
 All are in [0, 1]. Those of one class are of the second of two classes; of more, means over the
-classes that the split has. Precision without predictions is 0.
+classes that the split has. Precision without predictions is 0. What a split does not have is left
+out: sensitivity without pictures of the class, specificity without others, and without both all
+that weighs one against the other (precision, f1, balanced_accuracy, auroc, average_precision).
 
     mae, rmse              of numbers: mean absolute and root mean squared error, in their units
     r2                     1 - squared error / squared distance from the split's mean, at most 1
@@ -21,7 +23,6 @@ import torch
 from sklearn.metrics import (
     average_precision_score,
     multilabel_confusion_matrix,
-    precision_recall_fscore_support,
     roc_auc_score,
 )
 from torch import Tensor
@@ -31,9 +32,7 @@ from rl_attn.supervised.data import Split
 BINS = 15
 
 
-def scores(
-    predicted: Tensor, split: Split, probabilities: Tensor | None = None
-) -> dict[str, float]:
+def scores(predicted: Tensor, split: Split, probabilities: Tensor) -> dict[str, float]:
     """Of the classes (N,) predicted for a split, and the probabilities (N, classes) of all."""
     labels, correct = split.labels, (predicted == split.labels).float()
     result = {"accuracy": correct.mean().item()}
@@ -41,21 +40,15 @@ def scores(
         result["worst_group_accuracy"] = min(
             correct[split.groups == group].mean().item() for group in split.groups.unique()
         )
-    binary = bool(max(labels.max(), predicted.max()) < 2)
-    found = precision_recall_fscore_support(
-        labels.cpu().numpy(),
-        predicted.cpu().numpy(),
-        average="binary" if binary else "macro",
-        labels=None if binary else labels.unique().tolist(),
-        zero_division=0,
-    )
-    result |= dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
-    result |= _rates(confusion(predicted, labels, int(max(labels.max(), predicted.max())) + 1))
-    if probabilities is not None:
-        result |= ranked(probabilities.cpu().numpy(), labels.cpu().numpy())
-        confidence = probabilities.amax(1).cpu()
-        result["calibration_error"] = calibration_error(confidence, correct.cpu())
-    return result
+    matrix = confusion(predicted, labels, probabilities.shape[1])
+    own, here = matrix.sum(1), matrix.sum(1) > 0
+    if here.sum() > 1:
+        result["balanced_accuracy"] = float((np.diag(matrix)[here] / own[here]).mean())
+    of = [1] if len(matrix) == 2 else np.flatnonzero(here)
+    result |= _rates(np.diag(matrix)[of], own[of], matrix.sum(0)[of], matrix.sum())
+    result |= ranked(probabilities.cpu().numpy(), labels.cpu().numpy())
+    confidence = probabilities.amax(1).cpu()
+    return result | {"calibration_error": calibration_error(confidence, correct.cpu())}
 
 
 def scores_of_labels(probabilities: Tensor, several: Tensor) -> dict[str, float]:
@@ -65,15 +58,10 @@ def scores_of_labels(probabilities: Tensor, several: Tensor) -> dict[str, float]
     true, predicted = several.cpu(), probabilities.cpu() > 0.5
     right = (true == predicted).float()
     result = {"accuracy": right.mean().item(), "exact_match": right.all(1).float().mean().item()}
-    found = precision_recall_fscore_support(
-        true.numpy(), predicted.numpy(), average="macro", zero_division=0
-    )
-    result |= dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
-    negatives = (~true).sum(0)
-    specificity = ((~true & ~predicted).sum(0) / negatives.clamp_min(1))[negatives > 0]
-    result["sensitivity"] = result["recall"]
-    result["specificity"] = specificity.mean().item() if len(specificity) else 0.0
-    result["balanced_accuracy"] = (result["sensitivity"] + result["specificity"]) / 2
+    counts = ((true & predicted).sum(0), true.sum(0), predicted.sum(0))
+    result |= _rates(*(count.numpy() for count in counts), len(true))
+    if {"sensitivity", "specificity"} <= set(result):
+        result["balanced_accuracy"] = (result["sensitivity"] + result["specificity"]) / 2
     both = (true.any(0) & ~true.all(0)).nonzero()[:, 0].tolist()
     result |= _areas([(true[:, i].numpy(), probabilities[:, i].cpu().numpy()) for i in both])
     confidence = torch.maximum(probabilities, 1 - probabilities).cpu().flatten()
@@ -110,19 +98,20 @@ def confusion(predicted: Tensor, labels: Tensor, classes: int) -> np.ndarray:
     return pairs.bincount(minlength=classes**2).view(classes, classes).numpy()
 
 
-def _rates(matrix: np.ndarray) -> dict[str, float]:
-    """Sensitivity, specificity, and their kin, of a confusion matrix."""
-    here, total = matrix.sum(1) > 0, matrix.sum()
-    right, own = np.diag(matrix), matrix.sum(1)
-    wrongly, others = matrix.sum(0) - right, total - own
-    sensitivity = right[here] / own[here]
-    specificity = 1 - wrongly[here] / np.maximum(others[here], 1)
-    one = slice(1, 2) if len(matrix) == 2 and here.all() else slice(None)
-    return {
-        "balanced_accuracy": float(sensitivity.mean()),
-        "sensitivity": float(sensitivity[one].mean()),
-        "specificity": float(specificity[one].mean()),
+def _rates(right: np.ndarray, own: np.ndarray, said: np.ndarray, total: int) -> dict[str, float]:
+    """Means over K classes, of how many of `total` pictures are rightly said to have each, have it,
+    and are said to, (K,) each; without the rates that no class has."""
+    others = total - own
+    there, absent = own > 0, others > 0
+    both = there & absent
+    found = {
+        "precision": right[both] / np.maximum(said[both], 1),
+        "recall": right[there] / own[there],
+        "f1": 2 * right[both] / (own + said)[both],
+        "sensitivity": right[there] / own[there],
+        "specificity": 1 - (said - right)[absent] / others[absent],
     }
+    return {name: float(values.mean()) for name, values in found.items() if len(values)}
 
 
 def ranked(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

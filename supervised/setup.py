@@ -186,7 +186,7 @@ def prepare_data(args: TrainSettings, method: Method, read: Read, device: torch.
         split = replace(own, masks=masks, known=known)
         trained[name] = Batches(split, view, maker, task)
     train, validation = trained["train"], trained[args.select_on]
-    check_select(args, splits[args.select_on].split)
+    check_select(args, splits[args.select_on], len(sized.classes))
     if args.class_weights == "balanced":
         counts = train.split.labels.bincount(minlength=len(sized.classes))
         weights = len(train) / (len(sized.classes) * counts.clamp_min(1).float())
@@ -221,28 +221,35 @@ def check_task(args: TrainSettings, method: Method, task: Classes) -> None:
             )
 
 
-def check_select(args: TrainSettings, split: Split) -> None:
-    """UserError: a measure that the split does not have."""
-    lacking = {
-        "worst_group_accuracy": (split.groups is None, "has no groups"),
-        "exact_match": (split.several is None, "has one class a picture, see accuracy"),
-        "auroc": (len(split.labels.unique()) < 2, "has a single class"),
-        "average_precision": (len(split.labels.unique()) < 2, "has a single class"),
-    }
-    number = split.values is not None
-    if number and len(split.values.unique()) < 2:
-        lacking |= dict.fromkeys(("r2", "pearson"), (True, "has one number, the same in all"))
-    for name in SELECTABLE:
-        if name not in OF_ATTENTION and (name in OF_NUMBERS) != number:
-            lacking[name] = (True, "has numbers" if number else "has no numbers")
-    for name in OF_ATTENTION:
-        lacking[name] = (split.masks is None or not split.masks.any(), "has no masks")
-    absent, reason = lacking.get(args.select, (False, ""))
-    if absent:
+def check_select(args: TrainSettings, batches: Batches, classes: int) -> None:
+    """UserError: a measure that the split does not have, even where all predictions are right."""
+    split, task = batches.split, batches.task
+    if args.select not in SELECTABLE:
+        return
+    measured = {*task.measures(task.perfect(split, classes), split)}
+    if split.masks is not None and split.masks.any():
+        measured |= {*OF_ATTENTION}
+    if args.select not in measured:
         raise UserError(
-            f"--select {args.select}: {args.select_on} of {args.data} {reason}: take another "
-            "measure or another --select-on"
+            f"--select {args.select}: {args.select_on} of {args.data} "
+            f"{_lacking(args.select, split)}: take another measure or another --select-on"
         )
+
+
+def _lacking(measure: str, split: Split) -> str:
+    """Why a split does not have a measure."""
+    if measure in OF_ATTENTION:
+        return "has no masks"
+    if split.values is not None:
+        return "has one number, the same in all" if measure in OF_NUMBERS else "has numbers"
+    reasons = {
+        **dict.fromkeys(OF_NUMBERS, "has no numbers"),
+        "worst_group_accuracy": "has no groups",
+        "exact_match": "has one class a picture, see accuracy",
+    }
+    several = split.several is not None
+    few = "has no label that only some pictures have" if several else "has a single class"
+    return reasons.get(measure, few)
 
 
 def training_masks(args: TrainSettings, method: Method, name: str, split: Split) -> Tensor | None:

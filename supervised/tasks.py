@@ -67,6 +67,10 @@ class Classes:
     def predicted(self, logits: Tensor) -> Tensor:
         return logits.softmax(1)
 
+    def perfect(self, split: Split, classes: int) -> Tensor:
+        """What `predicted` would give of a split (N, classes) were all of it right."""
+        return F.one_hot(split.labels, classes).float()
+
     def right(self, logits: Tensor, batch: "Batch") -> Tensor:
         """(B,) in [0, 1]: the share of what was asked that is right."""
         return (logits.argmax(1) == batch.labels).float()
@@ -100,6 +104,9 @@ class Labels(Classes):
 
     def predicted(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()
+
+    def perfect(self, split: Split, classes: int) -> Tensor:
+        return split.several.float()
 
     def right(self, logits: Tensor, batch: "Batch") -> Tensor:
         return ((logits > 0) == (batch.several > 0)).float().mean(1)
@@ -149,6 +156,9 @@ class Number(Classes):
     def predicted(self, logits: Tensor) -> Tensor:
         """float64 (B, 1), in the number's own units."""
         return logits.double() * self.spread + self.centre
+
+    def perfect(self, split: Split, classes: int) -> Tensor:
+        return split.values[:, None]
 
     def measures(self, predictions: Tensor, split: Split) -> dict[str, float]:
         return scores_of_numbers(predictions[:, 0], split.values)

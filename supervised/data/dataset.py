@@ -188,7 +188,7 @@ def _all_known(split: Split) -> Split:
 def check(dataset: DataSet) -> DataSet:
     """Refuse, before any training, a set that no classifier can learn from.
 
-    UserError: an empty split, a class with fewer than two pictures in the pool.
+    UserError: an empty split, a class with fewer than two pictures in the pool or none in train.
     """
     empty = [name for name, split in dataset.splits.items() if len(split) == 0]
     if empty:
@@ -199,6 +199,13 @@ def check(dataset: DataSet) -> DataSet:
         raise UserError(
             f"{dataset.name}: every class needs at least 2 pictures, one to learn from and one to "
             f"test on; too few of {', '.join(rare)}"
+        )
+    train = dataset.splits["train"]
+    unseen = [dataset.classes[i] for i, n in enumerate(train.counts(len(dataset.classes))) if n < 1]
+    if unseen and train.several is None:
+        raise UserError(
+            f"{dataset.name}: train has no picture of {', '.join(unseen)}: give it some, or leave "
+            "the class out of all splits"
         )
     return dataset
 

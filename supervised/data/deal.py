@@ -1,7 +1,8 @@
 """Dividing pictures at random, with every class in the same share of each part; of numbers every
 fifth of their order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 import torch
@@ -33,13 +34,32 @@ def strata_of(split: Split, least: int = 8) -> Tensor:
 
 
 def stratified_indices(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Sorted indices of a training and a validation part, stratified."""
+    """Sorted indices of a training and a validation part, stratified; of each class one or more
+    where a part would have fewer pictures than there are classes."""
     if not 0 < share < 1:
         raise UserError(f"validation is {share}: it must be a share between 0 and 1")
+    number = ceil(share * len(labels))
+    if min(number, len(labels) - number) < len(labels.unique()):  # which scikit-learn refuses
+        parts = _parts(labels, {"validation": share}, seed)
+        return parts["train"], parts["validation"]
     train, held_out = train_test_split(
         torch.arange(len(labels)).numpy(), test_size=share, random_state=seed, stratify=labels
     )
     return torch.from_numpy(train).sort().values, torch.from_numpy(held_out).sort().values
+
+
+def _parts(strata: Tensor, shares: Mapping[str, float], seed: int) -> dict[str, Tensor]:
+    """Sorted indices, of each stratum the shares, one picture at least; the rest trains."""
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[np.ndarray]] = {"train": [], **{name: [] for name in shares}}
+    for label, number in enumerate(strata.bincount().tolist()):
+        members = rng.permutation(np.flatnonzero(strata.numpy() == label))
+        for name, share in shares.items():
+            count = max(1, round(share * number))
+            parts[name].append(members[:count])
+            members = members[count:]
+        parts["train"].append(members)
+    return {name: torch.from_numpy(np.sort(np.concatenate(p))) for name, p in parts.items()}
 
 
 def part_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
@@ -52,7 +72,15 @@ def part_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
         if parts < 2:
             raise UserError("all pictures to train on are of one patient: none is left to validate")
         dealer = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-        rest, taken = map(torch.from_numpy, next(dealer.split(labels, labels, subjects)))
+        # A class of one patient must not be validated on: the first part that leaves most classes.
+        dealing = dealer.split(labels, labels, subjects)
+        rest, taken = max(dealing, key=lambda part: len(np.unique(labels[part[0]])))
+        rest, taken = torch.from_numpy(rest), torch.from_numpy(taken)
+        if split.several is None and len(split.labels[rest].unique()) < len(split.labels.unique()):
+            raise UserError(
+                "validation is taken from train, whose patients are too few to leave each class "
+                "some: name the pictures to validate on"
+            )
     return split[rest], split[taken]
 
 
@@ -78,17 +106,7 @@ def dealt(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Spl
         )
     if everything.subjects is not None:
         return _dealt_by_subject(everything, classes, seed)
-    rng = np.random.default_rng(seed)
-    parts: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
-    for label in range(len(counts)):
-        members = rng.permutation(np.flatnonzero(strata.numpy() == label))
-        for name, share in SHARES.items():
-            count = max(1, round(share * counts[label]))
-            parts[name].append(members[:count])
-            members = members[count:]
-        parts["train"].append(members)
-    order = {name: torch.from_numpy(np.sort(np.concatenate(p))) for name, p in parts.items()}
-    return {name: everything[indices] for name, indices in order.items()}
+    return {name: everything[rows] for name, rows in _parts(strata, SHARES, seed).items()}
 
 
 def _dealt_by_subject(everything: Split, classes: Sequence[str], seed: int) -> dict[str, Split]:

@@ -129,8 +129,9 @@ def of_folder(
         if whole.values is not None:
             facts.notes.append(range_of(found.classes[0], whole.values))
         try:
-            dataset = check(assembled(whole, found, seed, ()))
+            dataset = assembled(whole, found, seed, ())
             facts.splits = {name: part.labels.tolist() for name, part in dataset.splits.items()}
+            check(dataset)
         except UserError as error:
             facts.faults.append(str(error))
     return facts

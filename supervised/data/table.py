@@ -57,7 +57,11 @@ def split_name(word: str) -> str | None:
 def read_table(file: Path, root: Path, target: str = "") -> list[Row]:
     """The samples. UserError: no table, an unknown column or split, an image that is not there, a
     cell of the column `target` that is no number."""
-    rows = read_rows(file, ("image", *filter(None, [target])))
+    rows = [
+        # "P01" and "P01 ", as spreadsheets leave it, are one patient, who belongs to one split
+        {column: (cell or "").strip() for column, cell in row.items()}
+        for row in read_rows(file, ("image", *filter(None, [target])))
+    ]
     if not rows:
         raise UserError(f"{file} has no rows")
     for column in filter(None, rows[0]):
@@ -77,7 +81,7 @@ def read_table(file: Path, root: Path, target: str = "") -> list[Row]:
         if image is None:
             absent.append(row["image"])
             continue
-        split = row.get("split") or ""
+        split = row.get("split", "")
         if split and split_name(split) is None:
             raise UserError(
                 f"line {number} of {file} has split {split!r}: it must be train, validation, test "
@@ -85,9 +89,9 @@ def read_table(file: Path, root: Path, target: str = "") -> list[Row]:
             )
         mask = root / row["mask"] if row.get("mask") else None
         subject = row.get(whose[0], "") if whose else ""
-        label = (row.get("label") or "").strip()
         value = _number(row[target], f"line {number} of {file} has {target}") if target else None
-        found.append(Row(image, label, mask, split_name(split) or "", subject or "", value))
+        label = row.get("label", "")
+        found.append(Row(image, label, mask, split_name(split) or "", subject, value))
     if absent:
         raise UserError(
             f"{len(absent)} images of {file} are not below {root}, or are there twice, such as "

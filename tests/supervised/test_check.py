@@ -8,6 +8,7 @@ from PIL import Image
 
 from rl_attn.errors import UserError
 from rl_attn.supervised.check import main
+from rl_attn.supervised.data import load
 from rl_attn.supervised.data.sheet import DIMMED, Cell, contact_sheet
 
 
@@ -83,6 +84,23 @@ def test_too_few_pictures_are_said_where_nothing_else_is_wrong(folder, capsys):
     assert main([str(folder)]) == 1
     faults = [line for line in said(capsys) if line.startswith("fix: ")]
     assert len(faults) == 1 and "too few of dog (3)" in faults[0]
+
+
+def test_a_class_without_pictures_to_train_on(tmp_path, capsys):
+    """Its pictures could only be tested on, and are wrong for sure."""
+    for split, labels in {"train": "ab", "val": "ab", "test": "abc"}.items():
+        for label in labels:
+            for i in range(4):
+                write(tmp_path / split / label / f"{i}.png", np.full((12, 12, 3), i))
+                write(tmp_path / split / label / f"{i}_mask.png", np.eye(12) * 255)
+    assert main([str(tmp_path)]) == 1
+    lines = said(capsys)
+    row = next(line.split("│")[2:6] for line in lines if line.startswith("│ c "))
+    assert [cell.strip() for cell in row] == ["4", "0", "0", "4"]
+    fault = "fix: masked-folder: train has no picture of c: give it some, or leave the class out"
+    assert any(line.startswith(fault) for line in lines)
+    with pytest.raises(UserError, match="train has no picture of c"):
+        load("masked-folder", tmp_path)
 
 
 def test_pictures_that_look_alike(folder, capsys):

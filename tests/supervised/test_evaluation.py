@@ -85,16 +85,20 @@ def test_without_masks_only_accuracy_is_measured(split):
     assert found == pytest.approx(expected)
 
 
+def certain(predicted: torch.Tensor, classes: int) -> torch.Tensor:
+    return torch.nn.functional.one_hot(predicted, classes).float()
+
+
 def test_of_more_than_two_classes_means_over_the_classes():
     split = Split(torch.zeros(6, 1, 2, 2).byte(), torch.tensor([0, 0, 1, 1, 2, 2]))
     predicted = torch.tensor([0, 1, 1, 1, 0, 0])
-    found = scores(predicted, split)
+    found = scores(predicted, split, certain(predicted, 3))
     # Right of predicted: 1/3, 2/3, none; right of labelled: 1/2, 1, 0. F1: 2/5, 4/5, 0.
     expected = {"accuracy": 0.5, "precision": 1 / 3, "recall": 0.5, "f1": 0.4}
     # Of the four others, 2, 1 and 0 were taken for the class.
     expected |= {"balanced_accuracy": 0.5, "sensitivity": 0.5}
     expected["specificity"] = (2 / 4 + 3 / 4 + 4 / 4) / 3
-    assert found == pytest.approx(expected)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
     matrix = confusion(predicted, split.labels, 3)
     assert matrix.tolist() == [[1, 1, 0], [0, 2, 0], [2, 0, 0]]
 
@@ -113,10 +117,39 @@ def test_ranks_and_calibration_by_hand():
     assert error == pytest.approx((abs(1 - 0.91 - 0.92) + 0.45 + 0) / 4)
 
 
-def test_a_split_of_one_class():
-    split = Split(torch.zeros(3, 1, 2, 2).byte(), torch.zeros(3).long())
-    found = scores(torch.tensor([0, 0, 1]), split, torch.tensor([[0.9, 0.1]] * 2 + [[0.2, 0.8]]))
-    assert found["balanced_accuracy"] == pytest.approx(2 / 3) and "auroc" not in found
+@pytest.mark.parametrize(
+    ("classes", "label", "expected"),
+    [
+        (2, 0, {"specificity": 0.6}),  # 4 of 10 healthy ones are called ill
+        (2, 1, {"sensitivity": 0.4, "recall": 0.4}),
+        (3, 1, {"sensitivity": 0.4, "recall": 0.4}),
+    ],
+)
+def test_a_split_of_one_class_has_the_rates_of_that_class(classes, label, expected):
+    split = Split(torch.zeros(10, 1, 2, 2).byte(), torch.full((10,), label))
+    predicted = torch.tensor([0] * 6 + [1] * 4)
+    found = scores(predicted, split, certain(predicted, classes))
+    right = 0.4 if label else 0.6
+    expected = {"accuracy": right, "calibration_error": 1 - right, **expected}
+    assert found == pytest.approx(expected)
+
+
+def test_a_split_with_two_of_three_classes_is_measured_alike_whatever_is_predicted():
+    """Means over both of its classes, not the second one where the third is not predicted."""
+    split = Split(torch.zeros(4, 1, 2, 2).byte(), torch.tensor([0, 0, 1, 1]))
+    for wrong in (1, 2):
+        predicted = torch.tensor([0, wrong, 1, 1])
+        assert scores(predicted, split, certain(predicted, 3))["recall"] == pytest.approx(0.75)
+
+
+def test_a_label_that_no_picture_has_is_no_part_of_the_mean_recall():
+    several = torch.tensor([[1, 0], [1, 0], [0, 0]]).bool()
+    found = scores_of_labels(torch.tensor([[0.9, 0.1], [0.1, 0.8], [0.2, 0.3]]), several)
+    assert found["sensitivity"] == found["recall"] == pytest.approx(1 / 2)
+    assert found["precision"] == 1 and found["f1"] == pytest.approx(2 / 3)
+    assert found["specificity"] == pytest.approx((1 + 2 / 3) / 2)
+    nothing = scores_of_labels(torch.tensor([[0.9], [0.1]]), torch.zeros(2, 1).bool())
+    assert nothing["specificity"] == 0.5 and not {"recall", "balanced_accuracy"} & nothing.keys()
 
 
 def test_several_labels_by_hand():

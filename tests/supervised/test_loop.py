@@ -113,6 +113,25 @@ def test_a_measure_that_the_split_does_not_have(toy, monkeypatch):
             trainer_of("vanilla", select=measure)
 
 
+@pytest.mark.parametrize(
+    ("label", "has", "lacks"),
+    [(0, ["specificity"], ["sensitivity", "recall"]), (1, ["sensitivity"], ["specificity"])],
+)
+def test_a_split_of_one_of_two_classes_selects_by_that_class_alone(
+    toy, monkeypatch, label, has, lacks
+):
+    splits = {name: part[part.labels < 2] for name, part in toy.splits.items()}
+    splits["validation"] = splits["validation"][splits["validation"].labels == label]
+    data = replace(toy, classes=("a", "b"), splits=splits)
+    monkeypatch.setitem(LOADERS, "toy", lambda root: data)
+    for measure in (*lacks, "precision", "f1", "balanced_accuracy", "auroc", "average_precision"):
+        with pytest.raises(UserError, match=f"{measure}: validation of toy has a single class: "):
+            trainer_of("vanilla", select=measure)
+    for measure in ("accuracy", "calibration_error", *has):
+        trainer = trainer_of("vanilla", epochs=1, select=measure)
+        assert trainer.run_epoch() and f"validation/{measure}" in trainer.finish_epoch()
+
+
 def test_a_network_whose_last_step_was_one_too_many_is_refused(toy):
     trainer = trainer_of("vanilla", epochs=1, select="auroc")
     assert trainer.run_epoch()

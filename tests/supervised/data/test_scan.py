@@ -85,6 +85,26 @@ def test_patients_of_a_table_stay_together(flat):
     assert sorted(tested) == sorted(f"images/{i}.png" for i in range(24))
 
 
+def test_spaces_around_a_cell_mean_nothing(flat):
+    """A patient whose name is followed by a space in every second row is still one patient."""
+    (flat / "masks").rename(flat / "drawn")
+    cells = {"mask": lambda i: f"drawn/{i}.png", "patient": lambda i: f"P{i // 2}"}
+    table(flat, rows_of(**cells))
+    plain = load("masked-folder", flat, table="samples.csv").splits
+    padded = [
+        {column: f" {cell} " if i % 2 else cell for column, cell in row.items()}
+        for i, row in enumerate(rows_of(**cells))
+    ]
+    table(flat, padded)
+    splits = load("masked-folder", flat, table="samples.csv").splits
+    for name, part in splits.items():
+        assert part.names.tolist() == plain[name].names.tolist() and part.masks.any()
+    apart = [{**row, "split": "test" if i % 2 else "train"} for i, row in enumerate(padded)]
+    table(flat, apart)
+    with pytest.raises(UserError, match="P0 is in train and test: a patient belongs to one split"):
+        load("masked-folder", flat, table="samples.csv")
+
+
 def test_splits_of_a_table(flat):
     words = ("train", "train", "train", "test", "test-other")
     table(flat, rows_of(split=lambda i: words[i // 2 % 5], part=lambda i: str(i // 2)))
@@ -155,6 +175,43 @@ def test_several_labels_of_a_table(flat):
 def test_a_validation_that_cannot_be_taken_from_train(flat):
     table(flat, rows_of(split=lambda i: "train" if i < 3 else "test"))
     with pytest.raises(UserError, match="has a class with a single picture: name the pictures"):
+        load("masked-folder", flat, table="samples.csv")
+
+
+@pytest.mark.parametrize(("classes", "number", "validated"), [(2, 3, 2), (10, 5, 10), (2, 12, 4)])
+def test_few_pictures_of_many_classes_are_validated_on_one_of_each(
+    tmp_path, classes, number, validated
+):
+    """15 % of the pictures to train on may be fewer than there are classes."""
+    for split in ("train", "test"):
+        for i in range(classes * number):
+            place = tmp_path / split / f"class {i % classes}" / f"{i}.png"
+            picture(place, i)
+            mask(place.with_stem(f"{i}_mask"))
+    splits = load("masked-folder", tmp_path).splits
+    assert len(splits["validation"]) == validated
+    assert len(splits["train"]) == classes * number - validated
+    for name in ("train", "validation"):
+        assert len(splits[name].labels.unique()) == classes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_validation_leaves_a_class_of_one_patient_to_train_on(flat, seed):
+    """To train on there are ten pictures of one ill patient, and of three who are well."""
+
+    def whose(i: int) -> str:
+        return f"well {min(i // 7, 2) + i // 20 * 3}" if i // 2 % 2 else f"ill {i // 20}"
+
+    table(flat, rows_of(patient=whose, split=lambda i: "train" if i < 20 else "test"))
+    splits = load("masked-folder", flat, table="samples.csv", seed=seed).splits
+    assert splits["train"].labels.bincount()[0] == 10
+    assert len(splits["validation"]) > 0
+
+
+def test_patients_too_few_to_validate_on_are_refused(flat):
+    whose = {"patient": lambda i: f"{i // 20}{i // 2 % 2}"}  # in train one of each class
+    table(flat, rows_of(**whose, split=lambda i: "train" if i < 20 else "test"))
+    with pytest.raises(UserError, match="too few to leave each class some: name the pictures"):
         load("masked-folder", flat, table="samples.csv")
 
 
