@@ -62,7 +62,8 @@ class RolloutStorage:
         self.memory_size = memory_size
         height, width, _ = self.frame_shape
         self.black_start = black_start
-        # S - 1 rows of the past, T observations, the one after the last step, and a black one.
+        # S - 1 rows of the past, T observations, the one after the last step; for `black_start` one
+        # that stays black.
         self.num_rows = stack + num_steps
         kept = (self.num_rows + black_start, num_lanes)
         self._all_frames = self._zeros((*kept, *self.frame_shape), torch.uint8)
@@ -164,7 +165,10 @@ class RolloutStorage:
         return torch.from_numpy(rows[steps, lanes]).to(self.device)
 
     def _places(self, step: np.ndarray | int, lane: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """Rows (..., S) of the stacks of observations that are so old (..., 1)."""
+        """Rows (..., S) of the stacks at these steps and lanes.
+
+        age: (..., 1), steps since the episode began.
+        """
         back = np.arange(self.stack)[::-1]
         seen = self.stack - 1 + step - np.minimum(back, age)
         if self.black_start:

@@ -15,9 +15,8 @@ from statistics import median
 
 import numpy as np
 import psutil
-from machine import num_cores, report
+from machine import num_cores, report, seconds_table
 from rich.console import Console
-from rich.table import Table
 
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.run.cli import command, run_command
@@ -69,19 +68,11 @@ def measure(args: DelaySettings) -> dict[str, list[float]]:
     return delays
 
 
-def table(delays: dict[str, list[float]]) -> Table:
-    shown = Table("the others' step is late by", "median", "smallest", "largest", "times")
-    for name, seconds in delays.items():
-        cells = (f"{value:.2f} s" for value in (median(seconds), min(seconds), max(seconds)))
-        shown.add_row(name, *cells, str(len(seconds)))
-    return shown
-
-
 @command(DelaySettings, "python benchmarks/delays.py")
 def main(args: DelaySettings) -> int:
     if args.quick:
         args.num_envs, args.times, args.steps = 2, 1, 3
-    Console(width=100).print(table(measure(args)))
+    Console(width=100).print(seconds_table("the others' step is late by", measure(args)))
     report(num_cores())
     return 0
 

@@ -1,11 +1,24 @@
-"""The machine that a benchmark runs on."""
+"""The machine that a benchmark runs on, and a table of the seconds that things take there."""
 
 import json
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from rich.table import Table
+
+
+def seconds_table(heading: str, taken: Mapping[str, Sequence[float]]) -> Table:
+    """Median and range of what was measured several times, a row each."""
+    shown = Table(heading, "median", "smallest", "largest", "times")
+    for name, seconds in taken.items():
+        cells = (f"{value:.2f} s" for value in (median(seconds), min(seconds), max(seconds)))
+        shown.add_row(name, *cells, str(len(seconds)))
+    return shown
 
 
 def report(threads: int, file: Path | None = None, more: str = "", **measured: Any) -> None:

@@ -16,11 +16,9 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from machine import num_cores, report
+from machine import num_cores, report, seconds_table
 from rich.console import Console
-from rich.table import Table
 
 from rl_attn.run.cli import command, run_command
 from rl_attn.run.settings import Positive
@@ -115,17 +113,9 @@ def measure(args: StartupSettings) -> dict[str, list[float]]:
     return seconds
 
 
-def table(measured: dict[str, list[float]]) -> Table:
-    shown = Table("CPU time until", "median", "smallest", "largest", "starts")
-    for name, seconds in measured.items():
-        cells = (f"{value:.2f} s" for value in (median(seconds), min(seconds), max(seconds)))
-        shown.add_row(name, *cells, str(len(seconds)))
-    return shown
-
-
 @command(StartupSettings, "python benchmarks/startup.py")
 def main(args: StartupSettings) -> int:
-    Console(width=100).print(table(measure(args)))
+    Console(width=100).print(seconds_table("CPU time until", measure(args)))
     report(num_cores())
     return 0
 

@@ -124,7 +124,7 @@ def _frame_shape(space: spaces.Dict, name: str, frame_key: str, mask_key: str) -
 
 
 def finite(reward: Any, name: str) -> float:
-    """The reward as a number; UserError where it is NaN or infinite, which no return outlasts."""
+    """The reward as a number; UserError if it is NaN or infinite, as every return would be."""
     value = float(reward)
     if not np.isfinite(value):
         raise UserError(f"{name} gives a reward of {value}: rewards must be finite")

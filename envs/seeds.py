@@ -28,7 +28,7 @@ class RandomSeeds:
         return draw_episode_seed(self._generator) if first is None else first
 
     def state_dict(self) -> dict[str, Any]:
-        return self._generator.bit_generator.state
+        return self._generator.bit_generator.state  # `first` is taken by the reset that gives it
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._generator.bit_generator.state = state

@@ -14,8 +14,10 @@ MODULE:FUNCTION   your own: function(channels, classes, size), or some of the th
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from rl_attn.attention.backbones import evaluating
 from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.plugins import import_one
 
@@ -161,3 +163,35 @@ def _own(module: str, function: str, given: dict[str, Any]) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise UserError(f"{where}: it gives a {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def check_answer(
+    backbone: str, model: nn.Module, shape: tuple[int, int, int], outputs: int, asked: str
+) -> None:
+    """UserError: a model that refuses pictures of `shape` (C, H, W), or does not answer each with
+    so many `outputs`, which are of what is `asked`.
+
+    The forward that finds the tap cannot tell: it is of any size that the model takes, and is left
+    out where a layer is named. In evaluation mode, so that no statistics and no seed move.
+    """
+    pictures = torch.zeros(2, *shape)
+    try:
+        with evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad():
+            answer = model(pictures)
+    except Exception as error:  # whatever a stranger's forward raises
+        raise UserError(
+            f"--backbone {backbone} does not take pictures {shape}: {one_line(error, named=True)}"
+        ) from None
+    wanted = (len(pictures), outputs)
+    if not isinstance(answer, Tensor):
+        given = f"a {type(answer).__name__}"
+    elif answer.shape == wanted:
+        return
+    else:
+        given = f"a tensor {tuple(answer.shape)}"
+        if answer.ndim == 2 and len(answer) == wanted[0]:
+            given = f"{answer.shape[1]} values"
+    raise UserError(
+        f"--backbone {backbone} gives {given} for {asked}: let it give a tensor "
+        f"(B, {outputs}); a function of yours is told `classes`"
+    )

@@ -10,7 +10,6 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from rl_attn.attention import TapWarning, check_tap
-from rl_attn.attention.backbones import evaluating
 from rl_attn.attention.cells import few
 from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import read_options
@@ -36,6 +35,7 @@ from rl_attn.supervised.ensemble import Ensemble
 from rl_attn.supervised.evaluation import attention_of
 from rl_attn.supervised.inputs import Inputs
 from rl_attn.supervised.methods import Method
+from rl_attn.supervised.models import check_answer
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import (
     NAMED_WEIGHTS,
@@ -302,7 +302,8 @@ def make_network(
     if args.weights not in NAMED_WEIGHTS:
         said = [load_weights(model, Path(args.weights)) for model in models]
         print(said[0], flush=True)
-    check_answer(args.backbone, models[0], data)
+    needed = (data.task.outputs(data.classes), data.task.asked(data.classes))
+    check_answer(args.backbone, models[0], (data.channels, *data.size), *needed)
     layer = backbones.tap_layer(models[0], args.layer, data.size)
     if layer is None and method.needs_features:
         raise UserError(
@@ -318,36 +319,6 @@ def make_network(
         return Ensemble(models, layer, precision, args.attention, data.task)
     per_sample = args.batch_maps == "per-sample"
     return Network(models[0], layer, precision, args.attention, per_sample, data.task)
-
-
-def check_answer(backbone: str, model: torch.nn.Module, data: Data | Inputs) -> None:
-    """UserError: a model that refuses such pictures, or answers with something else than logits.
-
-    The forward that finds the tap cannot tell: it is of any size that the model takes, and is left
-    out where a layer is named. In evaluation mode, so that no statistics and no seed move.
-    """
-    pictures = torch.zeros(2, data.channels, *data.size)
-    try:
-        with evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad():
-            answer = model(pictures)
-    except Exception as error:  # whatever a stranger's forward raises
-        raise UserError(
-            f"--backbone {backbone} does not take pictures {tuple(pictures.shape[1:])}: "
-            f"{one_line(error, named=True)}"
-        ) from None
-    wanted = (len(pictures), data.task.outputs(data.classes))
-    if not isinstance(answer, Tensor):
-        given = f"a {type(answer).__name__}"
-    elif answer.shape == wanted:
-        return
-    else:
-        given = f"a tensor {tuple(answer.shape)}"
-        if answer.ndim == 2 and len(answer) == wanted[0]:
-            given = f"{answer.shape[1]} values"
-    raise UserError(
-        f"--backbone {backbone} gives {given} for {data.task.asked(data.classes)}: let it give a "
-        f"tensor (B, {wanted[1]}); a function of yours is told `classes`"
-    )
 
 
 def make_model(args: TrainSettings, data: Data | Inputs) -> torch.nn.Module:

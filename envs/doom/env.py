@@ -116,8 +116,10 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         """
         super().reset(seed=seed)
         check_options(options, ("variation",))
-        drawn = seed is None
-        episode_seed = draw_episode_seed(self.np_random) if drawn else first_episode_seed(seed)
+        if seed is None:
+            episode_seed = draw_episode_seed(self.np_random)
+        else:
+            episode_seed = first_episode_seed(seed)
         look = look_of_episode(self.looks, (options or {}).get("variation"), episode_seed)
         with self._watchdog:
             self._game.start(episode_seed, self._frame, self._mask, look)

@@ -159,11 +159,11 @@ class Lanes(VectorEnv):
         """Begin the next episode in every lane and draw its first frame.
 
         frames: (num_lanes, H, W, C) uint8, masks: (num_lanes, H, W) uint8, both written. With
-        `seeds`, one a lane, each lane's stream of episode seeds begins again from its seed; where
-        that is None it goes on. only: (num_lanes,) bool, the lanes to reset; the others and their
-        rows stay as they are. variations: (num_lanes,), each as in `look_of_variation` or None: the
-        looks of the episodes from now on, until another reset. A lane whose engine has no such look
-        starts another.
+        `seeds`, one a lane, each lane plays the episode of its seed, and then others that are drawn
+        from it; where that is None it goes on. only: (num_lanes,) bool, the lanes to reset; the
+        others and their rows stay as they are. variations: (num_lanes,), each as in
+        `look_of_variation` or None: the looks of the episodes from now on, until another reset. A
+        lane whose engine has no such look starts another.
         """
         self._check_arrays(self.num_lanes, frames, masks)
         chosen = [True] * self.num_lanes if only is None else [bool(lane) for lane in only]

@@ -45,7 +45,7 @@ from rl_attn.map_names import MAPS
 
 #: Forwards of a picture that the maps from many of them take: they are trained through.
 STEPS = 4
-#: Standard deviations of the blurred reference's Gaussian in the shorter side of an image.
+#: The blurred reference's Gaussian: the image's shorter side is so many standard deviations.
 _BLURRED = 8
 
 
@@ -145,10 +145,10 @@ def _by_score(
 
 
 def _expected(score_of: ScoreOf, images: Tensor, second_order: bool) -> Tensor:
-    """References are the batch's other images, of which a sample of the data set is trained with.
+    """References are the other images of the batch, drawn alike in every call.
 
-    Of images that are all the same, as one alone is, they are one of zeros and a blurred one: an
-    image that is its own reference has a map of zeros. Drawn alike in every call.
+    One image alone, or several that are the same, are compared with an image of zeros and a blurred
+    copy: an image that is its own reference has a map of zeros.
     """
     references, others = images, True
     if (images == images[:1]).all():

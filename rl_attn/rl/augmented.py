@@ -21,10 +21,8 @@ class Augmented(Method):
 
     def view(self, stacks: Tensor) -> Tensor:
         """The stacks (B, S*C, H, W) augmented, uint8."""
-        import torch
-
         from rl_attn.rl.augment import AUGMENTATIONS
 
         augment, context = AUGMENTATIONS[self.augmentation], self.context
-        pixels = stacks.to(torch.uint8)  # where another method differentiates by them: floats
-        return augment(pixels, context.settings.frame_stack, context.random)
+        # They are floats where another method differentiates by them.
+        return augment(stacks.byte(), context.settings.frame_stack, context.random)

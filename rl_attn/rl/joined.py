@@ -58,8 +58,8 @@ class Joined(Method):
         for part in self.parts.values():
             part.check(settings)
         pairs = permutations(enumerate(self.parts.items()), 2)
-        for (place, (name, part)), (others, (other, beside)) in pairs:
-            if reason := part.refuses(beside, before=others < place):
+        for (place, (name, part)), (other_place, (other, beside)) in pairs:
+            if reason := part.refuses(beside, before=other_place < place):
                 raise UserError(
                     f"--method {settings.method}: {name} does not go with {other}: {reason}"
                 )

@@ -80,7 +80,7 @@ def save_state(file: Path, state: Mapping[str, Any]) -> None:
     """Write tensors and plain values atomically, as `load_state` reads them.
 
     Raises TrainingError, and leaves all as it was, if a tensor is not finite, or for a value that
-    `load_state` would refuse: NumPy's numbers are such, also that which looks like a float.
+    `load_state` would refuse, such as NumPy's numbers.
     """
     broken = _not_finite(state)
     if broken:
@@ -100,8 +100,9 @@ def save_state(file: Path, state: Mapping[str, Any]) -> None:
         refused = get_unsafe_globals_in_checkpoint(out)
         if refused:
             raise TrainingError(
-                f"{', '.join(sorted(refused))} would not be read from a checkpoint: keep tensors, "
-                "numbers, words, lists and dicts in the state alone, NumPy's as .item() or tensors"
+                f"the state holds {', '.join(sorted(refused))}, which cannot be read back from a "
+                "checkpoint: keep only tensors, numbers, strings, lists and dicts in it (NumPy's "
+                "numbers as .item())"
             )
 
 

@@ -23,10 +23,10 @@ def transformer_of(clip: Clip, method: str) -> VisionTransformer:
 
 
 def norm_before_last_attention(visual: VisionTransformer) -> str:
-    """The layer that the methods are defined on.
+    """The layer whose output the three methods read.
 
-    It is not always the standard one, which is the last that the score has a gradient at all cells
-    of: where a picture is the mean of its patches, that comes after the last block.
+    Where a picture is the mean of its patches, the standard layer is another: it is the last one
+    with a gradient in every cell, and comes after the last block.
     """
     return f"transformer.resblocks.{len(visual.transformer.resblocks) - 1}.ln_1"
 

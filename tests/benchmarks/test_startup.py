@@ -4,8 +4,8 @@ import pytest
 @pytest.mark.slow
 def test_a_mistake_is_answered_in_less_than_what_torch_takes(benchmark, monkeypatch, capsys):
     startup, found = benchmark("startup"), {}
-    original = startup.table
-    monkeypatch.setattr(startup, "table", lambda took: found.update(took) or original(took))
+    original = startup.measure
+    monkeypatch.setattr(startup, "measure", lambda args: found.update(original(args)) or found)
     assert startup.main(["--quick"]) == 0
     (rollout,), (refused,), (torch,) = found.values()
     assert refused < torch < rollout
