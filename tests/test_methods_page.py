@@ -17,7 +17,9 @@ PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 OUTSIDE = ROOT / "tests" / "rl_attn" / "outside"
 
 
-@pytest.fixture(scope="module")
+# A worker may return to this file after another one: a module's fixture would then be made again,
+# and the second black.py would be a second thing of that name.
+@pytest.fixture(scope="session")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     for language, name in (("python", "black.py"), ("yaml", "mine.yaml")):
