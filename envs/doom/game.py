@@ -25,7 +25,7 @@ import vizdoom
 
 from rl_attn.envs.doom import launch
 from rl_attn.envs.doom.actions import Actions
-from rl_attn.envs.doom.frame_looks import Overlay, overlays
+from rl_attn.envs.doom.frame_looks import overlay, overlays
 from rl_attn.envs.doom.looks import PLAIN, Look
 from rl_attn.envs.doom.processes import GameProcess
 from rl_attn.envs.doom.resolutions import resolution_for, screen_resolution
@@ -88,7 +88,7 @@ class Game:
         self.variables = np.zeros(len(scenario.variables), np.float32)  # of the last frame
         self._wardrobe = Wardrobe(scenario, looks)
         self._worn, self._seed = PLAIN, 0  # of the episode
-        self._overlays: list[Overlay] = []
+        self._overlays: list[np.ndarray] = []
         self._is_target: dict[str, bool] = {}
         self.seen: dict[str, str] = {}  # objects in the view so far: name -> category
         self._tics = 0
@@ -172,15 +172,18 @@ class Game:
 
     def draw(self, frame: np.ndarray, mask: np.ndarray) -> None:
         """Write the last frame seen and its mask; works after the end of an episode too."""
+        screen = self._screen
         if self._area is None:
-            frame[...] = self._screen
             self._draw_mask(mask)
         else:
             whole = np.empty(self._labels.shape, np.uint8)
             self._draw_mask(whole)
-            frame[...], mask[...] = self._area.frame(self._screen), self._area.mask(whole)
+            screen, mask[...] = self._area.frame(screen), self._area.mask(whole)
         if self._overlays:
-            self._overlays[(self._seed + self._tics) % len(self._overlays)].draw(frame)
+            number = (self._seed + self._tics) % len(self._overlays)
+            overlay(screen, self._overlays[number], frame)
+        else:
+            frame[...] = screen
 
     def _draw_mask(self, mask: np.ndarray) -> None:
         """Write the mask, as large as the screen."""

@@ -45,7 +45,7 @@ _LAMP_ACTOR = f"""actor {_PREFIX}Lamp {_LAMP} {{
       Stop
   }}
 }}"""
-_LAMPS = 12  # in a set: the engine labels each one in view in every frame
+_LAMPS = 5  # in a set: the engine labels each one in view in every frame
 _FROM_WALL = (8, 96)  # map units
 _LAMP_END, _LAMP_LENGTH = 62, 84  # map units: above the floor, of its picture
 _SCROLL_LEFT = 100
@@ -247,13 +247,14 @@ def _change_side(values: dict[str, str], cover: Surfaces | None, one_sided: bool
 
 
 def _lamps(blocks: list[wad.Block], number: int) -> list[wad.Block]:
-    """A set of them, along the walls."""
+    """A set of them, spread over the walls so that few are enough to have one in most views."""
     rng = np.random.default_rng([number, 0x1A3])
     corners = [block.values for block in blocks if block.kind == "vertex"]
     corners = np.array([[float(corner["x"]), float(corner["y"])] for corner in corners])
     walls = [block.values for block in blocks if block.kind == "linedef"]
     ends = np.array([[int(w["v1"]), int(w["v2"])] for w in walls if "sideback" not in w])
-    begin, end = corners[ends[rng.integers(len(ends), size=_LAMPS)]].transpose(1, 0, 2)
+    chosen = (rng.random() + np.arange(_LAMPS)) / _LAMPS * len(ends)
+    begin, end = corners[ends[chosen.astype(int)]].transpose(1, 0, 2)
     along = end - begin
     into = np.stack([along[:, 1], -along[:, 0]], axis=1)  # the front of a line is on its right
     into /= np.linalg.norm(into, axis=1, keepdims=True)
