@@ -49,6 +49,9 @@ _LAMPS = 4  # in a set: each one in view costs a frame 1.5 %, half of it for its
 _FROM_WALL = (8, 96)  # map units
 _LAMP_END, _LAMP_LENGTH = 62, 84  # map units: above the floor, of its picture
 _SCROLL_LEFT = 100
+# Variable of the engine's console, for the name of the map to play. `set_doom_map` would let no
+# other lane go on while the map is loaded, since it keeps Python's lock; `new_episode` does not.
+_CHOSEN = "rl_attn_map"
 _SKY = '"F_SKY1"'  # a ceiling of that name is the sky, to the game as well
 # Ranges of Doom's palette that monsters are painted in, and those to paint them in instead.
 _PAINTED = ("16:47", "48:79", "80:111", "112:127", "128:151", "152:159", "208:223", "224:235")
@@ -116,11 +119,12 @@ class Wardrobe:
 
     def begin(self, look: Look, doom: vizdoom.DoomGame) -> None:
         """Begin an episode in this look, of the seed that the engine has been given."""
-        name = self._maps.get(look.map, "")
-        if name and doom.get_doom_map().upper() != name:
-            doom.set_doom_map(name)  # of an engine that runs: loads it and begins an episode
-        else:
-            doom.new_episode()
+        if self._maps:
+            doom.send_game_command(f"set {_CHOSEN} {self._maps[look.map]}")
+            if doom.get_doom_map() != f"${_CHOSEN}":
+                doom.set_doom_map(f"${_CHOSEN}")  # of an engine that runs: begins an episode there
+                return
+        doom.new_episode()
 
 
 def _with_actors(maps: Iterable[Look], actors: Look) -> tuple[Look, ...]:
