@@ -45,7 +45,7 @@ _LAMP_ACTOR = f"""actor {_PREFIX}Lamp {_LAMP} {{
       Stop
   }}
 }}"""
-_LAMPS = 4  # in a set: each one in view costs a frame 1.5 %, half of it for its label
+_LAMPS = 4  # in a set: each one in view costs a frame 1.5 %
 _FROM_WALL = (8, 96)  # map units
 _LAMP_END, _LAMP_LENGTH = 62, 84  # map units: above the floor, of its picture
 _SCROLL_LEFT = 100

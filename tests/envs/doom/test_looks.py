@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import psutil
 import pytest
+import vizdoom
 from player import Player, record
 
 from rl_attn.envs.doom import wad
@@ -347,3 +348,26 @@ def test_looks_of_the_frame_alone_need_no_map():
         frames.append(frame)
         game.close()
     assert (frames[0] != frames[1]).mean() > 0.5
+
+
+def test_other_threads_go_on_while_a_map_is_loaded(monkeypatch):
+    looks = [Look(surfaces=1), Look(surfaces=2)]
+    loaded = []
+    set_doom_map = vizdoom.DoomGame.set_doom_map
+
+    def keeping_the_lock(doom, name):
+        loaded.append(name)
+        set_doom_map(doom, name)
+
+    monkeypatch.setattr(vizdoom.DoomGame, "set_doom_map", keeping_the_lock)
+    game = Game(resolve("Basic"), looks=looks)
+    frame, mask = np.empty(game.frame_shape, np.uint8), np.empty(game.mask_shape, np.uint8)
+    frames = []
+    try:
+        for look in (*looks, PLAIN, *looks):
+            game.start(1, frame, mask, look)
+            frames.append(frame.tobytes())
+    finally:
+        game.close()
+    assert frames[:2] == frames[3:] and len(set(frames)) == 3
+    assert len(loaded) <= 2  # as the engine starts, and once to name the map by a variable
