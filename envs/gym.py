@@ -58,6 +58,12 @@ def gym_environment(settings: EnvSettings) -> Environment:
     size = parse_size(settings.frame_size)
     play = in_a_process if settings.env_processes else trial
     seen = play(settings.env, settings.frame_key, settings.mask_key, size)
+    if settings.looks and seen.variations is None:
+        raise UserError(
+            f"looks {settings.looks}: {settings.env} has none; give it a variation_space (see "
+            "rl_attn.envs.variations), or leave them out"
+        )
+    looks = seen.variations.numbers(settings.looks) if settings.looks else None
     return Environment(
         name=settings.env,
         frame_shape=seen.reader.frame_shape,
@@ -68,7 +74,7 @@ def gym_environment(settings: EnvSettings) -> Environment:
         replays=seen.replays,
         objects=(),
         variations=lambda: seen.variations,
-        start=partial(GymLanes, seen, processes=settings.env_processes),
+        start=partial(GymLanes, seen, processes=settings.env_processes, looks=looks),
     )
 
 
@@ -85,8 +91,9 @@ class GymLanes(VectorEnv):
         episode_seeds: Sequence[int] | None = None,
         num_groups: int = 1,
         processes: bool = True,
+        looks: dict[str, list[int]] | None = None,
     ) -> None:
-        """Starts the environments. Seeds are as in `lane_seeds`.
+        """Starts the environments. Seeds are as in `lane_seeds`, looks as in `Variations.numbers`.
 
         Raises ValueError for counts that do not fit together.
         """
@@ -97,7 +104,7 @@ class GymLanes(VectorEnv):
         self.frame_shape, self.mask_shape = self.reader.frame_shape, self.reader.mask_shape
         seeds = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
         lanes = [
-            partial(GymLane, make, self.reader, self.action_space, i, s)
+            partial(GymLane, make, self.reader, self.action_space, i, s, looks)
             for i, s in enumerate(seeds)
         ]
         kind = AsyncVectorEnv if processes and num_lanes > 1 else SyncVectorEnv

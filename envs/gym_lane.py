@@ -7,7 +7,6 @@ beginning happen inside one `step`, and what ended is told in `info["ended"]`, n
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import signal
 import traceback
@@ -19,9 +18,9 @@ import gymnasium
 import numpy as np
 
 from rl_attn.envs.observations import Reader, finite
-from rl_attn.envs.protocol import Episode
+from rl_attn.envs.protocol import Episode, digest
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
-from rl_attn.envs.variations import Variation
+from rl_attn.envs.variations import Variation, drawn
 from rl_attn.errors import EnvironmentFailed, UserError, one_line
 
 MAX_FAULTS = 3  # in a row, until the environment counts as broken
@@ -48,12 +47,16 @@ class GymLane(gymnasium.Env[Observation, Any]):
         action_space: gymnasium.Space,
         index: int,
         seeds: RandomSeeds | ListedSeeds,
+        looks: dict[str, list[int]] | None = None,
     ) -> None:
-        """index: of the lane among all. The environment is made at its first episode: gymnasium
-        makes one more lane, in the process that starts them, to ask for its spaces."""
+        """index: of the lane among all. looks: values by axis, of which each episode draws one.
+
+        The environment is made at its first episode: gymnasium makes one more lane, in the process
+        that starts them, to ask for its spaces."""
         if multiprocessing.parent_process() is not None:
             leave_signals_to_the_parent()
         self._make, self._reader, self._index, self._seeds = make, reader, index, seeds
+        self._looks = looks or {}
         self._env: gymnasium.Env | None = None
         self.action_space = action_space
         self.observation_space = gymnasium.spaces.Dict(
@@ -131,7 +134,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
             "actions": [np.asarray(action).tolist() for action in self._actions],
             "return": self._return,
             "faults": self._faults,
-            "seen": _digest(self._seen),
+            "seen": digest(**self._seen),
             "variation": self._variation,
         }
 
@@ -151,7 +154,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
         except Exception as error:
             told = f"{one_line(error, named=True)} at {_place(error)}"
             return f"{self._reader.name} failed while its episode was played again: {told}"
-        if self._return != state["return"] or _digest(self._seen) != state["seen"]:
+        if self._return != state["return"] or digest(**self._seen) != state["seen"]:
             return (
                 f"{self._reader.name} does not play the same episode again: seed {self._seed} and "
                 f"the same {len(state['actions'])} actions led to another frame, mask or return"
@@ -198,7 +201,10 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._actions, self._return = [], 0.0
         if self._env is None:
             self._env = self._make(self._reader.name)
-        options = None if self._variation is None else {"variation": self._variation}
+        variation = self._variation
+        if variation is None and self._looks:
+            variation = drawn(self._looks, self._seed)
+        options = None if variation is None else {"variation": variation}
         observation, _ = self._env.reset(seed=self._seed, options=options)
         self._see(observation)
 
@@ -217,12 +223,6 @@ class GymLane(gymnasium.Env[Observation, Any]):
             ) from error
         gymnasium.logger.warn(f"{self._reader.name} failed and is made again: {told}")
         self.close()
-
-
-def _digest(observation: Observation) -> str:
-    """The same for the same frame and mask."""
-    both = observation["frame"].tobytes() + observation["mask"].tobytes()
-    return hashlib.sha256(both).hexdigest()
 
 
 def _place(error: Exception) -> str:

@@ -15,6 +15,7 @@ the policy acts for another. Results depend on seeds and actions only, not on gr
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
@@ -23,6 +24,11 @@ import gymnasium
 import numpy as np
 
 from rl_attn.envs.variations import Variation
+
+
+def digest(frame: np.ndarray, mask: np.ndarray) -> str:
+    """The same for the same frame and mask: what an episode that is played again must lead to."""
+    return hashlib.sha256(frame.tobytes() + mask.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

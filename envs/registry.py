@@ -17,7 +17,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rl_attn.env_settings import EnvSettings
-from rl_attn.errors import UserError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -58,8 +57,6 @@ def find(settings: EnvSettings) -> Environment:
     if is_gymnasium_id(settings.env):
         from rl_attn.envs.gym import gym_environment
 
-        if settings.looks:
-            raise UserError(f"looks are Doom's: leave --looks out with --env {settings.env}")
         return gym_environment(settings)
     from rl_attn.envs.doom.environment import doom_environment
 

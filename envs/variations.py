@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rl_attn.errors import UserError, choose
 
 PARTS = ("train", "test")
@@ -45,21 +47,37 @@ class Variations:
     target_axes: tuple[str, ...] = ()  # change the targets' own pixels: "all" leaves them out
     impossible: dict[str, str] = field(default_factory=dict)  # axis -> why not in this environment
 
-    def select(self, text: str, count: int) -> dict[str, list[Variation]]:
-        """By axis, its first `count` values of "PART" or "PART:axis,axis", one a variation.
+    @property
+    def controls(self) -> list[str]:
+        """The axes that change the targets too, of those that there are."""
+        return [axis for axis in self.target_axes if axis in self.axes]
 
-        UserError for a part or an axis that there is not.
+    def numbers(self, text: str) -> dict[str, list[int]]:
+        """By axis, its values of "PART" or "PART:axis,axis"; never empty.
+
+        UserError for a part or an axis that there is not, or that has no values in that part.
         """
         part, named = split(text)
         for axis in named:
             choose("axis of looks", axis, [*self.axes, *self.impossible])
             if axis in self.impossible:
                 raise UserError(self.impossible[axis])
-        chosen = named or [axis for axis in self.axes if axis not in self.target_axes]
-        return {
-            axis: [{axis: n} for n in list(getattr(self.axes[axis], part))[:count]]
-            for axis in chosen
-        }
+        found = {axis: list(getattr(numbers, part)) for axis, numbers in self.axes.items()}
+        chosen = named or [axis for axis in found if axis not in self.target_axes and found[axis]]
+        lacking = [axis for axis in chosen if not found[axis]]
+        if lacking or not chosen:
+            what = ", ".join(lacking) or "every axis"
+            other = "test" if part == "train" else "train"
+            raise UserError(
+                f"looks {text}: {what} has values for {other} alone: ask for those, or change the "
+                "environment's `held_out`"
+            )
+        return {axis: found[axis] for axis in chosen}
+
+    def select(self, text: str, count: int) -> dict[str, list[Variation]]:
+        """The first `count` of each axis' `numbers`, one a variation."""
+        found = self.numbers(text)
+        return {axis: [{axis: n} for n in listed[:count]] for axis, listed in found.items()}
 
     def name(self, variation: Variation) -> str:
         """ "light 0.65"; "plain" for nothing."""
@@ -78,20 +96,31 @@ def split(text: str) -> tuple[str, list[str]]:
     return part, [] if axes == ["all"] else axes
 
 
+def drawn(numbers: dict[str, list[int]], episode_seed: int) -> Variation:
+    """The variation of the episode with that seed, always the same: one value of each axis."""
+    rng = np.random.default_rng([episode_seed, 0x100C])
+    return {axis: int(rng.choice(listed)) for axis, listed in numbers.items()}
+
+
 def variations_of(env: Any) -> Variations | None:
     """What a gymnasium environment says of itself; None if it has no `variation_space`."""
-    env = env.unwrapped
-    space = getattr(env, "variation_space", None)
+
+    def said(name: str, default: Any) -> Any:
+        return env.get_wrapper_attr(name) if env.has_wrapper_attr(name) else default
+
+    space = said("variation_space", None)
     if space is None:
         return None
-    held_out = getattr(env, "held_out", {})
+    held_out, targets = said("held_out", {}), tuple(said("target_axes", ()))
+    for axis in (*held_out, *targets):
+        choose("axis of the environment's variation_space:", axis, list(space))
     axes = {}
     for axis, numbers in space.items():
         every = range(1, int(numbers.n))
         test = held_out.get(axis, every)
         train = [n for n in every if axis not in held_out or n not in test]
         axes[axis] = Numbers(_named(train), _named(test))
-    return Variations(axes, tuple(getattr(env, "target_axes", ())))
+    return Variations(axes, targets)
 
 
 def _named(numbers: Iterable[int]) -> dict[int, str]:

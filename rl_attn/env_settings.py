@@ -65,8 +65,7 @@ class EnvSettings:
     wad: str = ""
     """path of another WAD to play, with all else of the scenario (of Doom)"""
     looks: str = ""
-    """draw another look each episode: "train:surfaces,light", "test:all"; empty: the plain one
-    (of Doom)"""
+    """draw another look each episode: "train:surfaces,light", "test:all"; empty: the plain one"""
     frame_key: str = "frame"
     """key of the frame in an observation (gymnasium's environments)"""
     mask_key: str = "mask"

@@ -82,10 +82,10 @@ def twin_looks(player: Player, args: EvaluationSettings) -> dict[str, list[Varia
     known, text = variations_of(player), args.looks or "test"
     looks = known.select(text, args.looks_per_axis)
     part = split(text)[0]
-    controls = [axis for axis in known.target_axes if axis in known.axes]
+    controls = [axis for axis in known.controls if getattr(known.axes[axis], part)]
     if controls:
         looks |= known.select(f"{part}:{','.join(controls)}", args.looks_per_axis)
-    return {axis: listed for axis, listed in looks.items() if listed}
+    return looks
 
 
 def _short(value: Interval) -> str:

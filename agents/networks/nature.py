@@ -91,7 +91,10 @@ def feature_grid(frame_size: tuple[int, int], tap: str = "conv3") -> tuple[int, 
 
     h, w = cells(frame_size[0]), cells(frame_size[1])
     if min(h, w) < 1:
-        raise ValueError(f"frames of {frame_size} pixels are too small: the minimum is 36 x 36")
+        raise ValueError(
+            f"frames of {frame_size} pixels are too small: the minimum is 36 x 36; take "
+            "larger ones (--frame-size) or --network impala"
+        )
     return h, w
 
 

@@ -19,7 +19,7 @@ from gymnasium.vector import AutoresetMode
 
 from rl_attn.envs.doom.game import Game, GameFault
 from rl_attn.envs.doom.looks import Look, Looks, look_of_episode, variation_of
-from rl_attn.envs.protocol import Episode
+from rl_attn.envs.protocol import Episode, digest
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
 
 MAX_ATTEMPTS = 3  # in a row, to get an episode going
@@ -121,6 +121,7 @@ class Lane:
             "return": self._return,
             "faults": self.faults,
             "over": self.over,
+            "seen": self._seen(),
             "variation": variation_of(chosen) if isinstance(chosen, Look) else chosen,
         }
 
@@ -142,12 +143,29 @@ class Lane:
             self._count(action, reward)
             if terminated or truncated:
                 break  # too early: the returns will tell
-        if self._return != state["return"]:
+        steps, played = len(state["actions"]), len(self._actions)
+        found = ""
+        if played != steps:
+            found = f"its end after {played} steps"
+        elif self._return != state["return"]:
+            found = f"a return of {self._return} in place of {state['return']}"
+        elif state.get("seen") and state["seen"] != self._seen():
+            found = "another frame or mask"
+        if found:
             raise RuntimeError(
-                f"lane {self.index}: playing episode {self.seed} again gave a return of "
-                f"{self._return} instead of {state['return']} after {len(self._actions)} steps: "
-                "the state comes from another version of the game or other settings"
+                f"lane {self.index}: playing episode {self.seed} again for {steps} steps led to "
+                f"{found}: the state comes from another version of the game, or from another WAD, "
+                "scenario file, targets or looks"
             )
+
+    def _seen(self) -> str:
+        """What tells the current frame and mask from others; "" where no episode goes on."""
+        if not self.active or self.over:
+            return ""
+        frame = np.empty(self.game.frame_shape, np.uint8)
+        mask = np.empty(self.game.mask_shape, np.uint8)
+        self.game.draw(frame, mask)
+        return digest(frame, mask)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.calls += 1

@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import vizdoom
@@ -37,7 +38,10 @@ FOLDER = PACKAGE / "scenarios"
 _MAIN_GAME = PACKAGE / "freedoom2.wad"
 
 _ACTOR = re.compile(rb'^\s*actor\s+"?([\w~]+)"?', re.IGNORECASE | re.MULTILINE)
-_LIST = re.compile(r"^\s*available_(\w+)\s*=\s*\{([^}]*)\}", re.IGNORECASE | re.MULTILINE)
+_LIST = re.compile(
+    r"^\s*available_(buttons|game_variables)\s*\+?=\s*\{([^}]*)\}", re.IGNORECASE | re.MULTILINE
+)
+_VALUE = re.compile(r"^\s*\w+[ \t]*\+?=[ \t]*[^\s{].*$", re.MULTILINE)
 _KEY = re.compile(r"^\s*(\w+)\s*\+?=", re.MULTILINE)
 
 
@@ -95,12 +99,19 @@ def _name_mistake(path: Path) -> None:
     kinds = {"buttons": vizdoom.Button, "game_variables": vizdoom.GameVariable}
     for kind, words in _LIST.findall(content):
         for word in words.split():
+            kind = kind.lower()
             known = list(kinds[kind].__members__)
             choose(f"word in available_{kind} of {path.name}:", word.upper(), known)
     settings = [name.removeprefix("set_") for name in dir(vizdoom.DoomGame) if "set_" in name[:4]]
     for key in _KEY.findall(content):
         choose(f"setting in {path.name}:", key.lower(), settings)
-    raise UserError(f"{path.name} has a value that ViZDoom cannot read: see its warning above")
+    with TemporaryDirectory() as folder:
+        alone = Path(folder) / "line.cfg"
+        for line in _VALUE.findall(content):
+            alone.write_text(line)
+            if not vizdoom.DoomGame().load_config(str(alone)):
+                raise UserError(f"{path.name}: correct the value in {line.strip()!r}")
+    raise UserError(f"{path.name} has a list that cannot be read: write NAME = {{ WORD WORD }}")
 
 
 def _main_game(doom: vizdoom.DoomGame, path: Path) -> Path:

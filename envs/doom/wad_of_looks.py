@@ -141,12 +141,15 @@ def lumps_of_looks(scenario: Scenario, looks: tuple[Look, ...]) -> tuple[wad.Lum
     doom = load(FOLDER / scenario.config, scenario.wad)
     level, main_game = doom.get_doom_map(), Path(doom.get_doom_game_path())
     if not doom.get_doom_scenario_path():
-        raise UserError(f"{scenario.name} has no WAD of its own, so it has no other looks")
+        raise UserError(
+            f"{scenario.name} has no WAD of its own, so that only its frames can look another way: "
+            "take the axes tint and noise"
+        )
     lumps = wad.read(Path(doom.get_doom_scenario_path()))
     try:
         played = wad.map_lumps(lumps, level)
     except UserError as error:
-        raise UserError(f"{scenario.name} has no other looks: {error}") from None
+        raise UserError(f"{scenario.name} has no other looks but tint and noise: {error}") from None
     blocks = wad.parse(dict(played)["TEXTMAP"])
     if any(look.height != 1 for look in looks):
         _check_height(scenario, blocks)

@@ -184,6 +184,6 @@ def _looks(player: Player) -> list[tuple[str, Variation | None]]:
     if known is None:
         return [("plain", None)]
     axes = known.select("test", _LOOKS_PER_AXIS)
-    axes |= known.select(f"test:{','.join(known.target_axes)}", 1) if known.target_axes else {}
+    axes |= known.select(f"test:{','.join(known.controls)}", 1) if known.controls else {}
     listed = [variation for axis in axes.values() for variation in axis]
     return [("plain", {}), *((known.name(variation), variation) for variation in listed)]

@@ -179,7 +179,9 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     """The run's settings, checked, and its folder."""
     if args.resume is None:
         validate(args)
-        args = replace(args, imports=settled(args.imports))
+        args = replace(args, imports=settled(args.imports), wad=_absolute(args.wad))
+        if args.env.endswith(".cfg"):
+            args = replace(args, env=_absolute(args.env))
         name = f"{label_of(args)}-s{args.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
         env = Path(args.env).stem if args.env.endswith(".cfg") else args.env
         return args, Path(args.run_dir or Path("runs") / env / name)
@@ -188,6 +190,11 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
     path = Path(args.resume)
     return load_settings(path), path
+
+
+def _absolute(path: str) -> str:
+    """So that the run can be resumed and measured from any folder; "" stays."""
+    return str(Path(path).resolve()) if path else ""
 
 
 def check_graphs(args: AgentSettings, device: torch.device, ranks: Ranks) -> None:

@@ -7,7 +7,7 @@ and actions. That costs the games a second time. The loss is `drac`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.errors import UserError
@@ -37,13 +37,14 @@ class DracTwin(Method):
     """the other looks, as --looks has them"""
 
     def check(self, settings: AgentSettings) -> None:
-        if ":" in settings.env:
-            raise UserError(f"--method {settings.method}: looks are Doom's, not {settings.env}'s")
-        from rl_attn.envs.doom.looks import Looks
+        from rl_attn.envs.registry import find
 
         if not self.twin_looks:
             raise UserError("--twin-looks must name looks, such as train:all")
-        Looks.given(self.twin_looks)
+        try:
+            find(replace(settings, looks=self.twin_looks))
+        except UserError as error:
+            raise UserError(f"--twin-looks: {error}") from None
 
     def refuses(self, other: Method, before: bool) -> str:
         return "the agent sees the twins' frames as they are" if other.shows else ""

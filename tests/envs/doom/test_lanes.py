@@ -209,8 +209,22 @@ def test_a_state_that_replays_to_something_else_is_an_error():
         player.step(action=3)
         state = player.lanes.state_dict()
         state["lanes"][0]["return"] += 1
-        with pytest.raises(RuntimeError, match="lane 0: playing episode"):
+        with pytest.raises(RuntimeError, match=r"lane 0: playing episode.* a return of"):
             player.lanes.load_state_dict(state, player.frames, player.masks)
+        state["lanes"][0]["return"] -= 1
+        state["lanes"][0]["actions"] += [0] * 80
+        with pytest.raises(RuntimeError, match=r"its end after 7\d steps"):
+            player.lanes.load_state_dict(state, player.frames, player.masks)
+
+
+def test_a_state_that_replays_to_other_targets_is_an_error():
+    with Player("DefendLine", num_lanes=1, seed=3) as player:
+        player.reset()
+        player.step(action=0)
+        state = player.lanes.state_dict()
+    other = Player("DefendLine", num_lanes=1, seed=3, targets=["category:Self"])
+    with other as player, pytest.raises(RuntimeError, match="another frame or mask"):
+        player.lanes.load_state_dict(state, player.frames, player.masks)
 
 
 @pytest.mark.parametrize(

@@ -37,14 +37,14 @@ SHARES = {
     "stripes": (Look(surfaces=2), 0.90, 0),
     "natural": (Look(surfaces=3), 0.90, 0),
     "held-out": (Look(surfaces=404), 0.60, 0),
-    "light": (Look(light=96 / 210), 0.92, 0.9),
-    "height": (Look(height=3.0), 0.44, 0),
+    "light": (Look(light=96 / 210), 0.94, 0.98),
+    "height": (Look(height=3.0), 0.443, 0),
     "motion": (Look(motion=96), 0.25, 0),
     "decorations": (Look(decorations=3), 0.001, 0),
     "tint": (Look(tint=-0.3), 0.85, 0.9),
     "noisy frame": (Look(noise=16), 0.9, 0.9),
-    "colour": (Look(colour="blue"), 0.0001, 0.25),
-    "translucency": (Look(translucency=0.5), 0.0001, 0.5),
+    "colour": (Look(colour="blue"), 0.001, 0.5),
+    "translucency": (Look(translucency=0.5), 0.001, 0.5),
 }
 
 

@@ -85,10 +85,14 @@ def test_the_main_game_of_the_file_is_played(files):
     ("replacements", "more", "words"),
     [
         ({"TURN_LEFT": "TURN_LFT"}, "", r"available_buttons.*'TURN_LFT' \(did you mean TURN_LEFT"),
-        ({"available_buttons": "#"}, "", "unknown setting|cannot read|has no buttons"),
+        ({"available_buttons": "#"}, "", "unknown setting|cannot be read|has no buttons"),
         ({"living_reward": "livng_reward"}, "", r"'livng_reward' \(did you mean living_reward"),
         ({"HEALTH": "HELTH"}, "", r"'HELTH' \(did you mean HEALTH"),
-        ({"2100": "many"}, "", "mine.cfg has a value that ViZDoom cannot read"),
+        ({"2100": "many"}, "", "mine.cfg: correct the value in 'episode_timeout = many'"),
+        ({"available_buttons": "available_butons"}, "", "did you mean available_buttons"),
+        ({"available_buttons": "AVAILABLE_BUTTONS", "TURN_LEFT": "TURN_LFT"}, "", "'TURN_LFT'"),
+        ({}, "\navailable_buttons += { ATACK }\n", r"'ATACK' \(did you mean ATTACK"),
+        ({}, "\navailable_buttons += { ATTACK\n", "a list that cannot be read"),
         ({"mine.wad": "nine.wad"}, "", "nine.wad, which is not there"),
         (
             {},

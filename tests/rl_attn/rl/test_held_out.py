@@ -96,6 +96,9 @@ def test_what_an_environment_says_of_itself():
         "wall": [{"wall": 1}],
         "square": [{"square": 1}],
     }
+    assert known.controls == ["square", "cheat"]
+    deathmatch = variations_of(player(env="Deathmatch"))
+    assert deathmatch.target_axes and not deathmatch.controls  # categories: nothing to recolour
     assert known.select("test:cheat", 2) == {"cheat": [{"cheat": 1}, {"cheat": 2}]}
     assert (known.name({"wall": 2}), known.name({})) == ("wall 2", "plain")
     with pytest.raises(UserError, match="rooms of different heights"):

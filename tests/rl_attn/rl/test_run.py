@@ -1,15 +1,28 @@
 """What a run keeps: the bookkeeping of `save`, without a game."""
 
+import shutil
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from rl_attn.envs.doom.scenario_file import FOLDER
 from rl_attn.errors import UserError
-from rl_attn.rl.run import save, training_state
+from rl_attn.rl.run import prepare, save, training_state
+from rl_attn.rl.settings import AgentSettings
 from rl_attn.rl.trainer import AgentState
 from rl_attn.run.checkpoint import best_checkpoint, load_checkpoint
+
+
+def test_files_of_an_environment_are_found_from_any_folder(tmp_path, monkeypatch):
+    for name in ("basic.cfg", "basic.wad"):
+        shutil.copy(FOLDER / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    args = AgentSettings(env="basic.cfg", wad="basic.wad", targets=("Cacodemon",))
+    settled, folder = prepare(args, [])
+    assert (settled.env, settled.wad) == (str(tmp_path / "basic.cfg"), str(tmp_path / "basic.wad"))
+    assert folder.parts[:2] == ("runs", "basic")
 
 
 @pytest.fixture
