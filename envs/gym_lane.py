@@ -8,6 +8,7 @@ beginning happen inside one `step`, and what ended is told in `info["ended"]`, n
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import traceback
 from collections.abc import Callable
@@ -232,6 +233,11 @@ def _place(error: Exception) -> str:
 
 
 def leave_signals_to_the_parent() -> None:
-    """Ctrl-C reaches the whole group of processes; the parent ends the others itself."""
+    """Ctrl-C and `timeout` reach a whole group of processes: this one leaves it.
+
+    The parent ends what it is doing first, and then the others itself. Should it die, their pipes
+    end them.
+    """
+    os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

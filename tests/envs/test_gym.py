@@ -235,6 +235,13 @@ def test_a_process_that_dies_hangs_or_errs_ends_in_one_line_and_leaves_nothing(
     assert not [w for w in recwarn if "Traceback" in str(w.message)]
 
 
+def test_a_signal_to_the_whole_group_reaches_the_parent_alone(counter):
+    with start(counter, 2, processes=True) as lanes:
+        assert lanes.faults == 0  # they have begun
+        groups = {os.getpgid(process.pid) for process in multiprocessing.active_children()}
+    assert len(groups) == 2 and os.getpgrp() not in groups
+
+
 @pytest.mark.parametrize("processes", [False, True])
 def test_lanes_go_on_where_their_state_was_taken(counter, processes):
     def follow(lanes, frames, masks):
