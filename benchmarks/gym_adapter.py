@@ -108,7 +108,6 @@ def measure(
     envs = AsyncVectorEnv(
         [partial(make, name, imports)] * NUM_LANES,
         copy=False,
-        context="spawn",  # what a simulator has begun here may not live on in a fork
         autoreset_mode=AutoresetMode.SAME_STEP,
     )
     contenders = {"AsyncVectorEnv": alone(envs, lanes), "our lanes": ours(lanes)}

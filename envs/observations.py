@@ -7,6 +7,7 @@ channel that comes first is not read as rows, nor a grey level or an object's nu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,9 +42,12 @@ class Reader:
     def __call__(self, observation: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """The frame and the mask, which may be views; UserError for another shape or type."""
         frame = np.asarray(observation[self.frame_key])
-        if frame.dtype != np.uint8 or (*frame.shape, 1)[:3] != self.given_shape:
+        shape = frame.shape
+        if frame.dtype != np.uint8 or (
+            shape != self.given_shape and (*shape, 1)[:3] != self.given_shape
+        ):
             raise UserError(
-                f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {frame.shape}, not "
+                f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {shape}, not "
                 f"uint8 {self.given_shape} as its space says: correct the environment"
             )
         frame, mask = frame.reshape(self.given_shape), self._mask(observation)
@@ -126,6 +130,6 @@ def _frame_shape(space: spaces.Dict, name: str, frame_key: str, mask_key: str) -
 def finite(reward: Any, name: str) -> float:
     """The reward as a number; UserError if it is NaN or infinite, as every return would be."""
     value = float(reward)
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise UserError(f"{name} gives a reward of {value}: rewards must be finite")
     return value
