@@ -16,6 +16,8 @@ import torch
 
 torch.set_num_threads(1)
 os.environ.pop("UV_RUN_RECURSION_DEPTH", None)  # commands are said the same behind `uv run`
+# Many tests start processes: they need not each compile the sources of what they import.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Where the parent ignores them (`pytest &` in a script, `nohup`), so would what the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
