@@ -100,7 +100,7 @@ class GymLanes(VectorEnv):
         if num_lanes < 1 or num_groups < 1 or num_lanes % num_groups:
             raise ValueError(f"{num_lanes} lanes cannot be divided into {num_groups} equal groups")
         self.reader, self.replays, self.action_space = seen.reader, seen.replays, seen.action_space
-        self.num_lanes, self.num_groups = num_lanes, num_groups
+        self.num_lanes, self.num_groups, self._looks = num_lanes, num_groups, looks
         self.frame_shape, self.mask_shape = self.reader.frame_shape, self.reader.mask_shape
         seeds = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
         lanes = [
@@ -233,7 +233,8 @@ class GymLanes(VectorEnv):
 
     def _settings(self) -> dict[str, Any]:
         """What two runs must share for the same seeds and actions to mean the same episode."""
-        return {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
+        settings = {"env": self.reader.name, "frame_shape": list(self.frame_shape)}
+        return {**settings, "looks": self._looks} if self._looks else settings
 
 
 def _limit_waiting(envs: gymnasium.vector.VectorEnv) -> None:

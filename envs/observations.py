@@ -42,12 +42,9 @@ class Reader:
     def __call__(self, observation: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """The frame and the mask, which may be views; UserError for another shape or type."""
         frame = np.asarray(observation[self.frame_key])
-        shape = frame.shape
-        if frame.dtype != np.uint8 or (
-            shape != self.given_shape and (*shape, 1)[:3] != self.given_shape
-        ):
+        if frame.dtype != np.uint8 or (*frame.shape, 1)[:3] != self.given_shape:
             raise UserError(
-                f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {shape}, not "
+                f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {frame.shape}, not "
                 f"uint8 {self.given_shape} as its space says: correct the environment"
             )
         frame, mask = frame.reshape(self.given_shape), self._mask(observation)

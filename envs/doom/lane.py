@@ -142,7 +142,7 @@ class Lane:
             reward, terminated, truncated = self._call(self.game.step, action, frame, mask)
             self._count(action, reward)
             if terminated or truncated:
-                break  # too early: the returns will tell
+                break  # too early: their number will tell
         steps, played = len(state["actions"]), len(self._actions)
         found = ""
         if played != steps:
