@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import gymnasium
 import numpy as np
@@ -101,13 +101,18 @@ def make(name: str, imports: Sequence[str] = ()) -> gymnasium.Env:
 
 
 def measure(
-    name: str, rounds: int, steps: int = STEPS, imports: Sequence[str] = ()
+    name: str,
+    rounds: int,
+    steps: int = STEPS,
+    imports: Sequence[str] = (),
+    context: str = "fork",
 ) -> dict[str, list[float]]:
     """Steps a second of all environments together, by contender, of each round."""
     lanes = find(EnvSettings(env=name)).start(NUM_LANES, seed=1)
     envs = AsyncVectorEnv(
         [partial(make, name, imports)] * NUM_LANES,
         copy=False,
+        context=context,
         autoreset_mode=AutoresetMode.SAME_STEP,
     )
     contenders = {"AsyncVectorEnv": alone(envs, lanes), "our lanes": ours(lanes)}
@@ -137,13 +142,16 @@ class AdapterSettings:
     """which environments, by gymnasium's names"""
     imports: Annotated[tuple[str, ...], arg(name="import")] = ()
     """modules or files that register environments"""
+    context: Literal["fork", "spawn"] = "fork"
+    """how AsyncVectorEnv starts its processes. Ours are forked; AsyncVectorEnv makes an environment
+    before it forks, which some renderers (dm_control's) do not survive: spawn for those"""
 
 
 @command(AdapterSettings, "python benchmarks/gym_adapter.py")
 def main(args: AdapterSettings) -> int:
     import_all(args.imports)
     for name in args.env:
-        found = measure(name, args.rounds, imports=args.imports)
+        found = measure(name, args.rounds, imports=args.imports, context=args.context)
         speeds = {label: np.median(speeds) for label, speeds in found.items()}
         ratio = speeds["our lanes"] / speeds["AsyncVectorEnv"]
         table = ", ".join(f"{label} {speed:,.0f} steps/s" for label, speed in speeds.items())
