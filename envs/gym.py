@@ -16,11 +16,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import socket
-import struct
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -36,6 +34,7 @@ from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
 from rl_attn.envs.scaling import parse_size
 from rl_attn.envs.seeds import lane_seeds
 from rl_attn.envs.variations import Variation
+from rl_attn.envs.watchdog import Watchdog
 from rl_attn.errors import EnvironmentFailed, UserError
 
 #: Steps of each lane after which a mask that has never been set is told of.
@@ -104,14 +103,12 @@ class GymLanes(VectorEnv):
         self.frame_shape, self.mask_shape = self.reader.frame_shape, self.reader.mask_shape
         seeds = lane_seeds(num_lanes, seed, first_lane, episode_seeds)
         lanes = [
-            partial(GymLane, make, self.reader, self.action_space, i, s, looks)
+            partial(GymLane, make, self.reader, self.action_space, i, s, looks, os.getpid())
             for i, s in enumerate(seeds)
         ]
-        kind = AsyncVectorEnv if processes and num_lanes > 1 else SyncVectorEnv
+        kind = _Processes if processes and num_lanes > 1 else SyncVectorEnv
         with self._one_line():
             self._groups = [kind(lanes[self.group_slice(g)], copy=False) for g in range(num_groups)]
-        for envs in self._groups:
-            _limit_waiting(envs)
         self._sent: list[Any] = [None] * num_groups
         self._steps, self._masked = 0, False  # whether a mask has been set in so many steps
 
@@ -135,7 +132,7 @@ class GymLanes(VectorEnv):
             lanes = self.group_slice(group)
             given = None if seeds is None else [int(seed) for seed in seeds[lanes]]
             with self._one_line(envs):
-                if isinstance(envs, AsyncVectorEnv):
+                if isinstance(envs, _Processes):
                     envs.reset_async(seed=given, options=options)
                     observation, infos = envs.reset_wait()
                 else:
@@ -150,7 +147,7 @@ class GymLanes(VectorEnv):
             raise RuntimeError(f"a step of group {group} is under way: call wait() first")
         self._sent[group] = (actions, frames, masks)
         envs = self._groups[group]
-        if isinstance(envs, AsyncVectorEnv):
+        if isinstance(envs, _Processes):
             with self._one_line(envs):
                 envs.step_async(actions)
 
@@ -160,7 +157,7 @@ class GymLanes(VectorEnv):
         (actions, frames, masks), self._sent[group] = self._sent[group], None
         envs = self._groups[group]
         with self._one_line(envs):
-            if isinstance(envs, AsyncVectorEnv):
+            if isinstance(envs, _Processes):
                 observation, rewards, *_, infos = envs.step_wait()
             else:
                 observation, rewards, *_, infos = envs.step(actions)
@@ -190,13 +187,14 @@ class GymLanes(VectorEnv):
         for envs in self._groups:
             if envs.closed:
                 continue
-            if not isinstance(envs, AsyncVectorEnv):
+            if not isinstance(envs, _Processes):
                 envs.close()
                 continue
+            envs.watchdog.close()
             try:
                 envs.close(timeout=5.0)
             except (EOFError, OSError, multiprocessing.TimeoutError):
-                _kill(envs)
+                envs.end()
 
     def _call(self, name: str, *arguments: Any) -> list[Any]:
         answers: list[Any] = []
@@ -219,16 +217,16 @@ class GymLanes(VectorEnv):
     @contextmanager
     def _one_line(self, envs: gymnasium.vector.VectorEnv | None = None) -> Iterator[None]:
         """Within the block, a process that has died or hangs is an EnvironmentFailed."""
+        watched = envs if isinstance(envs, _Processes) else None
         try:
-            yield
-        except BlockingIOError:
-            reason = f"a step or a reset took longer than {gym_trial.HANG_TIMEOUT:g} s"
+            with watched.watchdog if watched else nullcontext():
+                yield
         except (EOFError, ConnectionError):
-            reason = _how_it_died(envs)
+            reason = _how_it_died(watched)
         else:
             return
-        if isinstance(envs, AsyncVectorEnv):
-            _kill(envs)
+        if watched:
+            watched.end()
         raise EnvironmentFailed(f"{self.reader.name}: {reason}") from None
 
     def _settings(self) -> dict[str, Any]:
@@ -237,37 +235,47 @@ class GymLanes(VectorEnv):
         return {**settings, "looks": self._looks} if self._looks else settings
 
 
-def _limit_waiting(envs: gymnasium.vector.VectorEnv) -> None:
-    """A read from one of its processes fails after the longest time that a step may take.
+class _Processes(AsyncVectorEnv):
+    """gymnasium's, whose processes are killed where one call takes longer than a step may.
 
-    The pipes are sockets, and the kernel keeps the time: gymnasium's own timeouts ask every pipe
-    first, which costs a tenth of a step.
+    Its own timeouts ask every pipe first, which costs a tenth of a step; a timeout of the pipes
+    sets a timer at every read, which costs a twentieth.
     """
-    for pipe in envs.parent_pipes if isinstance(envs, AsyncVectorEnv) else ():
-        with socket.socket(fileno=os.dup(pipe.fileno())) as end:  # options are of both descriptors
-            seconds, part = divmod(gym_trial.HANG_TIMEOUT, 1)
-            limit = struct.pack("@ll", int(seconds), int(part * 1e6))
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+    launching = False
+
+    def __init__(self, lanes: Sequence[Any], copy: bool) -> None:
+        super().__init__(lanes, copy=copy)
+        self.hung = False
+        self.watchdog = Watchdog(self, gym_trial.HANG_TIMEOUT)
+
+    def kill(self) -> None:
+        """Called by the watchdog, while the program waits for an answer."""
+        self.hung = True
+        for process in self.processes:
+            process.kill()
+
+    def end(self) -> None:
+        """End the processes, whatever they do; `close` waits for answers."""
+        self.watchdog.close()
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.join()
+        self.closed = True
 
 
-def _how_it_died(envs: gymnasium.vector.VectorEnv | None) -> str:
+def _how_it_died(envs: _Processes | None) -> str:
     """Of the first process that has ended."""
-    for process in envs.processes if isinstance(envs, AsyncVectorEnv) else ():
+    if envs is not None and envs.hung:
+        return f"a step or a reset took longer than {gym_trial.HANG_TIMEOUT:g} s"
+    for process in envs.processes if envs is not None else ():
         process.join(1.0)
         if process.exitcode is not None:
             code = process.exitcode
             how = f"with status {code}" if code >= 0 else f"of {signal.Signals(-code).name}"
             return f"the process of an environment died {how}"
     return "the process of an environment ended before it began"
-
-
-def _kill(envs: AsyncVectorEnv) -> None:
-    """End its processes, whatever they do; its own `close` waits for answers."""
-    for process in envs.processes:
-        process.kill()
-    for process in envs.processes:
-        process.join()
-    envs.closed = True
 
 
 def _raise_first(infos: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ beginning happen inside one `step`, and what ended is told in `info["ended"]`, n
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import traceback
@@ -49,12 +48,14 @@ class GymLane(gymnasium.Env[Observation, Any]):
         index: int,
         seeds: RandomSeeds | ListedSeeds,
         looks: dict[str, list[int]] | None = None,
+        starter: int | None = None,
     ) -> None:
         """index: of the lane among all. looks: values by axis, of which each episode draws one.
+        starter: id of the process that starts the lanes, of which this one may be a child.
 
         The environment is made at its first episode: gymnasium makes one more lane, in the process
         that starts them, to ask for its spaces."""
-        if multiprocessing.parent_process() is not None:
+        if starter not in (None, os.getpid()):
             leave_signals_to_the_parent()
         self._make, self._reader, self._index, self._seeds = make, reader, index, seeds
         self._looks = looks or {}

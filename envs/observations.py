@@ -67,9 +67,9 @@ class Reader:
         mask = mask.reshape(size)
         if mask.dtype == bool:
             return mask.view(np.uint8)
+        if mask.itemsize == 1 and mask.view(np.uint8).max() <= 1:  # int8 too: below 0 it is large
+            return mask.view(np.uint8)
         top = mask.max()
-        if mask.dtype == np.uint8 and top <= 1:
-            return mask
         on = mask != 0
         if top not in (0, 1, 255) or (mask[on] != top).any():
             values = ", ".join(f"{value:g}" for value in np.unique(mask)[:5])

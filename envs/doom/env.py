@@ -27,8 +27,8 @@ from rl_attn.envs.doom.looks import Look, Looks, look_of_episode, variation_spac
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.processes import check_shared_memory
 from rl_attn.envs.doom.scenarios import Scenario, resolve
-from rl_attn.envs.doom.watchdog import Watchdog
 from rl_attn.envs.seeds import draw_episode_seed, first_episode_seed
+from rl_attn.envs.watchdog import Watchdog
 from rl_attn.errors import UserError
 
 Observation = dict[str, np.ndarray]

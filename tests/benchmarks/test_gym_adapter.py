@@ -13,6 +13,6 @@ def test_both_contenders_are_measured_and_compared(monkeypatch, capsys):
         "our lanes": 2,
     }
     known = {"AsyncVectorEnv": [10.0, 20.0, 90.0], "our lanes": [18.0]}
-    monkeypatch.setattr(gym_adapter, "measure", lambda name, rounds, imports: known)
+    monkeypatch.setattr(gym_adapter, "measure", lambda name, rounds, imports, context: known)
     gym_adapter.main([])
     assert capsys.readouterr().out.count("ratio 0.90") == 2

@@ -99,7 +99,6 @@ def test_doom_draws_at_the_next_larger_size_that_it_has():
         ({"frame_size": "84x84", "width": 161}, "no resolution 161x120"),
         ({"looks": "train:lights"}, "did you mean light"),
         ({"env": "Freedoom2", "looks": "train:light"}, "no WAD of its own"),
-        ({"env": "CartPole-v1", "looks": "train:light"}, "leave --looks out"),
         ({"env": "none.cfg", "targets": ("Poison",)}, "there is no scenario file"),
     ],
 )

@@ -189,7 +189,7 @@ def test_a_map_in_the_old_format_has_no_looks(tmp_path):
     wad.write(tmp_path / "old.wad", lumps)
     text = "doom_scenario_path = old.wad\navailable_buttons = { ATTACK }\n"
     (tmp_path / "old.cfg").write_text(text)
-    with pytest.raises(ValueError, match="no other looks: there is no map map01 in UDMF"):
+    with pytest.raises(ValueError, match="tint and noise: there is no map map01 in UDMF"):
         Lanes(resolve(str(tmp_path / "old.cfg"), ["DoomImp"]), 1, looks="train:light")
 
 

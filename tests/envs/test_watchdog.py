@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rl_attn.envs.doom.watchdog import Watchdog
+from rl_attn.envs.watchdog import Watchdog
 
 
 class SlowGame:
