@@ -58,7 +58,7 @@ class StartupSettings:
 
 def first_rollout(checkout: Path, flags: Sequence[str]) -> float:
     """CPU seconds of the main job until its first rollout begins."""
-    done = run(checkout, "-c", TO_THE_ROLLOUT, *flags)
+    done, _ = run(checkout, "-c", TO_THE_ROLLOUT, *flags)
     seconds = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("CPU ")]
     if len(seconds) != 1:
         raise RuntimeError(f"{checkout}: no rollout began:\n{done.stdout}{done.stderr}")
@@ -67,36 +67,37 @@ def first_rollout(checkout: Path, flags: Sequence[str]) -> float:
 
 def refusal(checkout: Path) -> float:
     """CPU seconds of the whole process that refuses a mistaken flag."""
-    before = children()
-    done = run(checkout, "-m", "rl_attn.ppo", "--camal", "-1")
+    done, seconds = run(checkout, "-m", "rl_attn.ppo", "--camal", "-1")
     if done.returncode != 2:
         raise RuntimeError(f"{checkout}: --camal -1 ended with {done.returncode}: {done.stderr}")
-    return children() - before
+    return seconds
 
 
 def import_torch(checkout: Path) -> float:
-    before = children()
-    run(checkout, "-c", "import torch")
-    return children() - before
+    return run(checkout, "-c", "import torch")[1]
 
 
-def children() -> float:
-    """CPU seconds of the processes that have ended."""
-    times = os.times()
-    return times.children_user + times.children_system
-
-
-def run(checkout: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Python with this checkout's modules, in an empty folder."""
-    with tempfile.TemporaryDirectory(prefix="rl-attn-startup-") as folder:
-        return subprocess.run(
+def run(checkout: Path, *args: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Python with this checkout's modules, in an empty folder; and its CPU seconds."""
+    with (
+        tempfile.TemporaryDirectory(prefix="rl-attn-startup-") as folder,
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+    ):
+        process = subprocess.Popen(
             [sys.executable, *args],
             env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
             cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
+            stdout=out,
+            stderr=err,
         )
+        # Of this process alone: others that end meanwhile are not counted.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        done = subprocess.CompletedProcess(args, process.returncode, out.read(), err.read())
+    return done, usage.ru_utime + usage.ru_stime
 
 
 def measure(args: StartupSettings) -> dict[str, list[float]]:
