@@ -250,7 +250,7 @@ class _Processes(AsyncVectorEnv):
         self.watchdog = Watchdog(self, gym_trial.HANG_TIMEOUT)
 
     def kill(self) -> None:
-        """Called by the watchdog, while the program waits for an answer."""
+        """End the call that takes too long; from the watchdog's thread."""
         self.hung = True
         for process in self.processes:
             process.kill()

@@ -234,10 +234,9 @@ def _place(error: Exception) -> str:
 
 
 def leave_signals_to_the_parent() -> None:
-    """Ctrl-C and `timeout` reach a whole group of processes: this one leaves it.
+    """Leave the group of processes, whose signals (Ctrl-C, `timeout`) are for the parent.
 
-    The parent ends what it is doing first, and then the others itself. Should it die, their pipes
-    end them.
+    It ends what it is doing first, and then this process. Should it die, the closed pipe ends this.
     """
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
