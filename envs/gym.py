@@ -27,7 +27,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from rl_attn.envs import gym_trial
-from rl_attn.envs.gym_lane import Ended, GymLane
+from rl_attn.envs.gym_lane import Ended, GymLane, parts
 from rl_attn.envs.gym_trial import Trial, in_a_process, make, trial
 from rl_attn.envs.protocol import Step, VectorEnv
 from rl_attn.envs.registry import CANNOT_RESUME, Environment, EnvSettings
@@ -138,7 +138,7 @@ class GymLanes(VectorEnv):
                 else:
                     observation, infos = envs.reset(seed=given, options=options)
             _raise_first(infos)
-            frames[lanes], masks[lanes] = observation["frame"], observation["mask"]
+            frames[lanes], masks[lanes] = parts(observation, self.reader)
 
     def send(
         self, actions: np.ndarray, frames: np.ndarray, masks: np.ndarray, group: int = 0
@@ -162,7 +162,7 @@ class GymLanes(VectorEnv):
             else:
                 observation, rewards, *_, infos = envs.step(actions)
         _raise_first(infos)
-        frames[...], masks[...] = observation["frame"], observation["mask"]
+        frames[...], masks[...] = parts(observation, self.reader)
         if not self._masked:
             self._tell_of_no_mask(masks)
         return _gather(rewards, infos.get("ended", ()), self.group_slice(group).start)
@@ -181,7 +181,7 @@ class GymLanes(VectorEnv):
         for lane, seen in enumerate(self._call("lane_resume", state["lanes"])):
             if isinstance(seen, str):
                 raise EnvironmentFailed(f"{seen}; the checkpoint is as it was")
-            frames[lane], masks[lane] = seen["frame"], seen["mask"]
+            frames[lane], masks[lane] = parts(seen, self.reader)
 
     def close(self) -> None:
         for envs in self._groups:

@@ -7,6 +7,7 @@ beginning happen inside one `step`, and what ended is told in `info["ended"]`, n
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import traceback
@@ -25,7 +26,16 @@ from rl_attn.errors import EnvironmentFailed, UserError, one_line
 
 MAX_FAULTS = 3  # in a row, until the environment counts as broken
 
-Observation = dict[str, np.ndarray]
+
+def parts(packed: np.ndarray, reader: Reader) -> tuple[np.ndarray, np.ndarray]:
+    """Views of the frames (..., H, W, C) and the masks (..., H, W) in a lane's observation.
+
+    packed: (..., H * W * (C + 1)) uint8, the frame and the mask behind it in one array, which
+    gymnasium writes to shared memory twice as fast as a dict of both.
+    """
+    size, many = math.prod(reader.frame_shape), packed.shape[:-1]
+    frames, masks = packed[..., :size], packed[..., size:]
+    return frames.reshape(*many, *reader.frame_shape), masks.reshape(*many, *reader.mask_shape)
 
 
 @dataclass
@@ -37,7 +47,7 @@ class Ended:
     final_mask: np.ndarray | None = None  # (H, W)
 
 
-class GymLane(gymnasium.Env[Observation, Any]):
+class GymLane(gymnasium.Env[np.ndarray, Any]):
     """See the head of this file."""
 
     def __init__(
@@ -61,14 +71,10 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._looks = looks or {}
         self._env: gymnasium.Env | None = None
         self.action_space = action_space
-        self.observation_space = gymnasium.spaces.Dict(
-            frame=gymnasium.spaces.Box(0, 255, reader.frame_shape, np.uint8),
-            mask=gymnasium.spaces.Box(0, 1, reader.mask_shape, np.uint8),
-        )
-        self._nothing = {
-            key: np.zeros(space.shape, np.uint8) for key, space in self.observation_space.items()
-        }
-        self._seen = self._nothing  # the current observation
+        size = math.prod(reader.frame_shape) + math.prod(reader.mask_shape)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (size,), np.uint8)
+        self._seen = np.zeros(size, np.uint8)  # the current observation, see `parts`
+        self._frame, self._mask = parts(self._seen, reader)
         self._seed: int | None = None  # of the current episode; None: no seed is left
         self._actions: list[Any] = []
         self._return = 0.0
@@ -78,7 +84,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin the next episode; with `seed`, the episode of that seed, and others drawn from it.
 
         options: `variations`, one a lane of all; this one's holds until the next reset.
@@ -94,19 +100,19 @@ class GymLane(gymnasium.Env[Observation, Any]):
         try:
             self._next()
         except (UserError, EnvironmentFailed) as error:
-            return self._nothing, {"error": error}
+            return self._seen, {"error": error}
         return self._seen, {}
 
-    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play one action. If it ends the episode, the observation is the next one's first."""
         try:
             return self._step(action)
         except (UserError, EnvironmentFailed) as error:
-            return self._nothing, 0.0, False, False, {"error": error}
+            return self._seen, 0.0, False, False, {"error": error}
 
-    def _step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def _step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         if self._seed is None:
-            return self._nothing, 0.0, False, False, {}
+            return self._seen, 0.0, False, False, {}
         try:
             reward, terminated, truncated = self._play(action)
         except UserError:
@@ -114,12 +120,12 @@ class GymLane(gymnasium.Env[Observation, Any]):
         except Exception as error:
             self._count_fault(error)
             self._actions.append(action)
-            return self._seen_after_end(True, True), 0.0, False, False, self._ended
+            return self._seen, 0.0, False, False, self._ended(True, True)
         self._faults_in_a_row = 0
         if not (terminated or truncated):
             return self._seen, reward, False, False, {}
-        seen = self._seen_after_end(truncated and not terminated, False)
-        return seen, reward, False, False, self._ended
+        ended = self._ended(truncated and not terminated, False)
+        return self._seen, reward, False, False, ended
 
     def close(self) -> None:
         if self._env is not None:
@@ -136,11 +142,11 @@ class GymLane(gymnasium.Env[Observation, Any]):
             "actions": [np.asarray(action).tolist() for action in self._actions],
             "return": self._return,
             "faults": self._faults,
-            "seen": digest(**self._seen),
+            "seen": digest(self._frame, self._mask),
             "variation": self._variation,
         }
 
-    def lane_resume(self, states: list[dict[str, Any]]) -> str | Observation:
+    def lane_resume(self, states: list[dict[str, Any]]) -> str | np.ndarray:
         """Play its state's episode again; the current observation, or what is wrong."""
         state = states[self._index]
         self._seeds.load_state_dict(state["seeds"])
@@ -148,7 +154,8 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._variation = state.get("variation")
         self._seed = state["seed"]
         if self._seed is None:
-            return self._nothing
+            self._seen[...] = 0
+            return self._seen
         try:
             self._begin()
             for action in state["actions"]:
@@ -156,7 +163,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
         except Exception as error:
             told = f"{one_line(error, named=True)} at {_place(error)}"
             return f"{self._reader.name} failed while its episode was played again: {told}"
-        if self._return != state["return"] or digest(**self._seen) != state["seen"]:
+        if self._return != state["return"] or digest(self._frame, self._mask) != state["seen"]:
             return (
                 f"{self._reader.name} does not play the same episode again: seed {self._seed} and "
                 f"the same {len(state['actions'])} actions led to another frame, mask or return"
@@ -179,14 +186,13 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._return += value
         return value, bool(terminated), bool(truncated)
 
-    def _seen_after_end(self, truncated: bool, fault: bool) -> Observation:
-        """Note in `_ended` what has ended, and begin the next episode."""
+    def _ended(self, truncated: bool, fault: bool) -> dict[str, Ended]:
+        """Begin the next episode; the info that tells of the one that has ended."""
         length = len(self._actions)
         episode = Episode(self._index, self._seed, self._return, length, fault, truncated)
-        last = (self._seen["frame"].copy(), self._seen["mask"].copy()) if truncated else ()
-        self._ended = {"ended": Ended(episode, *last)}
+        last = (self._frame.copy(), self._mask.copy()) if truncated else ()
         self._next()
-        return self._seen
+        return {"ended": Ended(episode, *last)}
 
     def _next(self) -> None:
         self._seed = self._seeds.next()
@@ -197,7 +203,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
                 raise
             except Exception as error:
                 self._count_fault(error)
-        self._seen = self._nothing
+        self._seen[...] = 0
 
     def _begin(self) -> None:
         self._actions, self._return = [], 0.0
@@ -211,8 +217,7 @@ class GymLane(gymnasium.Env[Observation, Any]):
         self._see(observation)
 
     def _see(self, observation: Any) -> None:
-        frame, mask = self._reader(observation)
-        self._seen = {"frame": frame, "mask": mask}  # may be the environment's own, until it moves
+        self._frame[...], self._mask[...] = self._reader(observation)
 
     def _count_fault(self, error: Exception) -> None:
         """Make another environment in place of one that failed, unless it always does."""

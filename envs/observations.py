@@ -19,6 +19,9 @@ from gymnasium import spaces
 from rl_attn.envs.scaling import Area
 from rl_attn.errors import UserError, choose
 
+#: Compared once a step, which takes numpy longer where it is given the type itself.
+_UINT8, _BOOL = np.dtype(np.uint8), np.dtype(bool)
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -42,33 +45,38 @@ class Reader:
     def __call__(self, observation: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """The frame and the mask, which may be views; UserError for another shape or type."""
         frame = np.asarray(observation[self.frame_key])
-        if frame.dtype != np.uint8 or (*frame.shape, 1)[:3] != self.given_shape:
-            raise UserError(
-                f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {frame.shape}, not "
-                f"uint8 {self.given_shape} as its space says: correct the environment"
-            )
-        frame, mask = frame.reshape(self.given_shape), self._mask(observation)
-        if self._area is None:
-            return frame, mask
-        return self._area.frame(frame), self._area.mask(mask)
+        if frame.dtype != _UINT8 or frame.shape != self.given_shape:
+            frame = self._shaped(frame)
+        mask = self._mask(observation)
+        area = self._area
+        return (frame, mask) if area is None else (area.frame(frame), area.mask(mask))
 
     @cached_property
     def _area(self) -> Area | None:
         given = self.given_shape[:2]
         return None if self.mask_shape == given else Area(given, self.mask_shape)
 
+    def _shaped(self, frame: np.ndarray) -> np.ndarray:
+        if frame.dtype != _UINT8 or (*frame.shape, 1)[:3] != self.given_shape:
+            raise UserError(
+                f"{self.name}: observation[{self.frame_key!r}] is {frame.dtype} {frame.shape}, not "
+                f"uint8 {self.given_shape} as its space says: correct the environment"
+            )
+        return frame.reshape(self.given_shape)
+
     def _mask(self, observation: dict[str, Any]) -> np.ndarray:
         mask, size = np.asarray(observation[self.mask_key]), self.given_shape[:2]
-        if mask.size != size[0] * size[1]:
-            raise UserError(
-                f"{self.name}: observation[{self.mask_key!r}] has shape {mask.shape}, not "
-                f"{size} as its frames: correct the environment"
-            )
-        mask = mask.reshape(size)
-        if mask.dtype == bool:
-            return mask.view(np.uint8)
-        if mask.itemsize == 1 and mask.view(np.uint8).max() <= 1:  # int8 too: below 0 it is large
-            return mask.view(np.uint8)
+        if mask.shape != size:
+            if mask.size != size[0] * size[1]:
+                raise UserError(
+                    f"{self.name}: observation[{self.mask_key!r}] has shape {mask.shape}, not "
+                    f"{size} as its frames: correct the environment"
+                )
+            mask = mask.reshape(size)
+        if mask.itemsize == 1:
+            numbers = mask.view(_UINT8)  # of int8 too: below 0 it is large
+            if mask.dtype == _BOOL or np.maximum.reduce(numbers, None) <= 1:
+                return numbers
         top = mask.max()
         on = mask != 0
         if top not in (0, 1, 255) or (mask[on] != top).any():

@@ -21,7 +21,9 @@ class Reacher(gymnasium.Env):
 
         self.random = np.random.RandomState()
         self.view = {"height": size, "width": size, "camera_id": 0}
-        self.game = suite.load("reacher", "easy", task_kwargs={"random": self.random})
+        often = {"control_timestep": 0.08}  # seconds: 250 steps an episode, of four of its own
+        chance = {"random": self.random}
+        self.game = suite.load("reacher", "easy", chance, environment_kwargs=often)
         self.game.physics.model.vis.quality.offsamples = 0
         self.target = self.game.physics.model.name2id("target", "geom")
         torques = self.game.action_spec()

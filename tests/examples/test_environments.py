@@ -1,17 +1,23 @@
 """The examples of environments: masks by pixels, resumed lanes, training and evaluation."""
 
+import ctypes.util
 import json
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 
 from rl_attn import evaluate, ppo, study
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import Environment, EnvSettings, find
+from rl_attn.errors import UserError
+from rl_attn.rl.trainer import AgentState
+from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 from rl_attn.run.plugins import import_all
 from rl_attn.studies.check import check
 from rl_attn.studies.plan import Job
@@ -27,10 +33,13 @@ FAMILIES = {
 }
 PACKAGES = {package for _, package in FAMILIES.values() if find_spec(package)}
 os.environ.setdefault("MUJOCO_GL", "egl")
+if not ctypes.util.find_library("EGL"):
+    PACKAGES.discard("dm_control")  # it could not draw
 
 
 def found(name: str) -> Environment:
-    pytest.importorskip(FAMILIES[name][1])
+    if FAMILIES[name][1] not in PACKAGES:
+        pytest.skip(f"needs {FAMILIES[name][1]}")
     import_all([str(EXAMPLES / f"{name}.py")])
     settings = EnvSettings(env=f"examples/{FAMILIES[name][0]}-v0", env_processes=False)
     return find(settings)
@@ -110,29 +119,61 @@ def test_procgen_looks_otherwise_and_is_the_same_game():
     assert (frames != others).any(-1).mean() > 0.5
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_they_train_and_are_evaluated(name, tmp_path):
-    entry = gymnasium.spec(found(name).name).entry_point
-    short = f"tests/Short-{name}-v0"
-    gymnasium.register(short, entry_point=entry, max_episode_steps=40)  # enemies come late
-    flags = ["--env", short]
+@pytest.fixture(scope="module", params=FAMILIES)
+def trained(request, tmp_path_factory) -> Path:
+    """A run of two updates, each with its checkpoint, in episodes of 40 steps."""
+    found_env = found(request.param)
+    short = f"tests/Short-{request.param}-v0"  # StarPilot's enemies come late
+    entry = gymnasium.spec(found_env.name).entry_point
+    gymnasium.register(short, entry_point=entry, max_episode_steps=40)
+    flags = ["--env", short, "--no-env-processes", "--frame-size", "40x40"]
     flags += ["--num-envs", "1", "--num-steps", "16", "--num-minibatches", "1", "--device", "cpu"]
-    flags += ["--update-epochs", "1", "--total-timesteps", "16", "--frame-size", "40x40"]
-    run = tmp_path / "run"
-    assert ppo.main([*flags, "--no-env-processes", "--run-dir", str(run)]) == 0
-    options = ["--episodes", "1", "--device", "cpu", "--no-video"]
-    assert evaluate.main([str(run), *options]) == 0
-    summary = json.loads((run / "evaluation.json").read_text())["summary"]
+    flags += ["--update-epochs", "1", "--total-timesteps", "32"]
+    flags += ["--checkpoint-interval", "16", "--keep-checkpoints", "0"]
+    run = tmp_path_factory.mktemp("runs") / request.param
+    assert ppo.main([*flags, "--run-dir", str(run)]) == 0
+    return run
+
+
+def test_they_are_evaluated_with_every_option(trained):
+    evaluation = [str(trained), "--episodes", "1", "--num-envs", "1", "--device", "cpu"]
+    options = ["--faithfulness", "--faithfulness-frames", "2", "--closed-loop"]
+    assert evaluate.main([*evaluation, *options]) == 0
+    results = json.loads((trained / "evaluation.json").read_text())
+    summary = results["summary"]
     assert summary["length"]["mean"] > 0 and summary["empty_masks"]["mean"] < 1
+    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert np.isfinite(list(results["faithfulness"]["areas"].values())).all()
+    assert (trained / "evaluation.mp4").stat().st_size
+
+    looks = ["--looks", "test", "--looks-per-axis", "1", "--twins", "--no-video"]
+    if "starpilot" in trained.name:
+        assert evaluate.main([*evaluation, *looks]) == 0
+        assert (trained / "looks.csv").exists() and (trained / "twins.csv").exists()
+    else:
+        with pytest.raises(UserError, match="has no other looks: give it a variation_space"):
+            evaluate.main([*evaluation, *looks])
 
 
-@pytest.mark.skipif(not {"minigrid", "procgen"} <= PACKAGES, reason="needs MiniGrid and Procgen")
+def test_they_go_on_from_a_checkpoint_to_the_same_weights(trained, tmp_path):
+    broken = shutil.copytree(trained, tmp_path / "broken")
+    latest_checkpoint(broken).unlink()
+    assert ppo.main(["--resume", str(broken)]) == 0
+    ours, theirs = (
+        load_checkpoint(latest_checkpoint(run), AgentState, more=True) for run in (broken, trained)
+    )
+    assert ours["global_step"] == theirs["global_step"] == 32
+    for name, weights in ours["agent"].items():
+        assert torch.equal(weights, theirs["agent"][name]), name
+
+
+@pytest.mark.skipif(len(PACKAGES) < len(FAMILIES), reason="needs the packages of all families")
 def test_the_study_of_all_families_is_whole(monkeypatch, capsys):
     monkeypatch.chdir(EXAMPLES.parent)
     monkeypatch.setattr(study, "check_commands", check_here)
     assert study.main(["examples/study.yaml", "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert all(label in printed for label in ("Doom", "Own", "MiniGrid", "Procgen"))
+    assert all(label in printed for label in ("Doom", "Own", "MiniGrid", "Procgen", "dm_control"))
 
 
 def check_here(jobs: list[Job]) -> None:
