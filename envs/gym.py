@@ -40,20 +40,9 @@ from rl_attn.errors import EnvironmentFailed, UserError
 #: Steps of each lane after which a mask that has never been set is told of.
 UNSEEN_AFTER = 1000
 
-#: Settings that an environment of gymnasium's has no use for.
-_OF_DOOM = (
-    *("targets", "width", "height", "rgb", "frame_skip"),
-    *("actions", "max_buttons", "delta_values", "wad"),
-)
-
 
 def gym_environment(settings: EnvSettings) -> Environment:
     """The environment that gymnasium makes of `settings.env`, after a trial play."""
-    default = EnvSettings()
-    for field in _OF_DOOM:
-        if getattr(settings, field) != getattr(default, field):
-            flag = field.replace("_", "-")
-            raise UserError(f"--{flag} is for Doom: leave it out, or wrap {settings.env} yourself")
     size = parse_size(settings.frame_size)
     play = in_a_process if settings.env_processes else trial
     seen = play(settings.env, settings.frame_key, settings.mask_key, size)

@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rl_attn.env_settings import EnvSettings
+from rl_attn.errors import UserError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -52,15 +53,32 @@ class Environment:
     check_room: Callable[[int], None] = lambda num_lanes: None
 
 
+#: Flags that only one kind of environment has a use for.
+_OF_DOOM = (
+    *("targets", "width", "height", "rgb", "frame_skip"),
+    *("actions", "max_buttons", "delta_values", "wad"),
+)
+_OF_GYMNASIUM = ("frame_key", "mask_key", "env_processes")
+
+
 def find(settings: EnvSettings) -> Environment:
     """The environment of that name; UserError, in one line, for what cannot be played."""
     if is_gymnasium_id(settings.env):
+        _refuse(settings, _OF_DOOM, f"Doom: leave it out, or wrap {settings.env} yourself")
         from rl_attn.envs.gym import gym_environment
 
         return gym_environment(settings)
+    _refuse(settings, _OF_GYMNASIUM, f"gymnasium's environments: leave it out with {settings.env}")
     from rl_attn.envs.doom.environment import doom_environment
 
     return doom_environment(settings)
+
+
+def _refuse(settings: EnvSettings, fields: tuple[str, ...], told: str) -> None:
+    default = EnvSettings()
+    for field in fields:
+        if getattr(settings, field) != getattr(default, field):
+            raise UserError(f"--{field.replace('_', '-')} is for {told}")
 
 
 def is_gymnasium_id(name: str) -> bool:

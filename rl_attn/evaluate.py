@@ -11,6 +11,7 @@ included), `evaluation.mp4` (frame, mask and attention side by side) and, with -
 are 95 %: mean +- 1.96 standard errors over episodes.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -77,8 +78,16 @@ class EvaluationSettings:
     """of model.zip: it sees colour frames"""
     frame_skip: Positive[int] = 4
     """of model.zip: game tics an action is repeated for"""
+    frame_key: str = "frame"
+    """of model.zip: key of the frame in an observation of a gymnasium environment"""
+    mask_key: str = "mask"
+    """of model.zip: key of the mask"""
     imports: Annotated[tuple[str, ...], tyro.conf.arg(name="import")] = ()
     """modules or files that register the environment of model.zip"""
+
+
+#: What a run knows itself.
+OF_MODEL = ("env", "targets", "rgb", "frame_skip", "frame_key", "mask_key")
 
 
 def check(args: EvaluationSettings) -> None:
@@ -93,8 +102,11 @@ def check(args: EvaluationSettings) -> None:
             raise UserError(f"{args.run} does not say what it plays: give --env")
     elif not Path(args.run).is_dir():
         raise UserError(f"run folder {args.run} does not exist")
-    elif args.env:
-        raise UserError(f"--env {args.env}: the run {args.run} says itself what it plays")
+    else:
+        for field in dataclasses.fields(args):
+            if field.name in OF_MODEL and getattr(args, field.name) != field.default:
+                flag = field.name.replace("_", "-")
+                raise UserError(f"--{flag}: the run {args.run} says itself what it plays")
 
 
 def is_model(path: str) -> bool:

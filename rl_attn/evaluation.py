@@ -15,7 +15,7 @@ from rich.table import Table
 
 from rl_attn.agents import Memory
 from rl_attn.envs.registry import EnvSettings
-from rl_attn.evaluate import EvaluationSettings, is_model
+from rl_attn.evaluate import OF_MODEL, EvaluationSettings, is_model
 from rl_attn.evaluation_looks import beside_twins, twin_looks, under_looks
 from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
 from rl_attn.rl.held_out import in_wad
@@ -128,7 +128,7 @@ def player_of(args: EvaluationSettings, device: torch.device) -> Player:
     from rl_attn.rl.sb3_agent import sb3_player
 
     import_all(args.imports)
-    env = EnvSettings(args.env, args.targets, rgb=args.rgb, frame_skip=args.frame_skip)
+    env = EnvSettings(**{name: getattr(args, name) for name in OF_MODEL})
     return sb3_player(Path(args.run), device, env)
 
 

@@ -3,9 +3,9 @@
     python -m rl_attn.random_policy --env DefendCenter --out runs/random/DefendCenter
 
 Leaves `evaluation.json` as `rl_attn.evaluate` does, with the raw return, the length, the share of
-frames without a target, and the IoU's ceiling at the grid of the agents' maps over the frames that
-such a policy sees. Each episode draws its actions from a generator of its own seed, so that the
-result does not depend on how many games are played at once.
+frames without a target, and the IoU's ceiling at the grid of the default network's maps over the
+frames that such a policy sees. Each episode draws its actions from a generator of its own seed, so
+that the result does not depend on how many games are played at once.
 """
 
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ episodes resampled within each look.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,7 +121,11 @@ def play_looks(
     for axis, variations in looks.items():
         name = variations_of(player).name
         others += [(axis, name(one), player, {"variation": one}) for one in variations]
-    others += [("wads", Path(wad).stem, in_wad(player, wad), {}) for wad in wads]
+    paths = list(dict.fromkeys(map(Path, wads)))
+    named = Counter(path.stem for path in paths)  # files of two folders may have one name
+    for path in paths:
+        look = path.stem if named[path.stem] == 1 else str(path)
+        others.append(("wads", look, in_wad(player, str(path)), {}))
     played: dict[str, dict[str, list[Played]]] = {}
     for done, (axis, look, one, extra) in enumerate(others, start=1):
         if progress:

@@ -437,21 +437,3 @@ def test_what_cannot_be_played_is_refused_in_one_line(kind, arguments, parts):
     for part in (*parts, name):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("settings", "part"),
-    [
-        ({"env": "no_such_module:Game-v0"}, "no_such_module"),
-        ({"env": "gymnasium:NoSuchGame-v0"}, "NoSuchGame"),
-        ({"env": "gymnasium:CartPole-v1", "width": 320}, "--width"),
-        ({"env": "gymnasium:CartPole-v1", "actions": "binary"}, "--actions"),
-        ({"env": "gymnasium:CartPole-v1", "frame_size": "0x84"}, "--frame-size"),
-        ({"env": "gymnasium:CartPole-v1"}, "observation space"),
-        ({"env": "Basik"}, "did you mean"),
-    ],
-)
-def test_wrong_names_and_doom_flags_are_refused(settings, part):
-    with pytest.raises(UserError, match=part) as error:
-        find(EnvSettings(**settings))
-    assert "\n" not in str(error.value)

@@ -141,6 +141,7 @@ BAD = {
     "RUN --removed-share 1.5": ("--removed-share", "1.5"),
     "RUN --checkpoint nowhere.pt": ("nowhere.pt", "does not exist"),
     "RUN --policy random": ("random", "greedy"),
+    "RUN --rgb": ("--rgb", "says itself what it plays"),
     ".": ("config.yaml", "not a run"),
 }
 

@@ -1,6 +1,7 @@
 """Returns under other looks, by hand."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -62,8 +63,8 @@ def test_too_few_episodes_have_no_interval(values, count):
 
 
 def player(**settings):
-    settings = {"env": "tests/Corridor-v0", "frame_stack": 1, "env_processes": False} | settings
-    return Player(Texel(), AgentSettings(**settings))
+    corridor = {"env": "tests/Corridor-v0", "frame_stack": 1, "env_processes": False}
+    return Player(Texel(), AgentSettings(**(settings or corridor)))
 
 
 def test_the_looks_are_played_with_the_same_seeds():
@@ -119,11 +120,14 @@ class Still(Network):
         return Output(self.head(logits), features.mean((1, 2, 3)), features)
 
 
-def test_an_agent_is_played_in_other_peoples_wads():
+def test_an_agent_is_played_in_other_peoples_wads(tmp_path):
     wad = FOLDER / "simpler_basic.wad"  # Basic in another look
     waiting = Player(Still(), AgentSettings(env="Basic", frame_stack=1, frame_skip=50))
     returns = play_looks(waiting, 1, [3], {}, wads=[str(wad)], greedy=True)
     assert returns.plain.tolist() == returns.looks["wads"]["simpler_basic"].tolist() == [-300]
+    twice = [str(wad), shutil.copy(wad, tmp_path), str(wad)]
+    looks = play_looks(waiting, 1, [3], {}, wads=twice, greedy=True).looks["wads"]
+    assert list(looks) == twice[:2]  # of one name, and so by their paths
     with pytest.raises(UserError, match=r"nowhere\.wad, which is not there"):
         in_wad(waiting, "nowhere.wad")
     with pytest.raises(UserError, match="--wads are for Doom"):
