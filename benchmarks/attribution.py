@@ -6,11 +6,13 @@
     python benchmarks/attribution.py --backbones resnet18 --no-stages --batch 1 4 16 64 \\
         --only CAMAL "one backward a sample"                         # its Fig. 2, over batch size
 
-For ResNet-18 tapped at each of its stages and for the paper's six backbones at their standard tap
+For ResNet-18 tapped at each of its stages, with GroupNorm (with BatchNorm above the tap one product
+for the batch and one a sample are not the same map), and for the paper's six backbones at their standard tap
 (the first row of each section is the baseline, a training step on cross-entropy alone):
 
 - CAMAL: Grad-CAM from the task's own forward, by one product for the whole batch.
 - CAMAL, first order: the map's channel weights are constants, as in Captum's map.
+- one product a sample: the same map by B products, batched (`--batch-maps per-sample`).
 - one backward a sample: the same map by B backwards.
 - Captum: `LayerGradCam`, which runs a forward of its own; and with `create_graph` as well, without
   which its map trains nothing above the tap. It takes feature maps (B, K, h, w) alone, so tokens
@@ -52,6 +54,7 @@ CONTENDERS = (
     Entry("cross-entropy alone", "attribution_steps:Plain"),
     Entry("CAMAL", "attribution_steps:Camal"),
     Entry("CAMAL, first order", "attribution_steps:FirstOrder"),
+    Entry("one product a sample", "attribution_steps:PerSample"),
     Entry("one backward a sample", "attribution_steps:BySample"),
     Entry("Captum", "attribution_steps:Captum"),
     Entry("Captum, create_graph", "attribution_steps:CaptumCreateGraph"),
@@ -130,6 +133,7 @@ def sections(args: AttributionSettings) -> dict[str, dict[str, Any]]:
                 "pixels": pixels,
                 "batch": batch,
                 "threads": args.threads,
+                "group_norm": layer is not None,
             }
     return found
 

@@ -26,6 +26,7 @@ from rl_attn.attention import (
 from rl_attn.attention.backbones import find_layer
 from rl_attn.attention.grids import as_maps
 from rl_attn.attention.probe import probe_of
+from rl_attn.supervised.norms import replace_batch_norm
 
 CLASSES = 10
 
@@ -40,6 +41,7 @@ class Case:
     batch: int
     threads: int
     device: str = "cpu"
+    group_norm: bool = False  # in place of BatchNorm, which mixes samples in all but by-sample maps
 
 
 class Reach(StrEnum):
@@ -58,6 +60,8 @@ class Plain:
         torch.set_num_threads(case.threads)
         torch.manual_seed(0)
         self.model = classifier(case.backbone, case.pixels).train().to(case.device)
+        if case.group_norm:
+            replace_batch_norm(self.model, "group", case.backbone)
         self.layer = case.layer or standard_layer(self.model)
         self.pictures = torch.randn(case.batch, 3, case.pixels, case.pixels)
         self.labels = torch.arange(case.batch) % CLASSES
@@ -146,6 +150,14 @@ class FirstOrder(Camal):
 
     def map(self, score: Tensor, features: Tensor) -> Tensor:
         return grad_cam(score, features, second_order=False)
+
+
+class PerSample(Camal):
+    """The same map by one product a sample, all of them batched: whatever mixes samples behind it,
+    each map is its sample's own."""
+
+    def map(self, score: Tensor, features: Tensor) -> Tensor:
+        return grad_cam(score, features, per_sample=True)
 
 
 class BySample(Camal):

@@ -415,7 +415,7 @@ def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _needs(kind: Any) -> str:
     said = ["masks on the training pictures"] if kind.needs_masks else []
-    said += ["feature maps"] if kind.needs_features else []
+    said += ["feature maps"] if kind().needs_features() else []
     return f"It needs {' and '.join(said) or 'neither masks nor feature maps'}."
 
 

@@ -231,6 +231,16 @@ def args_type(argv: Sequence[str]) -> type[TrainSettings]:
     return with_method(method_class(method), data, backbone, own)
 
 
+def rate_of(backbone: str) -> float:
+    """The learning rate of every method whose paper has none (Hundal et al. 2026, Table 7).
+
+    >>> rate_of("resnet18"), rate_of("torchvision:vit_b_16")
+    (0.001, 0.0001)
+    """
+    transformers = ("vit_b_16", "swin_v2_t", "maxvit_t")
+    return 1e-4 if backbone.removeprefix("torchvision:") in transformers else 1e-3
+
+
 def with_method(
     method: type[Method],
     data: str,
@@ -244,7 +254,8 @@ def with_method(
     """
     parts = [method.recipes.get(name, {}) for name in dict.fromkeys(("", data, backbone))]
     recipe = {name: value for part in parts for name, value in part.items()}
-    defaults = {"method": method.name, "data": data, **own, **recipe}
+    rate = {"learning_rate": rate_of(backbone)}
+    defaults = {"method": method.name, "data": data, **rate, **own, **recipe}
     kinds = {
         name: hint
         for kind in (TrainSettings, method)

@@ -9,8 +9,9 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from rl_attn.attention import TapWarning, check_tap
+from rl_attn.attention import MAPS, TapWarning, check_tap
 from rl_attn.attention.cells import few
+from rl_attn.attention.tap_checks import mixed_pixels
 from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import read_options
 from rl_attn.run.device import pick_precision
@@ -305,7 +306,7 @@ def make_network(
     needed = (data.task.outputs(data.classes), data.task.asked(data.classes))
     check_answer(args.backbone, models[0], (data.channels, *data.size), *needed)
     layer = backbones.tap_layer(models[0], args.layer, data.size)
-    if layer is None and method.needs_features:
+    if layer is None and method.needs_features():
         raise UserError(
             f"--method {method.name} needs feature maps and {args.backbone} has none: choose "
             "another backbone, or name a layer with --layer"
@@ -344,12 +345,14 @@ def fit_method(
     grid = cells = None
     if network.layer is not None:
         try:
-            if method.needs_features and network.copies == 1:
+            if method.needs_features() and network.copies == 1:
                 check(network, batch, args.batch_maps)
             attention = attention_of(network, batch)[1]
             grid, cells = attention.grid, attention.cells
             if coarse := few(grid, tuple(batch.pictures.shape[2:]), network.layer):
                 print(f"note: {coarse}", flush=True)
+        except UserError:
+            raise
         except (RuntimeError, AssertionError, ValueError) as error:
             raise UserError(
                 f"{args.backbone} does not take pictures {tuple(batch.pictures.shape[1:])} with "
@@ -374,13 +377,17 @@ def check(network: Network, batch: Batch, batch_maps: str) -> None:
     Maps of mixed samples are refused too, unless `batch_maps` says otherwise.
     """
     rows = torch.arange(len(batch.labels), device=batch.labels.device)
+
+    def score(logits: torch.Tensor) -> torch.Tensor:
+        return logits[rows, batch.labels]
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TapWarning)
         findings = check_tap(
             network.model,
             batch.pictures,
             layer=network.layer,
-            score=lambda logits: logits[rows, batch.labels],
+            score=score,
             strict=False,
         )
     fatal = [finding for finding in findings if finding.fatal]
@@ -397,3 +404,10 @@ def check(network: Network, batch: Batch, batch_maps: str) -> None:
                 "images with --stem small), --batch-maps per-sample, or --batch-maps mixed for the "
                 "mixture"
             )
+    if MAPS.kinds[network.attention] != "pixels" or batch_maps == "mixed":
+        return
+    if finding := mixed_pixels(network.model, batch.pictures, score):
+        raise UserError(
+            f"--attention {network.attention}: {finding.reason}: take --batch-norm group or "
+            "frozen, or --batch-maps mixed for the mixture"
+        )

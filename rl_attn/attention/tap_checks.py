@@ -8,7 +8,7 @@ statistics, modes, `.grad` and the random state included.
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -180,22 +180,51 @@ def _unreached(probe: Probe, second_order: bool) -> Finding | None:
     return Finding("half gradient", reason, remedy, second_order)
 
 
+def mixed_pixels(
+    model: nn.Module, batch: Tensor, score: Callable[[Tensor], Tensor]
+) -> Finding | None:
+    """The finding "mixed samples" for maps of the pixels, whose tap is the picture itself.
+
+    Args:
+        batch: (B, C, H, W), of at least 2.
+        score: from the model's output to (B,).
+
+    >>> model = torch.nn.Sequential(torch.nn.BatchNorm2d(1), torch.nn.Flatten())
+    >>> mixed_pixels(model, torch.rand(4, 1, 2, 2), lambda output: output[:, 0]).trap
+    'mixed samples'
+    >>> mixed_pixels(model.eval(), torch.rand(4, 1, 2, 2), lambda output: output[:, 0])
+    """
+    pictures = batch.detach().clone().requires_grad_()
+    with _as_it_was(model, batch), torch.enable_grad():
+        first = score(model(pictures))[0]
+        (gradient,) = torch.autograd.grad(first, pictures)
+    return _mixing(gradient, model, "the pictures", None)
+
+
 def _mixed(probe: Probe) -> Finding | None:
-    size = probe.gradient(probe.score[0]).abs().flatten(1).sum(1)  # (B,)
+    gradient = probe.gradient(probe.score[0])
+    return _mixing(gradient, probe.model, repr(probe.layer), probe.above())
+
+
+def _mixing(
+    gradient: Tensor, model: nn.Module, where: str, above: Collection[str] | None
+) -> Finding | None:
+    """gradient: (B, ...) of the first sample's score, by what is at `where`. above: parameters
+    behind it; None: all."""
+    size = gradient.abs().flatten(1).sum(1)  # (B,)
     share = (size[1:].sum() / size.sum().clamp_min(torch.finfo(size.dtype).tiny)).item()
     if share < 1e-4:
         return None
-    above = probe.above()
     names = [
         name
-        for name, module in probe.model.named_modules()
+        for name, module in model.named_modules()
         if isinstance(module, _BatchNorm)
         and module.training
-        and (not module.affine or f"{name}.weight" in above)
+        and (above is None or not module.affine or f"{name}.weight" in above)
     ]
     cause = f"BatchNorm in training mode ({', '.join(names)})" if names else "a layer"
     reason = (
-        f"{cause} between {probe.layer!r} and the score mixes samples: {share:.0%} of a sample's "
+        f"{cause} between {where} and the score mixes samples: {share:.0%} of a sample's "
         "gradient falls on others, and one product for the batch is not each sample's map"
     )
     remedy = "put it in eval mode, tap above it, or use a norm that keeps samples apart"

@@ -29,7 +29,18 @@ def read_table(file: Path, data_root: str | None = None, attention: str | None =
         raise UserError(f"--data-root {data_root} is not a folder")
     if attention is not None:
         MAPS.check_trained(attention)
+        _check_no_cell_has_its_own(study, attention)
     said = {"data_root": data_root, "attention": attention}
     said = {name: value for name, value in said.items() if value is not None}
     arguments = {**study.arguments, **said}
     return replace(study, arguments=arguments, values={**study.values, "arguments": arguments})
+
+
+def _check_no_cell_has_its_own(study: Study, attention: str) -> None:
+    for key, entries in study.grid.items():
+        for label, flags in entries.items():
+            if "attention" in flags:
+                raise UserError(
+                    f"--attention {attention}: the file's {key} {label} has one of its own, "
+                    f"{flags['attention']}: leave the flag out, or change the file"
+                )

@@ -41,8 +41,6 @@ class Method:
     name: ClassVar[str]
     #: Needs masks on the training pictures.
     needs_masks: ClassVar[bool] = True
-    #: Needs feature maps; methods on input gradients do without.
-    needs_features: ClassVar[bool] = True
     #: The loss of a sample depends on that sample alone, so that seeds can be trained together.
     separable: ClassVar[bool] = True
     #: Its loss is computed on the validation pictures too, after each epoch, for the logs.
@@ -57,6 +55,10 @@ class Method:
     recipes: ClassVar[dict[str, dict[str, Any]]] = {}
     #: The folder of data sets, --data-root; the run's own is set before `prepare`.
     data_root: ClassVar[Path] = Path("data")
+
+    def needs_features(self) -> bool:
+        """Whether it trains maps of features; methods on input gradients do without."""
+        return True
 
     def check(self, settings: Any) -> None:
         """Refuse hyper-parameters that cannot work with the run's `settings` (UserError)."""

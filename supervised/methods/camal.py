@@ -26,14 +26,16 @@ class Camal(GradCamMethod):
 
     name: ClassVar[str] = "camal"
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
-        "": {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01, "batch_size": 32},
-        **{name: {"learning_rate": 1e-4} for name in ("vit_b_16", "swin_v2_t", "maxvit_t")},
+        "": {"optimizer": "adamw", "weight_decay": 0.01, "batch_size": 32},  # rates: `rate_of`
     }
 
     weight: NotNegative[float] = 1.0
     """lambda of the CAMAL loss"""
     empty_mask: Literal["skip", "suppress"] = "skip"
     """pictures whose mask is empty: no CAMAL loss, or suppress all attention"""
+    placement: Literal["cells", "stretched"] = "cells"
+    """where the loss places a map: where its cells lie in the picture, or stretched over the
+    picture, as the paper has it; evaluations always place cells"""
 
     def target(
         self,
@@ -44,7 +46,7 @@ class Camal(GradCamMethod):
     ) -> MaskWeights:
         from rl_attn.attention import mask_weights
 
-        return mask_weights(masks, grid, cells, known)
+        return mask_weights(masks, grid, cells if self.placement == "cells" else None, known)
 
     def penalty(self, attention: Attention, batch: Batch) -> Tensor:
         from rl_attn.attention import alpha_beta, camal_loss

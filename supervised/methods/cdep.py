@@ -42,7 +42,6 @@ class Cdep(Method):
 
     name: ClassVar[str] = "cdep"
     tasks: ClassVar[tuple[str, ...]] = ("classes",)
-    needs_features: ClassVar[bool] = False
     separable: ClassVar[bool] = False  # decomposes the model itself, and draws pixels for a batch
     masks_alone: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
@@ -66,6 +65,9 @@ class Cdep(Method):
     """how many single pixels a batch"""
     corner: int = 5
     """side of a corner in pixels"""
+
+    def needs_features(self) -> bool:
+        return False
 
     def check(self, settings: Any) -> None:
         for name in ("pixels", "corner"):

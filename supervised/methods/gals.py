@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from rl_attn.errors import UserError
 from rl_attn.run.settings import NotNegative
 from rl_attn.supervised.methods.base import batch_size, task_loss
 from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
@@ -31,7 +30,7 @@ from rl_attn.supervised.methods.input_gradient import InputGradientMethod, Unit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rl_attn.supervised.batches import Batch, Batches
+    from rl_attn.supervised.batches import Batch
     from rl_attn.supervised.network import Network
 
 
@@ -60,13 +59,8 @@ class Gals(InputGradientMethod):
     """which pixels are compared with the maps, and how"""
     unit: Unit = "imagenet"
 
-    def prepare(self, network: Network, train: Batches) -> None:
-        super().prepare(network, train)
-        if self.where.startswith("grad-cam") and network.layer is None:
-            raise UserError(
-                f"--where {self.where} needs feature maps and the backbone has none: choose "
-                "another backbone, or name a layer with --layer"
-            )
+    def needs_features(self) -> bool:
+        return self.where.startswith("grad-cam")
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         from rl_attn.attention import gals_attention, gals_gradient

@@ -39,10 +39,12 @@ Unit = Annotated[
 class InputGradientMethod(Method):
     """A method on the gradient of a score by the images."""
 
-    needs_features: ClassVar[bool] = False
     tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
 
     unit: Unit = "byte"
+
+    def needs_features(self) -> bool:
+        return False
 
     def prepare(self, network: Network, train: Batches) -> None:
         self.scale = scale_of(train.view.std, self.unit)

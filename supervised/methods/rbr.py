@@ -35,11 +35,13 @@ class Rbr(Method):
 
     name: ClassVar[str] = "rbr"
     tasks: ClassVar[tuple[str, ...]] = ("classes", "labels")
-    needs_features: ClassVar[bool] = False
     recipes: ClassVar[dict[str, dict[str, Any]]] = {"": XIL_RECIPE}
 
     weight: NotNegative[float] = 1e5
     """of the squared products, summed over the batch, with the influence of the batch's mean"""
+
+    def needs_features(self) -> bool:
+        return False
 
     def loss(self, network: Network, batch: Batch, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         from rl_attn.attention import input_gradient, rbr, rbr_influence, rrr_score

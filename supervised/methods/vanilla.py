@@ -12,4 +12,6 @@ class Vanilla(Method):
 
     name: ClassVar[str] = "vanilla"
     needs_masks: ClassVar[bool] = False
-    needs_features: ClassVar[bool] = False
+
+    def needs_features(self) -> bool:
+        return False

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 import torch
-from torchvision.models import SwinTransformer, VisionTransformer
+from torchvision.models import ResNet, SwinTransformer, VisionTransformer
+from torchvision.models.resnet import BasicBlock
 
 from rl_attn.errors import UserError
 
@@ -27,11 +28,16 @@ def swin():
     return SwinTransformer(*sizes, stochastic_depth_prob=0.0, num_classes=10)
 
 
-@pytest.fixture(params=[vit, swin])
+def resnet():
+    return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=10)
+
+
+@pytest.fixture(params=[vit, swin, resnet])
 def make(request, steps, monkeypatch):
-    """(contender) -> it, on a small network of tokens or of channels last."""
+    """(contender) -> it, on a small network of tokens or of channels last, or of several stages."""
     monkeypatch.setattr(steps, "classifier", lambda backbone, pixels: request.param())
-    case = steps.Case("small", None, 32, 4, torch.get_num_threads())
+    stage = {"layer": "layer2", "group_norm": True} if request.param is resnet else {"layer": None}
+    case = steps.Case("small", pixels=32, batch=4, threads=torch.get_num_threads(), **stage)
     return lambda name: getattr(steps, name)(case)
 
 
@@ -39,6 +45,7 @@ def test_all_make_the_same_loss_and_reach_what_they_say(make, steps):
     reach = {
         "Camal": steps.Reach.ALL,
         "FirstOrder": steps.Reach.HALF,
+        "PerSample": steps.Reach.ALL,
         "BySample": steps.Reach.ALL,
         "CaptumCreateGraph": steps.Reach.ALL,
         "Captum": steps.Reach.HALF,

@@ -1,5 +1,8 @@
 """Attention above which BatchNorm mixes samples: refused, or each sample's own."""
 
+import dataclasses
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -10,10 +13,12 @@ from rl_attn.supervised.batches import Batch
 from rl_attn.supervised.comparison.table import read_table
 from rl_attn.supervised.data import LOADERS
 from rl_attn.supervised.methods import method_class
+from rl_attn.supervised.methods.camal import Camal
+from rl_attn.supervised.methods.gals import Gals
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TrainSettings
 from rl_attn.supervised.setup import check
-from tests.supervised.test_tables import TABLES, cells
+from tests.supervised.test_tables import TABLES
 
 SIZE = (32, 32)
 WITHOUT_BATCH_NORM = ("convnext_tiny", "vit_b_16", "swin_v2_t")
@@ -117,16 +122,26 @@ def test_what_has_nothing_to_change_is_refused(name, changes, message):
         build(name, 3, 3, SIZE, **changes)
 
 
+def trains_maps(flags: dict) -> bool:
+    kind = method_class(flags["method"])
+    own = {f.name: flags[f.name] for f in dataclasses.fields(kind) if f.name in flags}
+    return kind(**own).needs_features()
+
+
 def tables() -> list:
     """Each network of configs/tables with whose maps of which kind something is trained."""
     found = {}
     for file in TABLES:
-        for flags in cells(read_table(file, None).values):
-            if flags["data"] not in LOADERS or not method_class(flags["method"]).needs_features:
+        table = read_table(file, None)
+        for chosen in itertools.product(*(entries.values() for entries in table.grid.values())):
+            flags = table.arguments | {k: v for cell in chosen for k, v in cell.items()}
+            if flags["data"] not in LOADERS or not trains_maps(flags):
                 continue
-            keys = ["backbone", "layer", "batch_norm", "stem", "batch_maps"]
+            keys = ["backbone", "layer", "batch_norm", "stem", "batch_maps", "attention"]
             if flags.get("backbone") in WITHOUT_BATCH_NORM:
                 keys.remove("batch_norm")
+            if method_class(flags["method"]) is not Camal:
+                keys.remove("attention")  # Grad-CAM, as theirs is
             found.setdefault(tuple((k, flags[k]) for k in keys if k in flags), file.stem)
     return [pytest.param(dict(key), id=f"{stem}-{dict(key)}") for key, stem in found.items()]
 
@@ -141,13 +156,43 @@ def test_every_table_trains_maps_of_each_sample(flags):
         1, lambda: build(args.backbone, *shape, batch_norm=args.batch_norm, stem=args.stem)
     ).train()
     layer = tap_layer(model, args.layer)
-    built = Network(model, layer, per_sample=args.batch_maps == "per-sample")
+    per_sample = args.batch_maps == "per-sample"
+    built = Network(model, layer, attention=args.attention, per_sample=per_sample)
     torch.manual_seed(0)
     rows = torch.arange(2)
     drawn = Batch(torch.randn(2, 3, side, side), rows * 2, None, None, rows)
     if any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
         check(built, drawn, args.batch_maps)
-    torch.manual_seed(1)  # stochastic depth
-    maps = built.explain(built(drawn.pictures), drawn.pictures, drawn.labels, second_order=False)
-    torch.manual_seed(1)
-    torch.testing.assert_close(maps.map, alone(model, layer, drawn), atol=1e-5, rtol=0)
+
+    def maps() -> torch.Tensor:
+        torch.manual_seed(1)  # stochastic depth
+        output = built(drawn.pictures)
+        return built.explain(output, drawn.pictures, drawn.labels, second_order=False).map.detach()
+
+    found = maps()
+    if args.attention == "grad-cam":
+        torch.manual_seed(1)
+        torch.testing.assert_close(found, alone(model, layer, drawn), atol=1e-5, rtol=0)
+        return
+    drawn.pictures[1] = drawn.pictures[1].flip(1)  # another picture, in the same range
+    torch.testing.assert_close(maps()[0], found[0], atol=1e-5, rtol=0)
+    assert not torch.equal(maps()[1], found[1])
+
+
+@pytest.mark.parametrize("attention", ["input-gradient", "integrated-gradients", "smooth-grad"])
+def test_a_mixture_of_pixel_maps_is_refused_too(attention):
+    drawn = batch()
+    plain = network("layer4", stem="small")
+    plain.attention = attention
+    for batch_maps in ("refuse", "per-sample"):
+        with pytest.raises(UserError, match=rf"--attention {attention}: BatchNorm.* the pictures"):
+            check(plain, drawn, batch_maps)
+    check(plain, drawn, "mixed")
+    grouped = network("layer2", batch_norm="group")
+    grouped.attention = attention
+    check(grouped, drawn, "refuse")
+
+
+def test_gals_is_asked_for_maps_of_each_sample_where_it_takes_grad_cam():
+    assert not Gals().needs_features()
+    assert Gals(where="grad-cam-outside").needs_features()

@@ -22,7 +22,8 @@ TABLE_8 = {
     **{"separate_clipping": False, "rgb": False, "precision": "fp32", "method": "camal"},
     **{"attention": "grad-cam", "attention_target": "value", "tap": "conv3"},
     **{"second_order": True, "normalization": "max", "dead_maps": "zero"},
-    **{"compare": "map-up", "placement": "stretched"},
+    **{"compare": "map-up", "placement": "stretched", "empty_mask": "skip"},
+    **{"control": "none", "objective": "camal", "target_kl": None},
 }
 
 #: Table 7 and Appendix C, and AdamW's defaults; without what differs by backbone.
@@ -30,7 +31,11 @@ TABLE_7 = {
     **{"epochs": 500, "weight_decay": 0.01, "batch_size": 32, "optimizer": "adamw"},
     **{"weights": "imagenet", "size": 224, "crop": "center", "flip": False, "schedule": "none"},
     **{"precision": "fp32", "batch_norm": "keep", "select": "last", "fold_validation": False},
+    "attention": "grad-cam",
 }
+#: Eq. 1 and 2, and Table 8's lambda.
+CAMAL = {"method": "camal", "weight": 1, "second_order": True}
+CAMAL |= {"empty_mask": "skip", "placement": "stretched"}
 RATES = {"ResNet": 1e-3, "ConvNeXt": 1e-3, "EfficientNet": 1e-3}
 RATES |= {"ViT": 1e-4, "Swin": 1e-4, "MaxViT": 1e-4}
 
@@ -53,8 +58,7 @@ def test_table_7_of_camal(name):
             flags = table.arguments | backbone | method
             assert {key: flags.get(key) for key in TABLE_7} == TABLE_7
             assert flags["learning_rate"] == RATES[label]
-    camal = table.grid["method"]["CAMAL"]
-    assert (camal["weight"], camal["second_order"], camal["attention"]) == (1, True, "grad-cam")
+    assert table.grid["method"]["CAMAL"] == CAMAL
 
 
 def test_tables_of_papers_are_in_fp32():
@@ -64,9 +68,13 @@ def test_tables_of_papers_are_in_fp32():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "rate"), [("resnet18", 1e-3), ("vit_b_16", 1e-4), ("swin_v2_t", 1e-4)]
+    ("backbone", "rate"),
+    [("resnet18", 1e-3), ("vit_b_16", 1e-4), ("torchvision:swin_v2_t", 1e-4)],
 )
-def test_camal_has_the_learning_rate_of_its_backbone(backbone, rate, tmp_path):
+def test_a_backbone_has_its_learning_rate_with_and_without_camal(backbone, rate, tmp_path):
+    for method in ("vanilla", "suppress-only", "entropy"):
+        words = ["--method", method, "--backbone", backbone]
+        assert parse(args_type(words), words, "train").learning_rate == rate
     words = ["--method", "camal", "--backbone", backbone]
     assert parse(args_type(words), words, "train").learning_rate == rate
     file = tmp_path / "config.yaml"

@@ -51,6 +51,14 @@ def test_data_root_is_that_of_this_machine(file, tmp_path):
         read_table(file, "nowhere")
 
 
+def test_one_attention_for_all_is_refused_where_a_cell_has_its_own(file):
+    write(file)
+    assert read_table(file, attention="layer-cam").arguments["attention"] == "layer-cam"
+    write(file, grid={"method": {"Vanilla": {"attention": "grad-cam"}}})
+    with pytest.raises(UserError, match="method Vanilla has one of its own, grad-cam"):
+        read_table(file, attention="layer-cam")
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
