@@ -7,8 +7,8 @@
         --only CAMAL "one backward a sample"                         # its Fig. 2, over batch size
 
 For ResNet-18 tapped at each of its stages, with GroupNorm (with BatchNorm above the tap one product
-for the batch and one a sample are not the same map), and for the paper's six backbones at their standard tap
-(the first row of each section is the baseline, a training step on cross-entropy alone):
+for the batch and one a sample are not the same map), and for the paper's six backbones at their
+standard tap; the first row of each section is the baseline, a training step on cross-entropy alone:
 
 - CAMAL: Grad-CAM from the task's own forward, by one product for the whole batch.
 - CAMAL, first order: the map's channel weights are constants, as in Captum's map.

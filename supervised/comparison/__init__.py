@@ -5,7 +5,7 @@ study, and what only classifiers have.
     curves      deletion and insertion curves with bands (CAMAL, Fig. 5 and 12)
     variance    where attention varies over the test pictures (CAMAL, Fig. 3)
     examples    attention of the methods side by side on the same test pictures
-    overhead    time of an epoch, beside the baseline's (CAMAL, Table 6)
+    overhead    time of an epoch, beside the baseline's
     arrays      reads what runs left, defensively
     report      all of it, in order
 

@@ -1,4 +1,7 @@
-"""What supervising attention costs: time of an epoch beside the baseline's (CAMAL, Table 6)."""
+"""What supervising attention costs: time of an epoch beside the baseline's.
+
+Validation is in it; CAMAL's Table 6, of training steps alone, is `benchmarks/attribution.py`.
+"""
 
 import math
 from statistics import fmean, median

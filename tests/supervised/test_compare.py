@@ -25,12 +25,16 @@ TABLE = {
             "train_pictures": 320,
         },
         **{"device": "cpu", "threads": 1, "picture_interval": 0, "faithfulness": 1},
+        "falsifier": True,
     },
     "grid": {"method": {"CAMAL": {"method": "camal"}}},
     "seeds": [1],
     "report": {
         **{"compare": "method", "paired": True},
-        "metrics": [{"name": "iou"}, {"name": "deletion_area", "better": "lower"}],
+        "metrics": [
+            *({"name": "iou"}, {"name": "deletion_area", "better": "lower"}),
+            {"name": "confidence_fall"},
+        ],
     },
     "steps": "epochs",
 }
@@ -56,6 +60,9 @@ def test_runs_and_report_of_what_they_measured(whole):
     (report,) = pd.read_csv(whole / "report" / "tables" / "tasks_iou.csv").to_dict("records")
     assert report["method"] == result["method"] == "CAMAL"
     assert report["mean"] == pytest.approx(result["iou"]) and 0 < result["deletion_area"] < 1
+    falls = pd.read_csv(whole / "report" / "tables" / "tasks_confidence_fall.csv")["mean"]
+    assert falls.tolist() == [pytest.approx(result["confidence_fall"])]
+    assert result["confidence_fall"] != 0  # nor is it much, so early
     (overhead,) = pd.read_csv(whole / "report" / "tables" / "overhead.csv").to_dict("records")
     assert overhead["seconds"] > 0 and overhead["overhead"] == 0
 

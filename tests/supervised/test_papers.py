@@ -61,6 +61,50 @@ def test_table_7_of_camal(name):
     assert table.grid["method"]["CAMAL"] == CAMAL
 
 
+#: VAPL (Zhang et al. 2024, 5.2), and what its ablations (Table 3) change.
+VAPL = {
+    **{"epochs": 100, "perturbed_masks": 5000, "keep": 0.1, "model_passes": 5, "weight_passes": 5},
+    **{"lambda_parameters": 0.1, "lambda_activations": 1, "lambda_aggregation": 10},
+}
+ABLATIONS = {
+    "VAPL": {},
+    "VAPL-1": {"epochs": 50, "refine": False},
+    "VAPL-2": {"lambda_parameters": 0},
+    "VAPL-3": {"lambda_activations": 0},
+    "VAPL-4": {"epochs": 50, "learn_weights": False},
+}
+
+
+def test_vapl_s_section_5():
+    table = read_table(CONFIGS / "tables" / "vapl.yaml")
+    for name, changed in ABLATIONS.items():
+        assert table.grid["method"][name] == {"method": "vapl", **VAPL, **changed}
+    same = {"size": 224, "train_pictures": 100, "batch_size": 16, "learning_rate": 1e-4}
+    same |= {"optimizer": "adam", "backbone": "resnet18", "weights": "imagenet"}
+    assert {key: table.arguments[key] for key in same} == same
+    others = ("Baseline", "GRADIA", "HAICS", "RES-G", "RES-L")
+    assert {table.grid["method"][name]["epochs"] for name in others} == {50}
+
+
+#: Learning to Look (Yang et al. 2026), its section on MNIST and the authors' configurations.
+LOOK = {
+    **{"method": "learning-to-look", "selection": "optim-value", "formula": "released"},
+    **{"backbone": "lenet", "size": 32, "optimizer": "sgd", "momentum": 0.98, "harden": True},
+    **{"weight_decay": 1e-4, "batch_size": 32, "epochs": 30, "schedule": "step"},
+    "data_options": ["base=mnist", "variant=learning-to-look"],
+}
+BY_SET = {
+    "decoy": {"learning_rate": 1e-2, "weight": 8, "attention_epochs": 13, "region": "object"},
+    "color": {"learning_rate": 1e-3, "weight": 160, "attention_epochs": 11, "region": "ring"},
+}
+
+
+@pytest.mark.parametrize("name", BY_SET)
+def test_table_1_of_learning_to_look(name):
+    table = read_table(CONFIGS / "tables" / f"learning_to_look_{name}.yaml")
+    assert table.grid["method"]["Ours"] == LOOK | BY_SET[name]
+
+
 def test_tables_of_papers_are_in_fp32():
     files = [f for f in (CONFIGS / "tables").glob("*.yaml") if not f.stem.endswith("_cpu")]
     assert len(files) > 6
