@@ -24,10 +24,15 @@ def test_every_map_trains_two_steps(toy, name, monkeypatch):
     monkeypatch.setitem(backbones.SMALL, "tiny-vit", tiny_vit)
     backbone = "tiny-vit" if name == "le-grad" else "lenet"
     trainer = trainer_of("camal", attention=name, backbone=backbone, epochs=1, batch_size=24)
-    before = [p.detach().clone() for p in trainer.network.model.parameters()]
+    parameters = list(trainer.network.model.parameters())
+    trainer.network.model.train()
+    batch = trainer.train.take(torch.arange(24))
+    penalty = trainer.method.loss(trainer.network, batch, 0)[1]["attention/loss"].mean()
+    gradients = torch.autograd.grad(penalty, parameters, allow_unused=True)
+    assert any(g is not None and g.any() for g in gradients)  # of the attention alone
+    before = [p.detach().clone() for p in parameters]
     run(trainer)
-    after = trainer.network.model.parameters()
-    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(before, parameters, strict=True))
     attention = attention_of(trainer.network, trainer.train.take(torch.arange(2)))[1]
     grid = (4, 4) if backbone == "tiny-vit" else (8, 8)
     assert attention.grid == ((28, 28) if MAPS.of_pixels(name) else grid)

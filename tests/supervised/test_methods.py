@@ -133,6 +133,18 @@ def test_learning_to_look_keeps_the_best_network_of_phase_two(selection, score):
     assert method.validation_score(2, scores) == pytest.approx(score)
 
 
+def test_the_later_rule_of_learning_to_look_is_measured_on_validation(toy):
+    trainer = trainer_of("learning-to-look", selection="reverse-kl", attention_epochs=0)
+    batch, network = trainer.train.take(torch.arange(16)), trainer.network
+    assert "attention/reverse_kl" not in trainer.method.loss(network, batch, 0)[1]
+    network.model.eval()
+    found = trainer.method.loss(network, batch, 0)[1]["attention/reverse_kl"]
+    maps = trainer.method.attention(network(batch.pictures), batch).map.flatten(1)
+    source, masks = maps.softmax(1), batch.target.flatten(1) + 1e-8
+    by_hand = (source * (source / (masks / masks.sum(1, keepdim=True))).log()).sum(1)
+    torch.testing.assert_close(found, by_hand, rtol=1e-3, atol=1e-3)
+
+
 def test_where_attention_is_far_off_low_accuracy_is_not_preferred():
     """As Optim Value does, which is negative there."""
     method = method_class("learning-to-look")(attention_epochs=0, selection="exponential")
