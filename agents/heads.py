@@ -289,8 +289,12 @@ def head_of(space: gymnasium.Space) -> Head:
     )
 
 
+#: Bounds beyond it are none: environments also write the largest float for "unbounded".
+_NO_BOUND = 1e30
+
+
 def _into_box(values: np.ndarray, space: spaces.Box) -> np.ndarray:
-    bounded = np.isfinite(space.low) & np.isfinite(space.high)
+    bounded = (np.abs(space.low) < _NO_BOUND) & (np.abs(space.high) < _NO_BOUND)
     low, high = (np.where(bounded, end, 0.0) for end in (space.low, space.high))
     scaled = (low + high) / 2 + (high - low) / 2 * np.clip(values, -1.0, 1.0)
     values = np.where(bounded, scaled, values)

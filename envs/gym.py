@@ -37,6 +37,9 @@ from rl_attn.envs.variations import Variation
 from rl_attn.envs.watchdog import Watchdog
 from rl_attn.errors import EnvironmentFailed, UserError
 
+#: Steps of an episode that are played again in one call.
+REPLAYED_AT_ONCE = 20
+
 #: Steps of each lane after which a mask that has never been set is told of.
 UNSEEN_AFTER = 1000
 
@@ -95,7 +98,7 @@ class GymLanes(VectorEnv):
             partial(GymLane, make, self.reader, self.action_space, i, s, looks, os.getpid())
             for i, s in enumerate(seeds)
         ]
-        kind = _Processes if processes and num_lanes > 1 else SyncVectorEnv
+        kind = _Processes if processes else SyncVectorEnv
         with self._one_line():
             self._groups = [kind(lanes[self.group_slice(g)], copy=False) for g in range(num_groups)]
         self._sent: list[Any] = [None] * num_groups
@@ -167,10 +170,15 @@ class GymLanes(VectorEnv):
                 f"this state is of {len(state['lanes'])} lanes with {state['settings']}, "
                 f"not of {self.num_lanes} with {self._settings()}"
             )
-        for lane, seen in enumerate(self._call("lane_resume", state["lanes"])):
-            if isinstance(seen, str):
-                raise EnvironmentFailed(f"{seen}; the checkpoint is as it was")
-            frames[lane], masks[lane] = parts(seen, self.reader)
+        self._call("lane_resume", state["lanes"])
+        seen: list[np.ndarray | str | None] = [None]
+        while any(one is None for one in seen):  # each call has a step's time to answer
+            seen = self._call("lane_replay", REPLAYED_AT_ONCE)
+            for lane, one in enumerate(seen):
+                if isinstance(one, str):
+                    raise EnvironmentFailed(f"{one}; the checkpoint is as it was")
+                if one is not None:
+                    frames[lane], masks[lane] = parts(one, self.reader)
 
     def close(self) -> None:
         for envs in self._groups:

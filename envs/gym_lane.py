@@ -12,6 +12,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,8 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
         self._variation: Variation | None = None
         self._faults = 0
         self._faults_in_a_row = 0
+        self._state: dict[str, Any] = {}  # that is taken up
+        self._begun = False  # its episode, again
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -119,7 +122,7 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
             raise
         except Exception as error:
             self._count_fault(error)
-            self._actions.append(action)
+            self._actions.append(action.copy())
             return self._seen, 0.0, False, False, self._ended(True, True)
         self._faults_in_a_row = 0
         if not (terminated or truncated):
@@ -146,23 +149,31 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
             "variation": self._variation,
         }
 
-    def lane_resume(self, states: list[dict[str, Any]]) -> str | np.ndarray:
-        """Play its state's episode again; the current observation, or what is wrong."""
-        state = states[self._index]
+    def lane_resume(self, states: list[dict[str, Any]]) -> None:
+        """Take up its state, whose episode `lane_replay` then plays again."""
+        self._state = state = states[self._index]
         self._seeds.load_state_dict(state["seeds"])
         self._faults = state["faults"]
         self._variation = state.get("variation")
-        self._seed = state["seed"]
+        self._seed, self._actions, self._begun = state["seed"], [], False
+
+    def lane_replay(self, steps: int) -> str | np.ndarray | None:
+        """Play so many steps again: at the end the current observation, or what is wrong."""
+        state, done = self._state, len(self._actions)
         if self._seed is None:
             self._seen[...] = 0
             return self._seen
         try:
-            self._begin()
-            for action in state["actions"]:
+            if not self._begun:
+                self._begin()
+                self._begun = True
+            for action in state["actions"][done : done + steps]:
                 self._play(np.asarray(action, self.action_space.dtype)[()])
         except Exception as error:
             told = f"{one_line(error, named=True)} at {_place(error)}"
             return f"{self._reader.name} failed while its episode was played again: {told}"
+        if len(self._actions) < len(state["actions"]):
+            return None
         if self._return != state["return"] or digest(self._frame, self._mask) != state["seen"]:
             return (
                 f"{self._reader.name} does not play the same episode again: seed {self._seed} and "
@@ -179,9 +190,10 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
     # ------------------------------------------------------------------ episodes
 
     def _play(self, action: Any) -> tuple[float, bool, bool]:
-        observation, reward, terminated, truncated, _ = self._env.step(action)
+        kept = action.copy()  # the environment may change it, and the caller takes it back
+        observation, reward, terminated, truncated, _ = self._env.step(action.copy())
         self._see(observation)
-        self._actions.append(action)
+        self._actions.append(kept)
         value = finite(reward, self._reader.name)
         self._return += value
         return value, bool(terminated), bool(truncated)
@@ -228,8 +240,10 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
             raise EnvironmentFailed(
                 f"{self._reader.name} failed {MAX_FAULTS} times in a row; the last time: {told}"
             ) from error
-        gymnasium.logger.warn(f"{self._reader.name} failed and is made again: {told}")
-        self.close()
+        gymnasium.logger.warn("%s failed and is made again: %s", self._reader.name, told)
+        with suppress(Exception):  # what has failed may not close either
+            self.close()
+        self._env = None
 
 
 def _place(error: Exception) -> str:

@@ -84,8 +84,18 @@ def trial(name: str, frame_key: str, mask_key: str, size: tuple[int, int] | None
         raise
     except Exception as error:
         raise UserError(f"{name} fails when it is played: {one_line(error, named=True)}") from error
-    fps = Fraction(env.metadata.get("render_fps") or 30).limit_denominator(1000)
-    return Trial(reader, env.action_space, fps, replays, variations)
+    return Trial(reader, env.action_space, _fps(env, name), replays, variations)
+
+
+def _fps(env: gymnasium.Env, name: str) -> Fraction:
+    given = env.metadata.get("render_fps") or 30
+    try:
+        fps = Fraction(float(given)).limit_denominator(1000)
+    except (TypeError, ValueError, OverflowError):
+        fps = Fraction(0)
+    if fps <= 0:
+        raise UserError(f"{name} says render_fps {given}: make it a number above 0, or say nothing")
+    return fps
 
 
 def make(name: str) -> gymnasium.Env:

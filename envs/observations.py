@@ -67,7 +67,7 @@ class Reader:
     def _mask(self, observation: dict[str, Any]) -> np.ndarray:
         mask, size = np.asarray(observation[self.mask_key]), self.given_shape[:2]
         if mask.shape != size:
-            if mask.size != size[0] * size[1]:
+            if mask.shape not in ((*size, 1), (1, *size)):
                 raise UserError(
                     f"{self.name}: observation[{self.mask_key!r}] has shape {mask.shape}, not "
                     f"{size} as its frames: correct the environment"

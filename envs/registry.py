@@ -11,6 +11,7 @@ environment of that id made by gymnasium. The module may be left out where --imp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,6 +69,11 @@ def find(settings: EnvSettings) -> Environment:
         from rl_attn.envs.gym import gym_environment
 
         return gym_environment(settings)
+    if re.search(r"-v\d+$", settings.env):
+        raise UserError(
+            f"gymnasium knows no {settings.env}: say which module registers it, module:"
+            f"{settings.env}, or --import its file"
+        )
     _refuse(settings, _OF_GYMNASIUM, f"gymnasium's environments: leave it out with {settings.env}")
     from rl_attn.envs.doom.environment import doom_environment
 
@@ -78,13 +84,14 @@ def _refuse(settings: EnvSettings, fields: tuple[str, ...], told: str) -> None:
     default = EnvSettings()
     for field in fields:
         if getattr(settings, field) != getattr(default, field):
-            raise UserError(f"--{field.replace('_', '-')} is for {told}")
+            no = "no-" if getattr(settings, field) is False else ""
+            raise UserError(f"--{no}{field.replace('_', '-')} is for {told}")
 
 
 def is_gymnasium_id(name: str) -> bool:
     """Whether it is `module:Id-v0`, or an id that is registered already."""
     if ":" in name:
-        return True
+        return not name.lower().endswith(".cfg")
     import gymnasium
 
     return name in gymnasium.registry

@@ -66,6 +66,11 @@ class Variations:
         chosen = named or [axis for axis in found if axis not in self.target_axes and found[axis]]
         lacking = [axis for axis in chosen if not found[axis]]
         if lacking or not chosen:
+            if not lacking and set(found) <= set(self.target_axes):
+                raise UserError(
+                    f"looks {text}: every axis changes the targets too: name those that you want, "
+                    f"{part}:{','.join(found)}"
+                )
             what = ", ".join(lacking) or "every axis"
             other = "test" if part == "train" else "train"
             raise UserError(
@@ -118,6 +123,11 @@ def variations_of(env: Any) -> Variations | None:
     for axis, numbers in space.items():
         every = range(1, int(numbers.n))
         test = held_out.get(axis, every)
+        if unknown := [n for n in test if n not in every]:
+            raise UserError(
+                f"held_out[{axis!r}] has {unknown[0]}, and the axis has 1 to {len(every)}: "
+                "correct the environment"
+            )
         train = [n for n in every if axis not in held_out or n not in test]
         axes[axis] = Numbers(_named(train), _named(test))
     return Variations(axes, targets)

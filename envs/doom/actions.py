@@ -125,7 +125,8 @@ def _sets(presses: list, scenario: Scenario) -> list[tuple]:
     if scenario.max_buttons < 1:
         raise UserError(f"max_buttons is {scenario.max_buttons}: it must be at least 1")
     sets: list[tuple] = []
-    for size in range(min(scenario.max_buttons, len(presses)) + 1):
+    buttons = len({button for button, _, _ in presses})
+    for size in range(min(scenario.max_buttons, buttons) + 1):
         for chosen in combinations(presses, size):
             if len({button for button, _, _ in chosen}) == size:
                 sets.append(chosen)

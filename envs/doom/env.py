@@ -23,7 +23,15 @@ import numpy as np
 
 from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
-from rl_attn.envs.doom.looks import Look, Looks, look_of_episode, variation_space
+from rl_attn.envs.doom.looks import (
+    AXES,
+    TARGET_AXES,
+    Look,
+    Looks,
+    look_of_episode,
+    numbers_of,
+    variation_space,
+)
 from rl_attn.envs.doom.made_again import MadeAgain
 from rl_attn.envs.doom.processes import check_shared_memory
 from rl_attn.envs.doom.scenarios import Scenario, resolve
@@ -94,6 +102,8 @@ class DoomEnv(MadeAgain, gymnasium.Env[Observation, np.int64]):
         given = () if self.looks is None else self.looks.looks
         self._game = Game(resolved, resolution, rgb, frame_skip, given)
         self.variation_space = variation_space()
+        self.held_out = {axis: tuple(numbers_of(axis).test) for axis in AXES}
+        self.target_axes = TARGET_AXES
         check_shared_memory(1, self._game.frame_shape)
         self._watchdog = Watchdog(self._game, hang_timeout)
         self.metadata = {**self.metadata, "render_fps": TICS_PER_SECOND / frame_skip}

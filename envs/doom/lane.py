@@ -21,6 +21,7 @@ from rl_attn.envs.doom.game import Game, GameFault
 from rl_attn.envs.doom.looks import Look, Looks, look_of_episode, variation_of
 from rl_attn.envs.protocol import Episode, digest
 from rl_attn.envs.seeds import ListedSeeds, RandomSeeds
+from rl_attn.errors import EnvironmentFailed
 
 MAX_ATTEMPTS = 3  # in a row, to get an episode going
 
@@ -219,7 +220,7 @@ class Lane:
         self._attempt(lambda: self._begin(frame, mask), outcome)
 
     def _attempt(self, play: Callable[[], None], outcome: Outcome | None = None) -> None:
-        """Try until the engine survives it; RuntimeError when it keeps failing."""
+        """Try until the engine survives it; EnvironmentFailed when it keeps failing."""
 
         def again() -> Outcome | None:
             self._count_fault()
@@ -233,7 +234,7 @@ class Lane:
             except GameFault as error:
                 fault = error
                 self._count_fault()
-        raise RuntimeError(
+        raise EnvironmentFailed(
             f"lane {self.index}: the game failed to start {MAX_ATTEMPTS} times in a row; "
             f"the last time: {fault}"
         ) from fault

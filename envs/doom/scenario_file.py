@@ -30,7 +30,7 @@ from rl_attn.envs.doom.scenarios import (
     register_with_gymnasium,
     resolve,
 )
-from rl_attn.envs.doom.wad import directory, maps, read
+from rl_attn.envs.doom.wad import directory, map_lumps, maps, parse, read
 from rl_attn.errors import UserError, choose
 
 PACKAGE = Path(vizdoom.__file__).resolve().parent
@@ -121,6 +121,13 @@ def _main_game(doom: vizdoom.DoomGame, path: Path) -> Path:
         return _MAIN_GAME
     for place in (Path(wanted), path.parent / wanted, PACKAGE / Path(wanted).name):
         if place.is_file():
+            with place.open("rb") as file:
+                patch = file.read(4) == b"PWAD"
+            if patch:
+                raise UserError(
+                    f"{path.name} plays {wanted}, which is no main game (IWAD) but a patch of one: "
+                    "name it as doom_scenario_path, and a main game as doom_game_path, or none"
+                )
             return place.resolve()
     raise UserError(f"{path.name} plays {wanted}, which is not there: correct its doom_game_path")
 
@@ -131,13 +138,22 @@ def check_map(doom: vizdoom.DoomGame, path: Path) -> None:
     place = path.parent / file if file else Path(doom.get_doom_game_path())
     if not place.is_file():
         raise UserError(f"{path.name} plays {file}, which is not there: correct doom_scenario_path")
-    found = maps([name for name, _, _ in directory(place)])
+    names = [name for name, _, _ in directory(place)]
+    found = maps(names)
     if not file and level == "map01" and "E1M1" in found:  # ViZDoom's default is for Doom 2
         level = "E1M1"
         doom.set_doom_map(level)
     if level.upper() not in found:
         listed = ", ".join(found) or "none"
         raise UserError(f"{place.name} has no map {level}: it has {listed}; correct doom_map")
+    if names[found[level.upper()] + 1] != "TEXTMAP":
+        return
+    blocks = parse(dict(map_lumps(read(place), level))["TEXTMAP"])
+    if not any(block.kind == "thing" and block.values.get("type") == "1" for block in blocks):
+        raise UserError(
+            f"{level} of {place.name} has no start for one player, without which the engine ends "
+            "the program: name another doom_map"
+        )
 
 
 def known_targets(config: str, wad: str = "") -> list[str]:

@@ -12,6 +12,7 @@ from rl_attn.envs.doom.game import Game
 from rl_attn.envs.doom.lanes import Lanes
 from rl_attn.envs.doom.scenario_file import FOLDER, PACKAGE, register_scenario, scenario_from
 from rl_attn.envs.doom.scenarios import SCENARIOS, Scenario, resolve
+from rl_attn.errors import UserError
 
 
 @pytest.fixture
@@ -72,8 +73,10 @@ def test_registered_it_is_a_name_like_any_other(files, monkeypatch):
 def test_the_main_game_of_the_file_is_played(files):
     paths = {
         "freedoom1.wad": PACKAGE / "freedoom1.wad",  # of the package, wherever the file is
-        "mine.wad": files().parent / "mine.wad",
+        "own.wad": files().parent / "own.wad",
     }
+    patch = (files().parent / "mine.wad").read_bytes()
+    paths["own.wad"].write_bytes(b"IWAD" + patch[4:])
     for written, path in paths.items():
         config = files(more=f"\ndoom_game_path = {written}\n")
         game = Game(scenario_from(config, ["Poison"]))
@@ -192,3 +195,22 @@ def test_another_wad_is_played_with_all_else_of_a_scenario(tmp_path):
         Game(resolve("Basic", wad=str(tmp_path / "nowhere.wad")))
     with pytest.raises(ValueError, match=r"nowhere\.wad, which is not there"):
         resolve(str(tmp_path / "mine.cfg"), ["category:Monster"], wad="nowhere.wad")
+
+
+def test_a_map_for_several_players_is_refused_before_the_engine_dies_of_it():
+    with pytest.raises(UserError, match=r"map01 of cig\.wad has no start for one player"):
+        scenario_from(FOLDER / "cig.cfg", ["category:Monster"])
+
+
+def test_a_patch_is_no_main_game(files):
+    path = files(more="\ndoom_game_path = mine.wad\n")
+    with pytest.raises(UserError, match="no main game \\(IWAD\\)"):
+        scenario_from(path, ["Poison"])
+
+
+def test_a_set_of_buttons_has_each_of_them_once(files):
+    """Sets of more presses than there are buttons are not looked for: they are billions here."""
+    path = files({"MOVE_FORWARD": "LOOK_UP_DOWN_DELTA"})
+    values = tuple(range(1, 37))
+    scenario = scenario_from(path, ["Poison"], max_buttons=15, delta_values=values)
+    assert Game(scenario).actions.space.n == 2 * 2 * 37
