@@ -74,6 +74,9 @@ def beside_twins(
     for twin in twins:
         if twin.parted:
             print(f"no twin: seed {twin.seed} under {twin.look}, {twin.parted}")
+    lacking = [known.impossible[a] for a in known.target_axes if a in known.impossible]
+    for reason in dict.fromkeys(lacking):
+        print(f"no control: {reason}")
     return as_dict(twins, known)
 
 
