@@ -41,7 +41,7 @@ class Case:
     batch: int
     threads: int
     device: str = "cpu"
-    group_norm: bool = False  # in place of BatchNorm, which mixes samples in all but by-sample maps
+    group_norm: bool = False  # in place of BatchNorm, with which a batch's maps mix its samples
 
 
 class Reach(StrEnum):

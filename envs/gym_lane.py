@@ -82,8 +82,8 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
         self._variation: Variation | None = None
         self._faults = 0
         self._faults_in_a_row = 0
-        self._state: dict[str, Any] = {}  # that is taken up
-        self._begun = False  # its episode, again
+        self._state: dict[str, Any] = {}  # whose episode is being played again
+        self._begun = False  # whether that episode has been reset
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -190,7 +190,7 @@ class GymLane(gymnasium.Env[np.ndarray, Any]):
     # ------------------------------------------------------------------ episodes
 
     def _play(self, action: Any) -> tuple[float, bool, bool]:
-        kept = action.copy()  # the environment may change it, and the caller takes it back
+        kept = action.copy()  # the caller uses its array again, and the environment may change it
         observation, reward, terminated, truncated, _ = self._env.step(action.copy())
         self._see(observation)
         self._actions.append(kept)

@@ -1,6 +1,5 @@
 """From settings to everything that training needs, with every check that can be made before it."""
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -9,14 +8,12 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from rl_attn.attention import MAPS, TapWarning, check_tap
 from rl_attn.attention.cells import few
-from rl_attn.attention.tap_checks import mixed_pixels
 from rl_attn.errors import UserError, choose, one_line
 from rl_attn.run.cli import read_options
 from rl_attn.run.device import pick_precision
 from rl_attn.supervised import backbones
-from rl_attn.supervised.batches import Batch, Batches, View, resized, stored_side
+from rl_attn.supervised.batches import Batches, View, resized, stored_side
 from rl_attn.supervised.data import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -49,6 +46,7 @@ from rl_attn.supervised.settings import (
     seeds_of,
 )
 from rl_attn.supervised.tasks import TASKS, Classes, Number, task_of
+from rl_attn.supervised.trainable import check
 from rl_attn.supervised.weights import load_weights
 
 #: The data set whose pictures are made at the side asked for, and so resized once at most.
@@ -369,45 +367,3 @@ def fit_method(
     method.data_root = Path(args.data_root)
     method.prepare(network, data.train)
     return extra
-
-
-def check(network: Network, batch: Batch, batch_maps: str) -> None:
-    """`check_tap` on one batch: what is fatal is refused, the rest is printed.
-
-    Maps of mixed samples are refused too, unless `batch_maps` says otherwise.
-    """
-    rows = torch.arange(len(batch.labels), device=batch.labels.device)
-
-    def score(logits: torch.Tensor) -> torch.Tensor:
-        return logits[rows, batch.labels]
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TapWarning)
-        findings = check_tap(
-            network.model,
-            batch.pictures,
-            layer=network.layer,
-            score=score,
-            strict=False,
-        )
-    fatal = [finding for finding in findings if finding.fatal]
-    if fatal:
-        said = " ".join(map(str, fatal))
-        raise UserError(f"attention at {network.layer!r} cannot be trained: {said}")
-    for finding in findings:
-        if finding.trap != "mixed samples":
-            print(f"note: {finding}", flush=True)
-        elif batch_maps == "refuse":
-            raise UserError(
-                f"attention at {network.layer!r}: {finding.reason}: take --batch-norm group or "
-                "frozen, a layer with nothing but a pool and a linear layer above it (of small "
-                "images with --stem small), --batch-maps per-sample, or --batch-maps mixed for the "
-                "mixture"
-            )
-    if MAPS.kinds[network.attention] != "pixels" or batch_maps == "mixed":
-        return
-    if finding := mixed_pixels(network.model, batch.pictures, score):
-        raise UserError(
-            f"--attention {network.attention}: {finding.reason}: take --batch-norm group or "
-            "frozen, or --batch-maps mixed for the mixture"
-        )

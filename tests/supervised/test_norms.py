@@ -17,7 +17,7 @@ from rl_attn.supervised.methods.camal import Camal
 from rl_attn.supervised.methods.gals import Gals
 from rl_attn.supervised.network import Network
 from rl_attn.supervised.settings import TrainSettings
-from rl_attn.supervised.setup import check
+from rl_attn.supervised.trainable import check
 from tests.supervised.test_tables import TABLES
 
 SIZE = (32, 32)
