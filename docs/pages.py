@@ -12,16 +12,15 @@ import inspect
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from rl_attn.run.help import flags_of, takes, text_of
+import page_parts as parts
+from page_parts import MADE, ROOT
 
-ROOT = Path(__file__).parents[1]
-MADE = ROOT / "docs" / "made"
+from rl_attn.run.help import takes, text_of
 
 #: Packages whose `__all__` is the public interface, in the order of the reference.
 PUBLIC = (
@@ -54,7 +53,7 @@ class Kind:
 def pages() -> dict[str, str]:
     """Path below docs/made -> Markdown."""
     found = named()
-    found |= {f"api/{name.partition('.')[2] or name}.md": _api(name) for name in PUBLIC}
+    found |= {f"api/{name.partition('.')[2] or name}.md": parts.api(name) for name in PUBLIC}
     files = ("CONTRIBUTING.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md")
     for file in files:
         text = (ROOT / file).read_text(encoding="utf-8").replace("](docs/", "](../")
@@ -101,8 +100,11 @@ def _command(name: str) -> str:
 
     module = COMMANDS[name].load()
     kind = settings_of(module, [])
-    return _join(
-        f"# rl-attn {name}", _doc(module), "## Flags", _flags(kind, of=f"rl-attn {name} --help")
+    return parts.join(
+        f"# rl-attn {name}",
+        parts.doc(module),
+        "## Flags",
+        parts.flags(kind, of=f"rl-attn {name} --help"),
     )
 
 
@@ -110,14 +112,14 @@ def _agents_method(name: str) -> str:
     from rl_attn.rl.methods import METHODS, Method
 
     kind = METHODS[name]
-    return _join(
+    return parts.join(
         f"# {name}",
-        _doc(sys.modules[kind.__module__]),
-        _code(f"rl-attn ppo --env DefendCenter --method {name} --total-timesteps 100000"),
+        parts.doc(sys.modules[kind.__module__]),
+        parts.code(f"rl-attn ppo --env DefendCenter --method {name} --total-timesteps 100000"),
         "## Flags of its own",
-        _flags(kind, without=Method),
+        parts.flags(kind, without=Method),
         "All methods for agents, their cost and their sources: [](../../methods.md).",
-        _source(kind),
+        parts.source(kind),
     )
 
 
@@ -125,16 +127,16 @@ def _classifier_method(name: str) -> str:
     from rl_attn.supervised.methods import METHODS, Method
 
     kind = METHODS[name]
-    return _join(
+    return parts.join(
         f"# {name}",
-        _doc(sys.modules[kind.__module__]),
-        _doc(kind),
-        _code(f"rl-attn train --method {name} --data decoy-mnist"),
+        parts.doc(sys.modules[kind.__module__]),
+        parts.doc(kind),
+        parts.code(f"rl-attn train --method {name} --data decoy-mnist"),
         "## Flags of its own",
-        _flags(kind, without=Method),
-        _recipes(kind.recipes),
-        _needs(kind),
-        _source(kind),
+        parts.flags(kind, without=Method),
+        parts.recipes(kind.recipes),
+        parts.needs(kind),
+        parts.source(kind),
     )
 
 
@@ -148,18 +150,18 @@ def _environment(name: str) -> str:
     limit = f"{scenario.time_limit} tics" if scenario.time_limit else "none"
     rows = [
         ("gymnasium", f"`rl_attn.envs:rl_attn/{name}-v0`"),
-        ("objects that can be shown", _listed(scenario.shown) or "not listed"),
-        ("actions", _listed(known.action_names) or f"`{known.action_space}`"),
+        ("objects that can be shown", parts.listed(scenario.shown) or "not listed"),
+        ("actions", parts.listed(known.action_names) or f"`{known.action_space}`"),
         ("frame (H, W, C)", f"`{known.frame_shape}`"),
         ("time limit", f"{limit} (35 tics are a second)"),
     ]
-    return _join(
+    return parts.join(
         f"# {name}",
-        _picture("environments", name, "a frame, and the same with its mask"),
-        f"ViZDoom's `{Path(scenario.config).name}`; targets are {_listed(scenario.targets)}.",
-        _table(("", ""), rows),
+        parts.picture("environments", name, "a frame, and the same with its mask"),
+        f"ViZDoom's `{Path(scenario.config).name}`; targets are {parts.listed(scenario.targets)}.",
+        parts.table(("", ""), rows),
         "## Use",
-        _code(
+        parts.code(
             f"rl-attn ppo --env {name} --camal 0.1 --total-timesteps 100000",
             f"rl-attn random-policy --env {name} --out runs/random",
         ),
@@ -173,25 +175,25 @@ def _dataset(name: str) -> str:
 
     loader = LOADERS[name]
     function = getattr(loader, "func", loader)
-    described = [_doc(function), _doc(sys.modules[function.__module__])]
+    described = [parts.doc(function), parts.doc(sys.modules[function.__module__])]
     shared = list(LOADERS.modules.values()).count(function.__module__) > 1
     signature = inspect.signature(loader).parameters.values()
     defaults = {p.name: text_of(p.default) for p in signature if p.default is not p.empty}
     rows = [
-        (f"`{key}`", f"`{takes(hint) or '{true,false}'}`", _listed([defaults.get(key, "")]))
+        (f"`{key}`", f"`{takes(hint) or '{true,false}'}`", parts.listed([defaults.get(key, "")]))
         for key, hint in options_of(name).items()
     ]
-    return _join(
+    return parts.join(
         f"# {name}",
-        _picture("data", name, "pictures, and the same with all but the mask dimmed"),
+        parts.picture("data", name, "pictures, and the same with all but the mask dimmed"),
         *(described if shared else reversed(described)),
-        _code(f"rl-attn check {name} --sheet {name}.png", f"rl-attn train --data {name}"),
+        parts.code(f"rl-attn check {name} --sheet {name}.png", f"rl-attn train --data {name}"),
         "## Options",
         "Given as `--data-options key=value` to `rl-attn train` and `rl-attn check`."
         if rows
         else "It has none.",
-        _table(("option", "value", "default"), rows) if rows else "",
-        _source(function),
+        parts.table(("option", "value", "default"), rows) if rows else "",
+        parts.source(function),
     )
 
 
@@ -210,15 +212,15 @@ def _map(name: str) -> str:
     }
     train = f"rl-attn ppo --env DefendCenter --camal 0.1 --attention {name}"
     measure = f"rl-attn evaluate RUN --attention {name}"
-    return _join(
+    return parts.join(
         f"# {name}",
-        _picture("maps", name, "a picture, and the map of a small trained network"),
-        _doc(function or made_by),
+        parts.picture("maps", name, "a picture, and the map of a small trained network"),
+        parts.doc(function or made_by),
         about[kind],
-        _code(*([] if kind == "probes" else [train]), measure),
+        parts.code(*([] if kind == "probes" else [train]), measure),
         f"```python\nfrom rl_attn.attention import explain\n\n"
         f'attention = explain("{name}", seen)  # see Seen for what it may be made of\n```',
-        _source(function) if function else "",
+        parts.source(function) if function else "",
     )
 
 
@@ -226,12 +228,12 @@ def _network(name: str) -> str:
     from rl_attn.agents import NETWORKS
 
     kind = NETWORKS[name]
-    return _join(
+    return parts.join(
         f"# {name}",
-        _doc(sys.modules[kind.__module__]),
-        _code(f"rl-attn ppo --env DefendCenter --network {name}"),
+        parts.doc(sys.modules[kind.__module__]),
+        parts.code(f"rl-attn ppo --env DefendCenter --network {name}"),
         "Flags that all networks take: `--tap`, `--width-scale`, `--recurrent`.",
-        _source(kind),
+        parts.source(kind),
     )
 
 
@@ -243,8 +245,10 @@ def _backbone(name: str) -> str:
     from rl_attn.supervised.settings import OTHERS
 
     if name in OTHERS:
-        return _join(
-            f"# {name}", _doc(models), "Its layer is found by trying; `--layer NAME` names another."
+        return parts.join(
+            f"# {name}",
+            parts.doc(models),
+            "Its layer is found by trying; `--layer NAME` names another.",
         )
     small = name in SMALL
     size = (32, 32) if small else (224, 224)
@@ -254,10 +258,10 @@ def _backbone(name: str) -> str:
         f"`{tap_layer(model, '', size)}`" if small else "the last that has cells; a run names it"
     )
     about = SMALL[name].__doc__ if small else f"`torchvision.models.{name}`, with a fresh head."
-    return _join(
+    return parts.join(
         f"# {name}",
         about or "",
-        _table(
+        parts.table(
             ("", ""),
             [
                 ("parameters, RGB, ten classes", f"{parameters_of(model):,}"),
@@ -265,7 +269,7 @@ def _backbone(name: str) -> str:
                 ("ImageNet's weights", "no" if small else "`--weights imagenet`"),
             ],
         ),
-        _code(f"rl-attn train --backbone {name}" + ("" if small else " --size 64")),
+        parts.code(f"rl-attn train --backbone {name}" + ("" if small else " --size 64")),
     )
 
 
@@ -346,7 +350,7 @@ KINDS = (
 
 def _index(kind: Kind, made: Mapping[str, str]) -> str:
     rows = [(f"[{name}]({file_of(name)})", _summary(text)) for name, text in made.items()]
-    return _join(f"# {kind.title}", kind.intro, _table(("name", ""), rows))
+    return parts.join(f"# {kind.title}", kind.intro, parts.table(("name", ""), rows))
 
 
 def _leaf(kind: Kind, text: str) -> str:
@@ -363,126 +367,6 @@ def _summary(page: str) -> str:
     prose = next((part for part in parts if part[0] not in "|#!:"), "")
     first = re.split(r"(?<! al)(?<!Eq)(?<!Fig)\. ", " ".join(prose.split()))[0]
     return first.rstrip(".:").replace("|", "\\|")
-
-
-def _api(module: str) -> str:
-    """The public names of a package, by autodoc."""
-    package = import_module(module)
-    elsewhere = "rl_attn.attention" if module == "rl_attn.attention.losses" else ""
-    elsewhere = "rl_attn.agents" if module == "rl_attn.agents.networks" else elsewhere
-    known = set(import_module(elsewhere).__all__) if elsewhere else set()
-    entries = []
-    for name in package.__all__:
-        thing = getattr(package, name)
-        if name in known:
-            continue
-        if inspect.isclass(thing):
-            entries.append(f".. autoclass:: {module}.{name}\n   :members:\n")
-        elif inspect.isroutine(thing):
-            entries.append(f".. autofunction:: {module}.{name}\n")
-        else:
-            text = " ".join(repr(thing).split())
-            text = text if len(text) < 80 and "<" not in text else type(thing).__name__
-            entries.append(f".. py:data:: {module}.{name}\n   :value: {text}\n")
-    listed = f"The names of `{elsewhere}` are described there." if known else ""
-    body = "\n".join(entries)
-    return _join(f"# {module}", _doc(package), listed, f"```{{eval-rst}}\n{body}```")
-
-
-def _flags(kind: type | None, without: type | None = None, of: str = "") -> str:
-    """A table of a dataclass's flags; those of `without` are not its own."""
-    if kind is None or not is_dataclass(kind):
-        return f"`{of}` lists them." if of else "It has none."
-    inherited = {flag.names for flag in flags_of(without)} if without else set()
-    rows = [
-        (_listed(flag.names), _listed([flag.takes]), _listed([flag.default]), flag.words)
-        for flag in flags_of(kind)
-        if flag.names not in inherited
-    ]
-    return _table(("flag", "value", "default", "meaning"), rows) if rows else "It has none."
-
-
-def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
-    if not recipes:
-        return ""
-    rows = [
-        (f"`{where}`" if where else "everywhere", ", ".join(f"`{k}={v}`" for k, v in said.items()))
-        for where, said in recipes.items()
-    ]
-    return _join("## The paper's values", "They are the defaults; a flag overrides them.",
-                 _table(("data set or backbone", "values"), rows))  # fmt: skip
-
-
-def _needs(kind: Any) -> str:
-    said = ["masks on the training pictures"] if kind.needs_masks else []
-    said += ["feature maps"] if kind().needs_features() else []
-    return f"It needs {' and '.join(said) or 'neither masks nor feature maps'}."
-
-
-def _source(thing: Any) -> str:
-    """The file that it is in."""
-    file = inspect.getsourcefile(inspect.unwrap(thing))
-    if file is None or ROOT not in Path(file).resolve().parents:
-        return ""
-    path = Path(file).resolve().relative_to(ROOT)
-    return f"Source: [`{path}`](../../../{path})"
-
-
-def _doc(thing: Any) -> str:
-    """A docstring as Markdown: sections of arguments become lists, prompts become code."""
-    text = inspect.getdoc(thing) or ""
-    if text.startswith(("partial(", f"{getattr(thing, '__name__', '')}(")):
-        return ""  # made by functools or dataclasses
-    return "\n".join(_markdown(text.splitlines()))
-
-
-def _markdown(lines: list[str]) -> Iterator[str]:
-    section, fenced = False, False
-    for line in lines:
-        if fenced and not line.strip():
-            yield "```"
-            fenced = False
-        if not fenced and line.lstrip().startswith(">>> "):
-            yield "\n```pycon"
-            fenced = True
-        if fenced:
-            yield line
-        elif line in ("Args:", "Returns:", "Raises:", "Yields:"):
-            yield f"**{line[:-1]}**\n"
-            section = True
-        elif section and line.startswith("    "):
-            head, colon, rest = line[4:].partition(": ")
-            plain = line.startswith("     ") or not colon or " " in head.replace(", ", "")
-            yield f"  {line.strip()}" if plain else f"- `{head}`: {rest}"
-        else:
-            section = section and not line
-            yield line
-    if fenced:
-        yield "```"
-
-
-def _picture(folder: str, name: str, caption: str) -> str:
-    """A picture that `docs/pictures.py` has made, where it has."""
-    file = MADE / "pictures" / folder / f"{name}.png"
-    return f"![{name}: {caption}](../pictures/{folder}/{name}.png)" if file.exists() else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names if name)
-
-
-def _code(*lines: str) -> str:
-    return "\n".join(["```bash", *lines, "```"])
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |"
-                     for line in lines)  # fmt: skip
-
-
-def _join(*parts: str) -> str:
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 if __name__ == "__main__":

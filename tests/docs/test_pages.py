@@ -10,6 +10,7 @@ from rl_attn.run.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
+import page_parts  # noqa: E402
 import pages  # noqa: E402
 
 
@@ -67,7 +68,7 @@ def test_arguments_become_a_list_and_prompts_become_code():
         2
         """
 
-    assert pages._doc(take) == (
+    assert page_parts.doc(take) == (
         "Half of it.\n\n**Args**\n\n- `x`: a number,\n  whatever its size.\n\n"
         "\n```pycon\n>>> take(4)\n2\n```"
     )

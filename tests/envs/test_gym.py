@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from rl_attn.envs.gym import GymLanes, gym_environment
+from rl_attn.envs.gym import GymLanes
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import EnvSettings, find
 from rl_attn.envs.scaling import Area
@@ -281,31 +281,6 @@ def test_a_state_of_other_lanes_or_another_version_is_refused(counter):
             lanes.load_state_dict(state, *arrays(lanes))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_reward_that_is_no_number_is_named_when_the_environment_is_tried(value):
-    class Odd(Counter):
-        def step(self, action):
-            return self.see(), value, False, False, {}
-
-    with pytest.raises(UserError, match=f"tests/Odd-v0 gives a reward of {value}"):
-        find(EnvSettings(env=register("Odd", Odd), env_processes=False))
-
-
-@pytest.mark.parametrize("processes", [False, True])
-def test_a_reward_that_is_no_number_ends_a_run(processes):
-    class Late(Counter):
-        def step(self, action):
-            observation, reward, *rest = super().step(action)
-            return observation, np.nan if self.steps == 60 else reward, *rest
-
-    with start(register("Late", Late, length=100), 1, processes=processes) as lanes:
-        frames, masks = arrays(lanes)
-        lanes.reset(frames, masks)
-        with pytest.raises(UserError, match="tests/Late-v0 gives a reward of nan"):
-            for _ in range(60):
-                lanes.step(np.array([0]), frames, masks)
-
-
 def test_what_does_not_repeat_is_known_before_a_run_and_cannot_be_resumed():
     environment = find(EnvSettings(env=register("Noise", noise=True), env_processes=False))
     assert not environment.replays
@@ -355,85 +330,3 @@ def test_frames_and_masks_are_scaled_by_area():
 class Renamed(Counter):
     def see(self):
         return super().see() | {"pixels": np.zeros((SIZE, SIZE, 3), np.uint8), "other": 0}
-
-
-class Unmasked(Counter):
-    def see(self):
-        seen = super().see()
-        return seen | {"mask": np.zeros_like(seen["mask"])}
-
-
-class Numbers(Counter):
-    def see(self):
-        seen = super().see()
-        seen["mask"][0, :3] = 0, 2, 3
-        return seen
-
-
-class Broken(Counter):
-    def step(self, action):
-        return 1 / 0
-
-
-class Slow(Counter):
-    def reset(self, **how):
-        time.sleep(60)
-
-
-def test_an_environment_that_hangs_is_refused_before_a_run(monkeypatch):
-    monkeypatch.setattr("rl_attn.envs.gym_trial.HANG_TIMEOUT", 0.5)
-    with pytest.raises(UserError, match=r"tests/Slow-v0 .*takes longer than 0.5 s"):
-        gym_environment(EnvSettings(env=register("Slow", kind=Slow)))
-
-
-class Once(Counter):
-    """Its mask is set in the episodes that are played before a run alone."""
-
-    def reset(self, *, seed=None, options=None):
-        self.shown = seed < 10
-        return super().reset(seed=seed)
-
-    def see(self):
-        seen = super().see()
-        return seen | {"mask": seen["mask"] * self.shown}
-
-
-def test_a_mask_that_is_never_set_during_a_run_is_told_of_once(monkeypatch):
-    monkeypatch.setattr("rl_attn.envs.gym.UNSEEN_AFTER", 5)
-    with start(register("Once", kind=Once), 2) as lanes:
-        frames, masks = arrays(lanes)
-        lanes.reset(frames, masks)
-        steps = [lambda: lanes.step(np.array([0, 0]), frames, masks)] * 12
-        with pytest.warns(
-            UserWarning, match=r"tests/Once-v0.*'mask'.*empty in all 10 steps"
-        ) as told:
-            for step in steps:
-                step()
-        assert len(told) == 1
-
-
-class Bare(Counter):
-    def __init__(self):
-        super().__init__()
-        self.observation_space = self.observation_space["frame"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "arguments", "parts"),
-    [
-        (Bare, {}, ("observation space", "dict")),
-        (Broken, {}, ("ZeroDivisionError",)),
-        (Unmasked, {}, ("empty", "--mask-key")),
-        (Numbers, {"mask_space": spaces.Box(0, 9, (SIZE, SIZE), np.uint8)}, ("0, 1, 2, 3",)),
-        (Counter, {"mask_space": spaces.MultiBinary((SIZE, 4))}, ("(8, 4)", "(8, 8)")),
-        (Counter, {"frame_space": spaces.Box(0, 1, (SIZE, SIZE))}, ("float32", "uint8")),
-        (Counter, {"frame_space": spaces.Box(0, 255, (3, SIZE, SIZE), np.uint8)}, ("(3, 8, 8)",)),
-    ],
-)
-def test_what_cannot_be_played_is_refused_in_one_line(kind, arguments, parts):
-    name = register("Bad", kind=kind, **arguments)
-    with pytest.raises(UserError) as error:
-        gym_environment(EnvSettings(env=name, mask_key="mask"))
-    for part in (*parts, name):
-        assert part in str(error.value)
-    assert "\n" not in str(error.value)
