@@ -38,6 +38,11 @@ class Actions:
             raise UserError(
                 f"delta_values {scenario.delta_values} are not all numbers: correct them"
             )
+        if scenario.actions != "discrete" and scenario.max_buttons != 1:
+            raise UserError(
+                f"max_buttons is {scenario.max_buttons}, which is for discrete actions: "
+                f"{scenario.actions} ones press any number of buttons at once; leave it out"
+            )
         self._buttons = buttons
         presses = _presses(buttons, scenario)  # (button, amount, name)
         if scenario.actions == "box":

@@ -39,7 +39,7 @@ _MAIN_GAME = PACKAGE / "freedoom2.wad"
 
 _ACTOR = re.compile(rb'^\s*actor\s+"?([\w~]+)"?', re.IGNORECASE | re.MULTILINE)
 _LIST = re.compile(
-    r"^\s*available_(buttons|game_variables)\s*\+?=\s*\{([^}]*)\}", re.IGNORECASE | re.MULTILINE
+    r"^\s*available_?(buttons|game_?variables)\s*\+?=\s*\{([^}]*)\}", re.IGNORECASE | re.MULTILINE
 )
 _VALUE = re.compile(r"^\s*\w+[ \t]*\+?=[ \t]*[^\s{].*$", re.MULTILINE)
 _KEY = re.compile(r"^\s*(\w+)\s*\+?=", re.MULTILINE)
@@ -96,15 +96,16 @@ def load(path: Path, wad: str = "") -> vizdoom.DoomGame:
 def _name_mistake(path: Path) -> None:
     """Say which word of the file ViZDoom does not know."""
     content = re.sub(r"#.*", "", path.read_text(errors="replace"))
-    kinds = {"buttons": vizdoom.Button, "game_variables": vizdoom.GameVariable}
     for kind, words in _LIST.findall(content):
+        members = vizdoom.Button if kind.lower() == "buttons" else vizdoom.GameVariable
         for word in words.split():
-            kind = kind.lower()
-            known = list(kinds[kind].__members__)
-            choose(f"word in available_{kind} of {path.name}:", word.upper(), known)
+            known = list(members.__members__)
+            choose(f"word in available_{kind.lower()} of {path.name}:", word.upper(), known)
     settings = [name.removeprefix("set_") for name in dir(vizdoom.DoomGame) if "set_" in name[:4]]
+    without = {name.replace("_", "") for name in settings}  # ViZDoom reads episodeTimeout, too
     for key in _KEY.findall(content):
-        choose(f"setting in {path.name}:", key.lower(), settings)
+        if key.lower() not in without:
+            choose(f"setting in {path.name}:", key.lower(), settings)
     with TemporaryDirectory() as folder:
         alone = Path(folder) / "line.cfg"
         for line in _VALUE.findall(content):

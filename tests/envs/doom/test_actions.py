@@ -84,6 +84,7 @@ def test_as_many_actions_as_lanes():
     [
         ([], {}, "no buttons: list available_buttons"),
         ([ATTACK], {"max_buttons": 0}, "max_buttons is 0"),
+        ([ATTACK], {"actions": "box", "max_buttons": 2}, "2, which is for discrete actions: box"),
         ([ATTACK], {"actions": "boxes"}, "did you mean box"),
         ([TURN], {"delta_values": (5.0, float("nan"))}, "nan.* are not all numbers"),
         ([Button(number) for number in range(30)], {"max_buttons": 5}, "more than 1024 actions"),

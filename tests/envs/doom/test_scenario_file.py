@@ -92,6 +92,8 @@ def test_the_main_game_of_the_file_is_played(files):
         ({"living_reward": "livng_reward"}, "", r"'livng_reward' \(did you mean living_reward"),
         ({"HEALTH": "HELTH"}, "", r"'HELTH' \(did you mean HEALTH"),
         ({"2100": "many"}, "", "mine.cfg: correct the value in 'episode_timeout = many'"),
+        ({"episode_timeout = 2100": "episodeTimeout = many"}, "", "'episodeTimeout = many'"),
+        ({"available_buttons": "availableButtons", "TURN_LEFT": "TURN_LFT"}, "", "'TURN_LFT'"),
         ({"available_buttons": "available_butons"}, "", "did you mean available_buttons"),
         ({"available_buttons": "AVAILABLE_BUTTONS", "TURN_LEFT": "TURN_LFT"}, "", "'TURN_LFT'"),
         ({}, "\navailable_buttons += { ATACK }\n", r"'ATACK' \(did you mean ATTACK"),
