@@ -14,11 +14,13 @@ from rl_attn.reports.comparison import (
     scale_note,
     size,
 )
+from rl_attn.reports.curves import areas
 from rl_attn.reports.heat_maps import heat_map_plates, look_plates
 from rl_attn.reports.parts import Plate, Report, Section
 from rl_attn.reports.provenance import configurations, version_notes, versions_of
 from rl_attn.reports.scores import Scores
 from rl_attn.reports.study import Study
+from rl_attn.reports.tables import Table
 
 
 def assemble(study: Study, how: Resampling, smoothing: float, gallery: list[Plate]) -> Report:
@@ -139,7 +141,7 @@ def _task_plate(raw: Scores, means: pd.DataFrame, spread: str) -> Plate:
     )
 
 
-def _curve_parts(study: Study, one: Measured, smoothing: float) -> list[Plate]:
+def _curve_parts(study: Study, one: Measured, smoothing: float) -> list[Plate | Table]:
     if one.curves.empty:
         return []
     label, share = one.raw.metric.label, f"{smoothing:.0%}"
@@ -153,7 +155,8 @@ def _curve_parts(study: Study, one: Measured, smoothing: float) -> list[Plate]:
             alt=f"{label} against training steps, for each task and method",
             draw=partial(figures.curve_panels, one.curves, label, study.methods),
             data=one.curves,
-        )
+        ),
+        content.area_table(one.raw, areas(one.curves)),
     ]
 
 

@@ -141,6 +141,18 @@ def _crossed(
     return {"header": ["method", *tasks], "rows": rows}
 
 
+def area_table(scores: Scores, areas: pd.DataFrame) -> Table:
+    """How much of it a method had over the whole of training; see `curves.areas`."""
+    known = areas.set_index(["task", "method"])["area"]
+    return Table(
+        name=f"areas_{scores.metric.slug}",
+        title=f"{scores.metric.label}: area under the learning curve",
+        **_crossed(scores, lambda task, m: plain(known.get((task, m), float("nan"))), {}),
+        data=areas,
+        note="Of the mean curve, divided by its steps: the mean over training, raw.",
+    )
+
+
 def aggregate_table(found: pd.DataFrame, titles: dict[tuple[str, str], str]) -> Table:
     """Aggregates over tasks and runs with their bootstrap intervals.
 

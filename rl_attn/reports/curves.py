@@ -72,6 +72,25 @@ def learning_curves(
     return pd.concat(parts, ignore_index=True).assign(metric=metric.name)[COLUMNS], notes
 
 
+def areas(curves: pd.DataFrame) -> pd.DataFrame:
+    """task, method, area: the area under each mean curve by the trapezoidal rule, divided by its
+    steps, so that it is in the metric's own unit; how soon a method learns, where ends are alike.
+
+    >>> curve = pd.DataFrame({"step": [0, 10, 20], "mean": [0.0, 4.0, 4.0]})
+    >>> areas(curve.assign(task="Basic", method="camal"))["area"].tolist()
+    [3.0]
+    """
+    rows = []
+    for (task, method), curve in curves.dropna(subset="mean").groupby(
+        ["task", "method"], sort=False
+    ):
+        steps, means = curve["step"].to_numpy(), curve["mean"].to_numpy()
+        width = steps[-1] - steps[0]
+        area = np.trapezoid(means, steps) / width if width > 0 else means[-1]
+        rows.append((task, method, area))
+    return pd.DataFrame(rows, columns=["task", "method", "area"])
+
+
 def _smoothed(table: pd.DataFrame, share: float) -> np.ndarray:
     """(rows, 2): steps and the moving average."""
     window = max(1, round(share * len(table)))

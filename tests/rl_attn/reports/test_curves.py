@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl_attn.reports.collect import collect
-from rl_attn.reports.curves import column_of, learning_curves, read_metrics
+from rl_attn.reports.curves import areas, column_of, learning_curves, read_metrics
 from rl_attn.reports.study import Metric
 
 IOU = Metric("iou", "IoU")
@@ -30,6 +30,17 @@ def test_smoothing_is_a_trailing_mean_over_a_share_of_the_rows(study_of):
     curves, _ = learning_curves(collect(folder), IOU, smoothing=0.2, points=10)
     np.testing.assert_allclose(curves["mean"], [0] + [0.5] * 9)
     assert curves["low"].isna().all()  # one run has no interval
+
+
+def test_the_area_under_a_curve_is_its_mean_height(study_of):
+    folder = study_of({("A", "x"): [{"iou": 0.0}, {"iou": 0.0}], ("B", "x"): [{"iou": 0.0}]})
+    for name, values in (("A-x-s1", (0, 8, 8)), ("A-x-s2", (0, 0, 0)), ("B-x-s1", (5, "", ""))):
+        lines = [f"{step},{value}" for step, value in zip((0, 10, 20), values, strict=True)]
+        text = "\n".join(["global_step,attention/iou", *lines]) + "\n"
+        (folder / "cells" / name / "metrics.csv").write_text(text)
+    curves, _ = learning_curves(collect(folder), IOU, smoothing=0, points=5)
+    # the mean curve 0, 2, 4, 4, 4 has 10 + 30 + 40 + 40 over 40; of a single point it is that point
+    assert areas(curves).to_numpy().tolist() == [["A", "x", 3.0], ["B", "x", 5.0]]
 
 
 def test_a_run_that_ended_early_no_longer_counts(study_of):

@@ -13,6 +13,7 @@ from rl_attn.errors import UserError
 
 TABLES = {
     *("answer", "tasks_iou", "tasks_episode_return", "tasks_episode_return_normalised"),
+    *("areas_iou", "areas_episode_return"),
     *("aggregates", "improvement", "runs", "versions", "configuration"),
 }
 
