@@ -17,7 +17,7 @@ from rl_attn.agents import Memory
 from rl_attn.envs.registry import EnvSettings
 from rl_attn.evaluate import OF_MODEL, EvaluationSettings, is_model
 from rl_attn.evaluation_looks import beside_twins, twin_looks, under_looks
-from rl_attn.rl.faithfulness import Curves, Removal, frame_curves
+from rl_attn.rl.faithfulness import MODES, Curves, Removal, frame_curves
 from rl_attn.rl.held_out import in_wad
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
@@ -72,7 +72,7 @@ def closed_loop(
     """Returns with pixels missing, and their paired difference to the undisturbed episodes."""
     before = whole_returns(undisturbed)
     results = {}
-    for mode in ("attended", "random", "outside_mask"):
+    for mode in MODES:
         disturb = Removal(mode, args.removed_share)
         with bar(f"playing with {mode} pixels missing", len(seeds)) as progress:
             episodes = player.play(args.num_envs, seeds, disturb=disturb, progress=progress, **how)

@@ -7,14 +7,15 @@ states" in reinforcement learning (section 4.2). Two tests answer for agents:
   the value V(s) and how far the policy moves, KL(policy on the true frames || policy on the
   disturbed ones). Removed pixels are 0, as in the paper; the order "random" is the baseline.
 - `Removal`: in closed loop, the agent plays whole episodes while its most attended pixels (or as
-  many random ones, or everything but the targets) are missing from every frame it sees.
+  many random ones, everything but the targets, or the targets) are missing from every frame it
+  sees.
 
 A pixel is removed from all frames of the stack: attention is one map for the whole stack. What a
 recurrent agent remembers is held fixed on single frames; in closed loop it remembers what it saw.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ from rl_attn.rl.play import Moment
 #: Pixels of a frame and attention levels scored at once.
 _BATCH = 256
 
-Mode = Literal["attended", "random", "outside_mask"]
+Mode = Literal["attended", "random", "outside_mask", "mask"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,13 @@ class Removal:
 
     Args:
         mode: "attended" removes the most attended `share` of the pixels, "random" as many at
-            random, "outside_mask" all that do not belong to a target now.
+            random, "outside_mask" all that do not belong to a target now, "mask" all that do. What
+            is removed is black: a target leaves its outline where the ground is not.
     """
 
     def __init__(self, mode: Mode, share: float = 0.1):
-        if mode not in ("attended", "random", "outside_mask"):
-            raise ValueError(f"unknown mode {mode!r}: choose attended, random or outside_mask")
+        if mode not in MODES:
+            raise ValueError(f"unknown mode {mode!r}: choose one of {', '.join(MODES)}")
         self.mode, self.share = mode, share
 
     def __call__(self, moment: Moment) -> Tensor:
@@ -112,6 +115,8 @@ class Removal:
         """(N, H, W) bool."""
         if self.mode == "outside_mask":
             return moment.masks > 0
+        if self.mode == "mask":
+            return moment.masks == 0
         scores = moment.attention
         if self.mode == "random":
             scores = _random_scores(moment).to(scores.device)

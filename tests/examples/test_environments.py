@@ -142,7 +142,7 @@ def test_they_are_evaluated_with_every_option(trained):
     results = json.loads((trained / "evaluation.json").read_text())
     summary = results["summary"]
     assert summary["length"]["mean"] > 0 and summary["empty_masks"]["mean"] < 1
-    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
     assert np.isfinite(list(results["faithfulness"]["areas"].values())).all()
     assert (trained / "evaluation.mp4").stat().st_size
 

@@ -54,7 +54,7 @@ def test_faithfulness_writes_curves_and_a_figure(evaluated):
 
 def test_closed_loop_compares_returns_over_the_same_seeds(evaluated):
     result = json.loads((evaluated / "evaluation.json").read_text())
-    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
     before = result["summary"]["episode_return"]["mean"]
     for loop in result["closed_loop"].values():
         after = loop["episode_return"]["mean"]

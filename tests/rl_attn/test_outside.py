@@ -54,7 +54,7 @@ def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeyp
     assert evaluate.main([str(whole), *flags, "--faithfulness-frames", "4"]) == 0
     result = json.loads((whole / "evaluation.json").read_text())
     assert result["faithfulness"]["removal_attended_kl"][0] == pytest.approx(0, abs=1e-6)
-    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
 
 
 def test_a_study_knows_their_flags_before_it_begins():

@@ -105,6 +105,13 @@ def test_outside_mask_leaves_the_targets_alone(seen):
     assert (disturbed[~on] == 0).all()
 
 
+def test_mask_removes_the_targets_and_nothing_else(seen):
+    disturbed = Removal("mask")(seen)
+    on = seen.masks.bool()[:, None].expand_as(disturbed)
+    assert on.any() and (disturbed[on] == 0).all()
+    assert torch.equal(disturbed[~on], seen.stacks[~on])
+
+
 def test_an_unknown_mode_is_named_with_the_choices():
-    with pytest.raises(ValueError, match=r"'inverse'.*attended, random or outside_mask"):
+    with pytest.raises(ValueError, match=r"'inverse'.*attended, random, outside_mask, mask"):
         Removal("inverse")

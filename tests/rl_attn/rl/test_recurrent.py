@@ -186,7 +186,7 @@ def test_it_is_evaluated_with_every_option(run, tmp_path):
     assert result["faithfulness"]["removal_attended_kl"][0] == pytest.approx(0, abs=1e-6)
     values = result["faithfulness"]["removal_attended_value"]
     assert values[0] != pytest.approx(values[-1], rel=1e-3)
-    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask"}
+    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
     assert (tmp_path / "out" / "evaluation.mp4").stat().st_size > 0
 
 
