@@ -51,8 +51,8 @@ class EvaluationSettings:
     faithfulness_frames: Positive[int] = 128
     """frames of that test, taken evenly from the episodes"""
     closed_loop: bool = False
-    """play again without the most attended pixels, as many random ones, all but the targets, and
-    the targets"""
+    """play again without the most attended pixels, the same shape elsewhere, as many scattered
+    pixels, all but the targets, and the targets"""
     removed_share: OpenShare = 0.1
     """share of the pixels missing in closed loop"""
     looks: str = ""

@@ -42,7 +42,8 @@ class FrameSampler:
 
     def __init__(self, size: int):
         self.size, self.stride, self.seen = size, 1, 0
-        self.kept: list[tuple[torch.Tensor, torch.Tensor | None]] = []  # stack, what is remembered
+        #: Stack, its masks, what is remembered.
+        self.kept: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = []
 
     def __call__(self, moment: Moment) -> None:
         for lane, index in enumerate(moment.episode):
@@ -50,16 +51,19 @@ class FrameSampler:
                 continue
             if self.seen % self.stride == 0:
                 state = None if moment.memory is None else moment.memory.state[lane].clone()
-                self.kept.append((moment.stacks[lane].clone(), state))
+                seen = moment.stacks[lane].clone(), moment.mask_stacks[lane].clone()
+                self.kept.append((*seen, state))
             self.seen += 1
             if len(self.kept) >= 2 * self.size:
                 self.kept, self.stride = self.kept[::2], self.stride * 2
 
-    def sample(self) -> tuple[torch.Tensor, Memory | None]:
-        """Stacks (B, S*C, H, W), and what a recurrent agent remembers at each."""
+    def sample(self) -> dict[str, Any]:
+        """Stacks (B, S*C, H, W), their masks (B, S, H, W), and what a recurrent agent remembers at
+        each."""
         chosen = np.linspace(0, len(self.kept) - 1, min(self.size, len(self.kept))).astype(int)
-        stacks, states = zip(*(self.kept[i] for i in chosen), strict=True)
-        return torch.stack(stacks), None if states[0] is None else Memory(torch.stack(states))
+        stacks, masks, states = zip(*(self.kept[i] for i in chosen), strict=True)
+        memory = None if states[0] is None else Memory(torch.stack(states))
+        return {"stacks": torch.stack(stacks), "masks": torch.stack(masks), "memory": memory}
 
 
 def closed_loop(
@@ -159,8 +163,8 @@ def evaluate(args: EvaluationSettings) -> int:
         "summary": {name: value._asdict() for name, value in summary.items()},
     }
     if args.faithfulness:
-        stacks, memory = sampler.sample()
-        curves = frame_curves(player.agent, stacks, target, attention=attention, memory=memory)
+        where = {"target": target, "attention": attention, "method": player.method}
+        curves = frame_curves(player.agent, **sampler.sample(), **where)
         draw_curves(curves, out / "faithfulness.png")
         results["faithfulness"] = curves.as_dict()
     loops = closed_loop(player, args, seeds, episodes, how) if args.closed_loop else {}

@@ -51,8 +51,8 @@ def deletion(
             which sample of the batch each picture is a variant of. Any function: `probability_of`,
             a value, a distance.
         images: (B, C, H, W).
-        attention: (B, H, W) of the same size (see `upsample`). Ties are broken in reading order,
-            so a dead map removes the picture from its top.
+        attention: (B, H, W) of the same size (see `upsample`). Ties are broken at random, in the
+            same way each time, so that a dead map says as little as a random order does.
         points: shares of pixels, evenly from 0 to 1.
         removed: what takes a removed pixel's place; a tensor (B, C, H, W) for anything else.
         batch_size: pictures scored at once, of any samples and shares; bounds the memory.
@@ -98,7 +98,8 @@ def _curve(
 ) -> Curve:
     _check(images, attention, points)
     nothing = removed_values(images, removed) if isinstance(removed, str) else removed
-    ranks = pixel_ranks(attention)
+    random = torch.rand(attention.shape, generator=torch.Generator().manual_seed(0))
+    ranks = pixel_ranks(attention, random.to(attention.device))
     shares = torch.linspace(0, 1, points, device=images.device)
     counts = (shares.double() * ranks[0].numel()).round().long()  # (P,)
     rows = torch.arange(len(images), device=images.device).repeat_interleave(points)  # (B*P,)
@@ -111,9 +112,18 @@ def _curve(
     return Curve(shares, torch.cat(values).unflatten(0, (len(images), points)))
 
 
-def pixel_ranks(attention: Tensor) -> Tensor:
-    """(B, H, W) int64: 0 for the most attended pixel; ties in reading order."""
+def pixel_ranks(attention: Tensor, ties: Tensor | None = None) -> Tensor:
+    """(B, H, W) int64: 0 for the most attended pixel.
+
+    Args:
+        attention: (B, H, W).
+        ties: (B, H, W), of equally attended pixels the largest comes first; default: as read.
+    """
     order = attention.flatten(1).argsort(dim=1, descending=True, stable=True)
+    if ties is not None:
+        first = ties.flatten(1).argsort(dim=1, descending=True)
+        scores = attention.flatten(1).gather(1, first)
+        order = first.gather(1, scores.argsort(dim=1, descending=True, stable=True))
     ranks = torch.empty_like(order)
     ranks.scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
     return ranks.view_as(attention)

@@ -7,11 +7,13 @@ states" in reinforcement learning (section 4.2). Two tests answer for agents:
   the value V(s) and how far the policy moves, KL(policy on the true frames || policy on the
   disturbed ones). Removed pixels are 0, as in the paper; the order "random" is the baseline.
 - `Removal`: in closed loop, the agent plays whole episodes while its most attended pixels (or as
-  many random ones, everything but the targets, or the targets) are missing from every frame it
-  sees.
+  many in the same shape elsewhere, as many scattered ones, everything but the targets, or the
+  targets) are missing from every frame that it gets.
 
-A pixel is removed from all frames of the stack: attention is one map for the whole stack. What a
-recurrent agent remembers is held fixed on single frames; in closed loop it remembers what it saw.
+A pixel is removed from all frames of the stack: attention is one map for the whole stack. Targets
+are removed where each frame has them. What is removed is missing before a method shows the agent
+anything: a gate has to do without it, too. What a recurrent agent remembers is held fixed on single
+frames; in closed loop it remembers what it saw.
 """
 
 from dataclasses import dataclass
@@ -26,12 +28,14 @@ from rl_attn.attention import deletion, insertion
 from rl_attn.attention.cells import size_of
 from rl_attn.attention.curves import pixel_ranks
 from rl_attn.rl.agent_attention import attention_maps
-from rl_attn.rl.play import Moment
+from rl_attn.rl.augment import masked
+from rl_attn.rl.methods import Method
+from rl_attn.rl.play import Moment, act, shown_of
 
 #: Pixels of a frame and attention levels scored at once.
 _BATCH = 256
 
-Mode = Literal["attended", "random", "outside_mask", "mask"]
+Mode = Literal["attended", "shifted", "random", "outside_mask", "mask"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
@@ -61,27 +65,34 @@ def frame_curves(
     points: int = 21,
     attention: str = "grad-cam",
     memory: Memory | None = None,
+    method: Method | None = None,
+    masks: Tensor | None = None,
 ) -> Curves:
     """Removal and insertion on frames, whole batches at once.
 
     Args:
-        stacks: (B, S*C, H, W) uint8.
+        stacks: (B, S*C, H, W) uint8, as the environment gave them.
         points: shares of pixels, evenly from 0 to 1.
         attention: which map, by its name in MAPS.
         memory: what a recurrent agent remembers at each frame.
+        method: decides what the agent is shown, with `masks` (B, S, H, W); default: the stacks.
 
     Returns:
         Curves named "<removal|insertion>_<attended|random>_<value|kl>". Faithful attention has a
         removal KL that rises faster, and an insertion KL that falls faster, than random order has.
+        A dead map's are those of random order.
     """
-    maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
+    if masks is None:
+        masks = stacks.new_zeros(len(stacks), 1, *size_of(stacks))
+    shown = shown_of(method, stacks, masks)
+    maps, output = attention_maps(agent, shown, target, attention=attention, memory=memory)
     attended = maps.upsample(size_of(stacks))
     random = torch.rand(attended.shape, generator=torch.Generator().manual_seed(0))
     true = output.policy
 
     def reaction(frames: Tensor, rows: Tensor) -> Tensor:
         """(N, 2): the value, and how far the policy moves."""
-        disturbed = agent(frames, memory=output.held_memory(rows))
+        disturbed = act(agent, method, frames, masks[rows], output.held_memory(rows))
         return torch.stack([disturbed.value, true[rows].kl(disturbed.policy)], 1)
 
     values = {}
@@ -98,9 +109,11 @@ class Removal:
     """Takes pixels out of every frame that the policy sees; a `disturb` for `play`.
 
     Args:
-        mode: "attended" removes the most attended `share` of the pixels, "random" as many at
-            random, "outside_mask" all that do not belong to a target now, "mask" all that do. What
-            is removed is black: a target leaves its outline where the ground is not.
+        mode: "attended" removes the most attended `share` of the pixels, "shifted" the same shape
+            at another place, drawn anew each step, "random" as many scattered ones. "outside_mask"
+            removes all that do not belong to a target, "mask" all that do. Where nothing is
+            attended "attended" and "shifted" are scattered, too. What is removed is black: a target
+            leaves its outline where the ground is not.
     """
 
     def __init__(self, mode: Mode, share: float = 0.1):
@@ -109,25 +122,25 @@ class Removal:
         self.mode, self.share = mode, share
 
     def __call__(self, moment: Moment) -> Tensor:
-        return moment.stacks * self._kept(moment)[:, None]
+        return masked(moment.stacks, self._kept(moment))
 
     def _kept(self, moment: Moment) -> Tensor:
-        """(N, H, W) bool."""
+        """(N, S, H, W) bool."""
         if self.mode == "outside_mask":
-            return moment.masks > 0
+            return moment.mask_stacks > 0
         if self.mode == "mask":
-            return moment.masks == 0
+            return moment.mask_stacks == 0
         scores = moment.attention
-        if self.mode == "random":
-            scores = _random_scores(moment).to(scores.device)
-        count = round(self.share * scores.shape[1] * scores.shape[2])
-        return pixel_ranks(scores) >= count
-
-
-def _random_scores(moment: Moment) -> Tensor:
-    """Uniform noise (N, H, W), of each lane's own episode."""
-    scores = np.zeros(moment.attention.shape)
-    for lane, generator in enumerate(moment.random):
-        if generator is not None:
-            scores[lane] = generator.random(scores.shape[1:])
-    return torch.from_numpy(scores)
+        ties, shifts = np.zeros(scores.shape), {}
+        for lane, generator in enumerate(moment.random):
+            if generator is not None:  # a child: the actions' noise stays what it is
+                own = generator.spawn(1)[0]
+                ties[lane] = own.random(ties.shape[1:])
+                shifts[lane] = tuple(own.integers(1, ties.shape[1:]))
+        random = torch.from_numpy(ties).to(scores.device)
+        kept = pixel_ranks(random if self.mode == "random" else scores, random)
+        kept = kept >= round(self.share * scores[0].numel())
+        if self.mode == "shifted":
+            for lane, shift in shifts.items():
+                kept[lane] = kept[lane].roll(shift, (0, 1))
+        return kept[:, None].expand_as(moment.mask_stacks)

@@ -49,6 +49,10 @@ class Joined(Method):
     def shows(self) -> bool:
         return any(part.shows for part in self.parts.values())
 
+    @property
+    def judges(self) -> bool:
+        return any(part.judges for part in self.parts.values())
+
     def channels(self, channels: int, stack: int) -> int:
         for part in self.parts.values():
             channels = part.channels(channels, stack) // stack

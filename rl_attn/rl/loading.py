@@ -33,10 +33,10 @@ def load(run: Path, checkpoint: str, device: torch.device) -> Player:
 def showing(
     settings: AgentSettings, agent: Network, state: AgentState, device: torch.device
 ) -> Method | None:
-    """The method as it was trained, if it decides what the agent is shown; others are not needed
-    (and a teacher's model takes long to load)."""
+    """The method as it was trained, if it decides what the agent is shown or whose its value is;
+    others are not needed (and a teacher's model takes long to load)."""
     method = method_of(settings)
-    if not method.shows:
+    if not (method.shows or method.judges):
         return None
     random = torch.Generator(device).manual_seed(settings.seed)
     method.context = Context(agent, settings, device, ALONE, random)

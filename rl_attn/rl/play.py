@@ -21,12 +21,8 @@ from rl_attn.envs.registry import Environment, find
 from rl_attn.envs.variations import Variation
 from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.methods import Method
-from rl_attn.rl.methods.base import Phase
 from rl_attn.rl.settings import AgentSettings
 from rl_attn.statistics import Interval, mean_interval
-
-#: What the agent is shown of stacks and masks: `Method.observe`.
-Observe = Callable[[Tensor, Tensor, Phase], Tensor]
 
 #: Episode seeds of evaluations start here; training draws its own from all of 0 .. 2**31.
 FIRST_SEED = 1_000_000
@@ -36,9 +32,10 @@ FIRST_SEED = 1_000_000
 class Moment:
     """One step of all lanes: what the agents see, and the actions they are about to take."""
 
-    stacks: Tensor  # (N, S*C, H, W) uint8, as the agent is shown them
+    stacks: Tensor  # (N, S*C, H, W) uint8, as the environment gave them
+    mask_stacks: Tensor  # (N, S, H, W) uint8, of each frame of a stack
     frames: np.ndarray  # (N, H, W, C) uint8, the newest frames
-    masks: Tensor  # (N, H, W) uint8
+    masks: Tensor  # (N, H, W) uint8, of the newest frames
     attention: Tensor  # (N, H, W) in [0, 1]
     output: Output
     episode: list[int | None]  # which of the seeds each lane plays; None: idle
@@ -123,7 +120,7 @@ def moments(
     attention: str = "grad-cam",
     stack: int = 4,
     disturb: Callable[[Moment], Tensor] | None = None,
-    observe: Observe | None = None,
+    method: Method | None = None,
     variation: Variation | None = None,
     reseed: bool = False,
     ended: Callable[[int, Episode], None] = lambda index, episode: None,
@@ -134,8 +131,8 @@ def moments(
         greedy: take the likeliest action instead of a sample.
         target: whose attention, "value" or "action" (the likeliest one's logit).
         attention: which map, by its name in MAPS.
-        disturb: gives other stacks for the policy to act on (the measures are of the true ones).
-        observe: what the agent is shown of stacks and masks, a method's hook; default: the stacks.
+        disturb: gives other stacks for the agent to act on (the measures are of the true ones).
+        method: decides what the agent is shown, and whose V is meant; default: it sees the stacks.
         variation: the look of all episodes, {} the plain one; default: the environment's choice.
         reseed: the lanes are not made for these seeds: they begin again from them, one a lane.
         ended: called with the number of a seed and its episode.
@@ -151,12 +148,12 @@ def moments(
     rewards, returns = np.zeros((2, lanes.num_lanes))
     finished = 0
     while finished < len(seeds):
-        moment = see(agent, storage, list(current), list(random), target, attention, observe)
+        moment = see(agent, storage, list(current), list(random), target, attention, method)
         moment.rewards, moment.returns = rewards.copy(), returns.copy()
         output = moment.output
         if disturb:
             with torch.no_grad():
-                output = agent(disturb(moment), memory=moment.memory)
+                output = act(agent, method, disturb(moment), moment.mask_stacks, moment.memory)
         storage.remember(0, slice(None), output.recall)
         moment.actions = choose_actions(output.policy, random, greedy)
         yield moment
@@ -192,18 +189,19 @@ def see(
     random: list[np.random.Generator | None],
     target: str,
     attention: str,
-    observe: Observe | None,
+    method: Method | None,
 ) -> Moment:
     """The current observation, the agent's forward on it, and its attention."""
-    stacks = storage.observation(0)
-    if observe:
+    stacks, mask_stacks = storage.observation(0), storage.observed_masks(0)
+    shown, memory = shown_of(method, stacks, mask_stacks), storage.recall(0, slice(None))
+    maps, output = attention_maps(agent, shown, target, attention=attention, memory=memory)
+    if method:
         with torch.no_grad():
-            stacks = observe(stacks, storage.observed_masks(0), "evaluate")
-    memory = storage.recall(0, slice(None))
-    maps, output = attention_maps(agent, stacks, target, attention=attention, memory=memory)
+            output = method.judged(output, stacks, mask_stacks)
     masks = storage.masks[0]
     return Moment(
         stacks=stacks,
+        mask_stacks=mask_stacks,
         frames=storage.frames[storage.stack - 1].cpu().numpy(),
         masks=masks,
         attention=maps.upsample(size_of(masks)),
@@ -214,6 +212,22 @@ def see(
         drawn=maps.faded(size_of(masks)),
         measures=measure(maps, masks),
     )
+
+
+def shown_of(method: Method | None, stacks: Tensor, masks: Tensor) -> Tensor:
+    """What the agent is shown of stacks (B, S*C, H, W) and their masks (B, S, H, W)."""
+    if method is None:
+        return stacks
+    with torch.no_grad():
+        return method.observe(stacks, masks, "evaluate")
+
+
+def act(
+    agent: Network, method: Method | None, stacks: Tensor, masks: Tensor, memory: Memory | None
+) -> Output:
+    """The agent's forward on stacks, through all that its method makes of them."""
+    output = agent(shown_of(method, stacks, masks), memory=memory)
+    return output if method is None else method.judged(output, stacks, masks)
 
 
 def advance(agent: Network, lanes: Steps, storage: RolloutStorage, actions: Tensor) -> Step:
@@ -278,7 +292,8 @@ def summarize(episodes: Sequence[Played]) -> dict[str, Interval]:
 class Player:
     """An agent and the settings of the environment that it was trained for.
 
-    `method` is the one it was trained with, where that decides what the agent is shown.
+    `method` is the one it was trained with, where that decides what the agent is shown or whose
+    its value is.
     """
 
     agent: Network
@@ -296,8 +311,7 @@ class Player:
     @property
     def shown(self) -> dict[str, Any]:
         """What the agent is shown of a game, as arguments of `moments`."""
-        observe = None if self.method is None else self.method.observe
-        return {"stack": self.settings.frame_stack, "observe": observe}
+        return {"stack": self.settings.frame_stack, "method": self.method}
 
     def play(self, num_lanes: int, seeds: Sequence[int], **how: Any) -> list[Played]:
         """`play` in lanes made for it, and ended after it."""

@@ -31,7 +31,8 @@ from rl_attn.agents import Network, RolloutStorage
 from rl_attn.envs.protocol import Step, Steps
 from rl_attn.envs.variations import Variation, Variations
 from rl_attn.rl.held_out import variations_of
-from rl_attn.rl.play import Moment, Observe, Player, advance, choose_actions, see, storage_of
+from rl_attn.rl.methods import Method
+from rl_attn.rl.play import Moment, Player, advance, choose_actions, see, storage_of
 from rl_attn.statistics import Interval, mean_interval
 
 MEASURES = ("flip", "kl", "value_change", "iou_plain", "iou", "pixels")
@@ -107,7 +108,7 @@ def play_beside(
     stack: int = 4,
     look: Callable[[Moment], None] | None = None,
     tick: Callable[[], object] | None = None,
-    observe: Observe | None = None,
+    method: Method | None = None,
 ) -> None:
     """One episode of the twins' seed in `1 + len(twins)` lanes, the first one plain.
 
@@ -122,7 +123,7 @@ def play_beside(
     over, steps = False, 0
     rewards, returns = np.zeros((2, count))
     while not over:
-        moment = see(agent, storage, [0] * count, [random] * count, target, attention, observe)
+        moment = see(agent, storage, [0] * count, [random] * count, target, attention, method)
         storage.remember(0, slice(None), moment.output.recall)
         moment.rewards, moment.returns = rewards, returns
         _compare(twins, moment)

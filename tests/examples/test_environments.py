@@ -16,6 +16,7 @@ from rl_attn import evaluate, ppo, study
 from rl_attn.envs.protocol import VectorEnv
 from rl_attn.envs.registry import Environment, EnvSettings, find
 from rl_attn.errors import UserError
+from rl_attn.rl.faithfulness import MODES
 from rl_attn.rl.trainer import AgentState
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
 from rl_attn.run.plugins import import_all
@@ -142,7 +143,7 @@ def test_they_are_evaluated_with_every_option(trained):
     results = json.loads((trained / "evaluation.json").read_text())
     summary = results["summary"]
     assert summary["length"]["mean"] > 0 and summary["empty_masks"]["mean"] < 1
-    assert set(results["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
+    assert set(results["closed_loop"]) == set(MODES)
     assert np.isfinite(list(results["faithfulness"]["areas"].values())).all()
     assert (trained / "evaluation.mp4").stat().st_size
 

@@ -13,6 +13,7 @@ from rl_attn.envs.doom.game import Game
 from rl_attn.errors import UserError
 from rl_attn.evaluate import EvaluationSettings
 from rl_attn.evaluation import closed_loop
+from rl_attn.rl.faithfulness import MODES
 from rl_attn.rl.play import Played
 
 
@@ -54,7 +55,7 @@ def test_faithfulness_writes_curves_and_a_figure(evaluated):
 
 def test_closed_loop_compares_returns_over_the_same_seeds(evaluated):
     result = json.loads((evaluated / "evaluation.json").read_text())
-    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
+    assert set(result["closed_loop"]) == set(MODES)
     before = result["summary"]["episode_return"]["mean"]
     for loop in result["closed_loop"].values():
         after = loop["episode_return"]["mean"]

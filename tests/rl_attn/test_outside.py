@@ -11,6 +11,7 @@ import yaml
 from rl_attn import evaluate, ppo
 from rl_attn.errors import UserError
 from rl_attn.rl.collect import Collector
+from rl_attn.rl.faithfulness import MODES
 from rl_attn.rl.settings import args_type
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import latest_checkpoint, load_checkpoint
@@ -54,7 +55,7 @@ def test_they_train_resume_bit_for_bit_and_are_evaluated(tiny, tmp_path, monkeyp
     assert evaluate.main([str(whole), *flags, "--faithfulness-frames", "4"]) == 0
     result = json.loads((whole / "evaluation.json").read_text())
     assert result["faithfulness"]["removal_attended_kl"][0] == pytest.approx(0, abs=1e-6)
-    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
+    assert set(result["closed_loop"]) == set(MODES)
 
 
 def test_a_study_knows_their_flags_before_it_begins():

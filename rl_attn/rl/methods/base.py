@@ -86,6 +86,11 @@ class Method(_InRun):
         """Whether `observe` changes anything: an evaluation then needs the method."""
         return type(self).observe is not Method.observe
 
+    @property
+    def judges(self) -> bool:
+        """Whether `judged` changes anything: V is the method's then, not the agent's."""
+        return type(self).judged is not Method.judged
+
     def channels(self, channels: int, stack: int) -> int:
         """How many channels `observe` gives, for frames of so many and stacks of so many frames."""
         return stack * channels

@@ -94,8 +94,19 @@ def test_the_probability_follows_each_samples_label():
     assert not curve.values.requires_grad and curve.areas.shape == (3,)
 
 
-def test_ties_are_broken_in_reading_order():
-    assert pixel_ranks(torch.tensor([[[0.5, 0.9], [0.9, 0.5]]])).tolist() == [[[2, 0], [1, 3]]]
+def test_ties_are_broken_in_reading_order_or_as_they_are_told_to():
+    attention = torch.tensor([[[0.5, 0.9], [0.9, 0.5]]])
+    assert pixel_ranks(attention).tolist() == [[[2, 0], [1, 3]]]
+    ties = torch.tensor([[[0.1, 0.2], [0.3, 0.4]]])
+    assert pixel_ranks(attention, ties).tolist() == [[[3, 1], [0, 2]]]
+
+
+def test_a_dead_map_removes_pixels_from_all_over_the_picture():
+    rows = torch.arange(32.0)[:, None].expand(32, 32)
+    upper = (rows < 16).float()[None, None]  # a score that sees the upper half alone
+    curve = deletion(total, upper, torch.zeros(1, 32, 32), points=5)
+    shares = curve.values / curve.values[0, 0]
+    torch.testing.assert_close(shares, torch.linspace(1, 0, 5)[None], atol=0.08, rtol=0)
 
 
 @pytest.mark.parametrize(

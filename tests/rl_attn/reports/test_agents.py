@@ -49,7 +49,14 @@ def test_every_method_is_shown_on_the_same_frames(study, monkeypatch):
 
 def moment(mask):
     return Moment(
-        torch.zeros(1, 4, 20, 20, dtype=torch.uint8), None, mask[None], None, None, [0], [None]
+        stacks=torch.zeros(1, 4, 20, 20, dtype=torch.uint8),
+        mask_stacks=mask.expand(1, 4, 20, 20),
+        frames=None,
+        masks=mask[None],
+        attention=None,
+        output=None,
+        episode=[0],
+        random=[None],
     )
 
 

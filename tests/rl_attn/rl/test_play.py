@@ -44,8 +44,27 @@ def test_the_agent_is_shown_what_its_method_shows(player):
         seen.append((moment.stacks.any().item(), moment.frames.any(), moment.output.value.item()))
 
     Player(player.agent, player.settings, Blind()).play(1, evaluation_seeds(1), look=look)
-    assert {(stacks, bool(frames)) for stacks, frames, _ in seen} == {(False, True)}
+    assert all(stacks and frames for stacks, frames, _ in seen)
     assert len({value for _, _, value in seen}) == 1  # every frame looks the same to it
+
+
+def test_what_is_disturbed_is_shown_by_the_method_and_v_is_the_methods(player):
+    class Judge(Method):
+        def observe(self, stacks, masks, phase):
+            shown.append(stacks)
+            return stacks
+
+        def judged(self, output, stacks, masks):
+            return output._replace(value=masks.float().sum((1, 2, 3)))
+
+    def look(moment):
+        assert torch.equal(moment.output.value, moment.mask_stacks.float().sum((1, 2, 3)))
+
+    shown = []
+    judged = Player(player.agent, player.settings, Judge())
+    judged.play(1, evaluation_seeds(1), look=look, disturb=lambda m: torch.zeros_like(m.stacks))
+    assert all(stacks.any() for stacks in shown[::2])  # what the moment is of
+    assert not any(stacks.any() for stacks in shown[1::2])  # what is acted on
 
 
 def test_returns_and_lengths_are_those_of_the_game(player, episodes):
@@ -146,5 +165,6 @@ def test_the_sampler_keeps_frames_evenly(player):
     player.play(1, evaluation_seeds(1), look=look)
     assert sampler.seen == steps > 20
     assert len(sampler.kept) < 10
-    stacks, memory = sampler.sample()
-    assert stacks.shape == (5, 4, 60, 80) and memory is None
+    sample = sampler.sample()
+    assert sample["stacks"].shape == sample["masks"].shape == (5, 4, 60, 80)
+    assert sample["memory"] is None

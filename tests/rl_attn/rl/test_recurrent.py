@@ -12,6 +12,7 @@ from rl_attn import evaluate, ppo
 from rl_attn.agents import Memory
 from rl_attn.attention import alpha_beta, camal_loss, grad_cam
 from rl_attn.errors import UserError
+from rl_attn.rl.faithfulness import MODES
 from rl_attn.rl.learn import Learner
 from rl_attn.rl.loading import load
 from rl_attn.rl.play import evaluation_seeds
@@ -186,7 +187,7 @@ def test_it_is_evaluated_with_every_option(run, tmp_path):
     assert result["faithfulness"]["removal_attended_kl"][0] == pytest.approx(0, abs=1e-6)
     values = result["faithfulness"]["removal_attended_value"]
     assert values[0] != pytest.approx(values[-1], rel=1e-3)
-    assert set(result["closed_loop"]) == {"attended", "random", "outside_mask", "mask"}
+    assert set(result["closed_loop"]) == set(MODES)
     assert (tmp_path / "out" / "evaluation.mp4").stat().st_size > 0
 
 
