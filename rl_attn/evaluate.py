@@ -49,7 +49,10 @@ class EvaluationSettings:
     faithfulness: bool = False
     """remove and insert the most attended pixels on single frames"""
     faithfulness_frames: Positive[int] = 128
-    """frames of that test, taken evenly from the episodes"""
+    """frames of that test and of --second-attention, taken evenly from the episodes"""
+    second_attention: str = ""
+    """measure another map too, of the action, on single frames: one that nobody trains, such as
+    sarfa. It is of what a method shows the agent"""
     closed_loop: bool = False
     """play again without the most attended pixels, the same shape elsewhere, as many scattered
     pixels, all but the targets, and the targets"""
@@ -93,9 +96,9 @@ OF_MODEL = ("env", "targets", "rgb", "frame_skip", "frame_key", "mask_key")
 
 def check(args: EvaluationSettings) -> None:
     """Refuse what cannot work, before anything is loaded."""
-    if args.attention:
-        import_all(args.imports)
-        MAPS.check(args.attention)
+    import_all(args.imports)
+    for name in filter(None, (args.attention, args.second_attention)):
+        MAPS.check(name)
     if is_model(args.run):
         if not Path(args.run).is_file():
             raise UserError(f"model {args.run} does not exist")

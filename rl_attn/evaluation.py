@@ -14,13 +14,15 @@ from matplotlib import pyplot as plt
 from rich.table import Table
 
 from rl_attn.agents import Memory
+from rl_attn.attention import measure
 from rl_attn.envs.registry import EnvSettings
 from rl_attn.evaluate import OF_MODEL, EvaluationSettings, is_model
 from rl_attn.evaluation_looks import beside_twins, twin_looks, under_looks
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.faithfulness import MODES, Curves, Removal, frame_curves
 from rl_attn.rl.held_out import in_wad
 from rl_attn.rl.loading import load
-from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, summarize
+from rl_attn.rl.play import Moment, Played, Player, evaluation_seeds, shown_of, summarize
 from rl_attn.rl.settings import check_target
 from rl_attn.rl.video import VideoWriter
 from rl_attn.run.device import keep_freed_memory, pick_device
@@ -93,18 +95,29 @@ def whole_returns(episodes: Sequence[Played]) -> np.ndarray:
     return np.array([np.nan if e.fault else e.episode_return for e in episodes])
 
 
+def second_map(player: Player, name: str, sample: dict[str, Any]) -> dict[str, float]:
+    """Where another map, of the action, lies on sampled frames: means over those with a target."""
+    stacks, masks, memory = sample["stacks"], sample["masks"], sample["memory"]
+    shown = shown_of(player.method, stacks, masks)
+    maps, _ = attention_maps(player.agent, shown, "action", attention=name, memory=memory)
+    measured = measure(maps, masks[:, -1])
+    present = measured["present"]
+    names = ("iou", "iou_ceiling", "pointing_game", "dead_maps")
+    return {name: measured[name][present].mean().item() for name in names}
+
+
 def draw_curves(curves: Curves, path: Path) -> None:
     """Four panels: value and policy under removal and insertion, attended against random."""
     figure, axes = plt.subplots(1, 4, figsize=(15, 3.4), layout="constrained")
     panels = [(a, m) for a in ("removal", "insertion") for m in ("value", "kl")]
-    for axis, (action, measure) in zip(axes, panels, strict=True):
+    for axis, (action, measured) in zip(axes, panels, strict=True):
         for order, colour in (("attended", "tab:red"), ("random", "tab:gray")):
-            name = f"{action}_{order}_{measure}"
+            name = f"{action}_{order}_{measured}"
             label = f"{order} first (area {curves.areas()[name]:.3g})"
             axis.plot(100 * curves.shares, curves.values[name], color=colour, label=label)
         verb = "removed" if action == "removal" else "inserted"
         axis.set_xlabel(f"pixels {verb} (%)")
-        axis.set_title("V(s)" if measure == "value" else "KL from the undisturbed policy")
+        axis.set_title("V(s)" if measured == "value" else "KL from the undisturbed policy")
         axis.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -149,6 +162,8 @@ def evaluate(args: EvaluationSettings) -> int:
         in_wad(player, wad)
     if args.looks or args.twins:
         twin_looks(player, args)
+    if args.second_attention:
+        second_map(player, args.second_attention, blank(player))
     out = Path(args.out or args.run.removesuffix(".zip"))
     make(out)
     seeds = evaluation_seeds(args.episodes)
@@ -167,6 +182,8 @@ def evaluate(args: EvaluationSettings) -> int:
         curves = frame_curves(player.agent, **sampler.sample(), **where)
         draw_curves(curves, out / "faithfulness.png")
         results["faithfulness"] = curves.as_dict()
+    if args.second_attention:
+        results["second_attention"] = second_map(player, args.second_attention, sampler.sample())
     loops = closed_loop(player, args, seeds, episodes, how) if args.closed_loop else {}
     results["closed_loop"] = {
         mode: {name: value._asdict() for name, value in values.items()}
@@ -191,13 +208,27 @@ def evaluate(args: EvaluationSettings) -> int:
     return 0
 
 
+def blank(player: Player) -> dict[str, Any]:
+    """A sample of one black frame: what cannot be measured is refused before a game starts."""
+    height, width, channels = player.environment.frame_shape
+    frames = player.settings.frame_stack
+    device = next(player.agent.parameters()).device
+    black = torch.zeros(1, frames, height, width, dtype=torch.uint8, device=device)
+    return {
+        "stacks": black.repeat(1, channels, 1, 1),
+        "masks": black,
+        "memory": player.agent.blank(1),
+    }
+
+
 def play_plain(
     player: Player, args: EvaluationSettings, seeds: list[int], out: Path, how: dict[str, Any]
 ) -> tuple[list[Played], FrameSampler]:
     """The episodes as they are, with their video, and frames to measure faithfulness on."""
     sampler = FrameSampler(args.faithfulness_frames)
     with ExitStack() as stack:
-        looks: list[Callable[[Moment], None]] = [sampler] if args.faithfulness else []
+        sampled = args.faithfulness or args.second_attention
+        looks: list[Callable[[Moment], None]] = [sampler] if sampled else []
         if args.video:
             fps = player.environment.fps
             names = player.environment.action_names
@@ -218,8 +249,8 @@ def measures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
     """What the optional parts of an evaluation measured, named by their place in it, for a study.
 
     Such as `looks/plain/episode_return`, `looks/surfaces/drop`, `looks/drop` (all axes together),
-    `twins/surfaces/flip`, `closed_loop/attended/difference`, and the areas under the curves of
-    faithfulness, which have no interval.
+    `twins/surfaces/flip`, `closed_loop/attended/difference`, `second_attention/iou`, and the areas
+    under the curves of faithfulness; these two have no interval.
     """
     found: dict[str, dict[str, float]] = {}
     if "looks" in results:  # `episode_return` is of the looks that the agent was trained in
@@ -237,4 +268,6 @@ def measures(results: dict[str, Any]) -> dict[str, dict[str, float]]:
     nothing = {"low": math.nan, "high": math.nan}
     for name, area in results.get("faithfulness", {}).get("areas", {}).items():
         found[f"faithfulness/{name}"] = {"mean": area, **nothing}
+    for name, value in results.get("second_attention", {}).items():
+        found[f"second_attention/{name}"] = {"mean": value, **nothing}
     return found

@@ -53,7 +53,7 @@ def collect(path: Path) -> Study:
 def _found_metrics(cells: list[Cell]) -> list[Metric]:
     """All that the evaluations hold, but for dozens of an agent's that a study names itself."""
     names = dict.fromkeys(name for cell in cells for name in cell.summary)
-    parts = ("looks/", "twins/", "closed_loop/", "faithfulness/")
+    parts = ("looks/", "twins/", "closed_loop/", "faithfulness/", "second_attention/")
     return [Metric(name, name.replace("_", " ")) for name in names if not name.startswith(parts)]
 
 

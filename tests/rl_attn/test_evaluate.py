@@ -22,6 +22,7 @@ def evaluated(tiny_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluation")
     argv = [str(tiny_run), "--episodes", "2", "--out", str(out), "--device", "cpu"]
     argv += ["--faithfulness", "--faithfulness-frames", "6", "--closed-loop"]
+    argv += ["--second-attention", "sarfa"]
     assert evaluate.main(argv) == 0
     return out
 
@@ -51,6 +52,20 @@ def test_faithfulness_writes_curves_and_a_figure(evaluated):
     assert len(curves["shares"]) == len(curves["removal_attended_kl"])
     assert {"removal_attended_kl", "insertion_random_value"} <= set(curves["areas"])
     assert Image.open(evaluated / "faithfulness.png").width > 1000
+
+
+def test_a_second_map_is_measured_on_frames_with_a_target(evaluated):
+    result = json.loads((evaluated / "evaluation.json").read_text())
+    second = result["second_attention"]
+    assert 0 <= second["iou"] <= second["iou_ceiling"] <= 1
+    assert result["summary"]["second_attention/iou"]["mean"] == second["iou"]
+    assert second["iou"] != result["summary"]["iou"]["mean"]  # it is another map
+
+
+def test_a_second_map_that_there_is_not_is_refused_before_a_game(tiny_run, monkeypatch):
+    monkeypatch.setattr(Game, "start", lambda *args: pytest.fail("a game started"))
+    with pytest.raises(UserError, match=r"unknown attention map 'safra' \(did you mean sarfa"):
+        evaluate.check(EvaluationSettings(str(tiny_run), second_attention="safra"))
 
 
 def test_closed_loop_compares_returns_over_the_same_seeds(evaluated):
