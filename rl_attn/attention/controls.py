@@ -32,9 +32,11 @@ def random_control(mask: Tensor, generator: torch.Generator, blob: int = 0) -> T
     >>> random_control(mask, torch.Generator().manual_seed(0)).sum()  # as many pixels
     tensor(2.)
     """
-    noise = torch.rand(mask.shape, generator=generator, device=generator.device)
+    number, height, width = mask.shape
+    size = (number, height + 2 * blob, width + 2 * blob)  # no place has fewer neighbours
+    noise = torch.rand(size, generator=generator, device=generator.device)
     if blob:
-        noise = F.avg_pool2d(noise[:, None], 2 * blob + 1, 1, blob, count_include_pad=False)[:, 0]
+        noise = F.avg_pool2d(noise[:, None], 2 * blob + 1, 1)[:, 0]
     places = noise.flatten(1).argsort(1).to(mask.device)  # (B, H*W)
     values = mask.flatten(1).sort(1)[0]
     return torch.empty_like(values).scatter_(1, places, values).view_as(mask)

@@ -54,6 +54,14 @@ def test_areas_are_kept_exactly(name, kind):
     assert torch.equal(control.flatten(1).sort(1)[0], mask.flatten(1).sort(1)[0])
 
 
+def test_random_patches_do_not_gather_at_the_border():
+    mask = torch.zeros(1000, 20, 30)
+    mask[:, 5:9, 5:8] = 1  # a fiftieth of the picture
+    placed = random_control(mask, rng(), blob=2)
+    inner = placed[:, 3:-3, 3:-3].sum() / placed.sum()
+    assert inner.item() == pytest.approx(14 * 24 / 600, abs=0.04)
+
+
 def test_random_pixels_fall_everywhere_alike():
     mask = torch.zeros(4000, 3, 4)
     mask[:, 0, :3] = 1
