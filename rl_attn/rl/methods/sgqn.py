@@ -66,7 +66,8 @@ class Sgqn(Augmented):
         size = frames.abs().amax(2).flatten(2)  # (B, S, H*W)
         kept = max(1, round(self.salient * size.shape[2]))
         least = size.topk(kept, dim=2).values[..., -1:]
-        return (size >= least).to(torch.uint8).unflatten(2, tuple(stacks.shape[2:]))
+        salient = (size >= least) & (size > 0)  # no gradient, no saliency
+        return salient.to(torch.uint8).unflatten(2, tuple(stacks.shape[2:]))
 
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         from torch.nn.functional import binary_cross_entropy_with_logits

@@ -115,6 +115,7 @@ def test_sgqns_saliency_is_where_the_value_comes_from(toy):
     newest = salient[:, 1]
     assert newest.flatten(1).sum(1).eq(13).all()
     assert newest[:, 4:8, 4:8].sum() == newest.sum() and not newest[:, 4, 4:7].any()
+    assert not salient[:, 0].any()  # V does not hang on the older frame
 
 
 def test_sgqns_loss_by_hand(toy):
