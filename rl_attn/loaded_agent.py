@@ -110,7 +110,8 @@ class Agent:
             )
         assert output is not None
         label, scores = self._said(output.policy)
-        scores["value"] = output.value.item()
+        if not (self.method and self.method.judges):  # else the agent has no value of its own
+            scores["value"] = output.value.item()
         explained = "the value" if target == "value" else ""
         return explanation(frame, attentions, label, scores, marked, explained=explained)
 
@@ -132,6 +133,9 @@ class Agent:
     def _shown(self, stacks: Tensor, mask: Tensor | None) -> Tensor:
         if self.method is None:
             return stacks
+        if mask is None and self.method.needs_masks:
+            name = "" if self.settings is None else f" of --method {self.settings.method}"
+            raise UserError(f"an agent{name} sees its targets' mask: give the picture's mask too")
         size = stacks.shape[2:]
         one = torch.zeros(size) if mask is None else mask
         masks = one.round().to(stacks).expand(1, self.stack, *size)

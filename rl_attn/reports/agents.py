@@ -20,7 +20,7 @@ from rl_attn.reports.parts import Plate
 from rl_attn.reports.study import Cell, Study
 from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.loading import load
-from rl_attn.rl.play import Moment, Player, evaluation_seeds
+from rl_attn.rl.play import Moment, Player, evaluation_seeds, shown_of
 from rl_attn.run.checkpoint import latest_checkpoint
 
 #: Frames are chosen among so many that show a target this large (share of the pixels), if there
@@ -36,19 +36,19 @@ class TargetFrames:
     """A `look` for `play` that keeps stacks and masks with a target in sight, then ends play."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[Tensor, Tensor]] = []  # (S*C, H, W) and (H, W), uint8
+        self.kept: list[tuple[Tensor, Tensor]] = []  # (S*C, H, W) and (S, H, W), uint8
         self.steps = 0
 
     def __call__(self, moment: Moment) -> None:
         mask = moment.masks[0]
         if (mask > 0).float().mean() >= _SHARE:
-            self.kept.append((moment.stacks[0].clone(), mask.clone()))
+            self.kept.append((moment.stacks[0].clone(), moment.mask_stacks[0].clone()))
         self.steps += 1
         if len(self.kept) >= _CANDIDATES or self.steps >= _STEPS:
             raise _Enough
 
     def spread(self, count: int) -> tuple[Tensor, Tensor]:
-        """Stacks (n, S*C, H, W) and masks (n, H, W) of at most `count` frames, evenly spread."""
+        """Stacks (n, S*C, H, W) and masks (n, S, H, W) of at most `count` frames, evenly spread."""
         inner = np.linspace(0, len(self.kept) - 1, min(count, len(self.kept)) + 2)[1:-1]
         chosen = [self.kept[int(i)] for i in inner]
         return torch.stack([s for s, _ in chosen]), torch.stack([m for _, m in chosen])
@@ -94,8 +94,8 @@ def _players(study: Study, task: str) -> dict[str, Player]:
 
 
 def _frames_of(player: Player) -> tuple[int, tuple[int, ...]]:
-    """Channels and size of what it sees."""
-    return player.agent.in_channels, tuple(player.agent.frame_size)
+    """How many frames it is given at once, and their shape."""
+    return player.settings.frame_stack, tuple(player.environment.frame_shape)
 
 
 def _rows(
@@ -108,8 +108,8 @@ def _rows(
     if not seen.kept:
         study.problems.append(f"no attention of {task}: no target came in sight")
         return []
-    stacks, masks = seen.spread(frames)
-    maps = {}
+    stacks, mask_stacks = seen.spread(frames)
+    masks, maps = mask_stacks[:, -1], {}
     for method, player in players.items():
         if _frames_of(player) != _frames_of(first):
             study.problems.append(f"no attention of {method}: its frames are of another shape")
@@ -117,7 +117,7 @@ def _rows(
         settings = player.settings
         attention, _ = attention_maps(
             player.agent,
-            stacks,
+            shown_of(player.method, stacks, mask_stacks),
             settings.attention_target,
             attention=settings.attention,
             memory=player.agent.blank(len(stacks)),

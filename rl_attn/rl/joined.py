@@ -30,6 +30,10 @@ class Joined(Method):
 
     kinds: ClassVar[dict[str, type[Method]]] = {}
 
+    @property
+    def needs_masks(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return any(part.needs_masks for part in self.parts.values())
+
     @cached_property
     def parts(self) -> dict[str, Method]:
         return {
@@ -67,6 +71,10 @@ class Joined(Method):
                 raise UserError(
                     f"--method {settings.method}: {name} does not go with {other}: {reason}"
                 )
+
+    def check_training(self, settings: AgentSettings) -> None:
+        for part in self.parts.values():
+            part.check_training(settings)
 
     def prepare(self) -> None:
         for part in self.parts.values():
@@ -137,8 +145,11 @@ class Targets:
 
 def join(name: str, kinds: dict[str, type[Method]]) -> type[Joined]:
     """The method of that name, made of these; a UserError if they do not go together."""
+    paths = tuple(path for kind in kinds.values() for path in kind.paths)
     try:
-        made = make_dataclass(name, [], bases=(Joined, *kinds.values()), namespace={"kinds": kinds})
+        made = make_dataclass(
+            name, [], bases=(Joined, *kinds.values()), namespace={"kinds": kinds, "paths": paths}
+        )
     except TypeError:  # one of them is a kind of another
         raise UserError(
             f"--method {name}: one of these includes the other, name that alone"

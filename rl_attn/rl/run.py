@@ -18,7 +18,7 @@ from rl_attn.errors import UserError
 from rl_attn.rl.agent_attention import attention_sample
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
-from rl_attn.rl.settings import AgentSettings, load_settings, validate
+from rl_attn.rl.settings import AgentSettings, load_settings, method_of, validate
 from rl_attn.rl.trainer import AgentState, State, Trainer
 from rl_attn.run.checkpoint import (
     best_checkpoint,
@@ -180,8 +180,9 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     if args.resume is None:
         validate(args)
         args = replace(args, imports=settled(args.imports), wad=_absolute(args.wad))
-        if args.env.endswith(".cfg"):
-            args = replace(args, env=_absolute(args.env))
+        paths = ["env"] if args.env.endswith(".cfg") else []
+        for name in (*paths, *method_of(args).paths):
+            args = replace(args, **{name: _absolute(getattr(args, name))})
         name = f"{label_of(args)}-s{args.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
         env = Path(args.env).stem if args.env.endswith(".cfg") else args.env
         return args, Path(args.run_dir or Path("runs") / env / name)
@@ -189,7 +190,9 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
     path = Path(args.resume)
-    return load_settings(path), path
+    args = load_settings(path)
+    method_of(args).check_training(args)
+    return args, path
 
 
 def _absolute(path: str) -> str:

@@ -230,7 +230,7 @@ def load_settings(run: Path) -> AgentSettings:
     from rl_attn.run.folder import load_args
 
     settings = load_args(run, args_type)
-    validate(settings)
+    check_all(settings)
     return settings
 
 
@@ -247,7 +247,13 @@ def check_target(args: AgentSettings, target: str) -> None:
 
 
 def validate(args: AgentSettings) -> None:
-    """Refuse what cannot work, before any game starts: what is quickly seen first."""
+    """Refuse what cannot be trained, before any game starts: what is quickly seen first."""
+    check_all(args)
+    method_of(args).check_training(args)
+
+
+def check_all(args: AgentSettings) -> None:
+    """Refuse settings that cannot work, whether an agent is trained or played with them."""
     check(args)
     check_together(args)
     _validate_agent(args)

@@ -1,6 +1,7 @@
 """An agent that answers for a frame: the action it prefers, and where it looks."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import rl_attn
 from rl_attn import explain
 from rl_attn.errors import UserError
 from rl_attn.rl.agent_attention import attention_maps
+from rl_attn.rl.methods import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,14 @@ def test_what_an_agent_is_not_asked(tiny_run, frame, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             agent.explain(**how)
+
+
+@pytest.mark.parametrize("method", ["masked-input", "mask-channel"])
+def test_an_agent_that_acts_on_masks_is_not_asked_without_one(method, tiny_run, frame, tmp_path):
+    agent = rl_attn.load(tiny_run, "cpu")
+    agent.method, agent.settings = METHODS[method](), replace(agent.settings, method=method)
+    with pytest.raises(UserError, match=f"--method {method} sees its targets' mask"):
+        agent.explain(frame)
 
 
 def test_the_command_takes_a_model_of_sb3(frame, tmp_path):

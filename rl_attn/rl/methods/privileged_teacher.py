@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rl_attn.env_settings import EnvSettings
 from rl_attn.errors import UserError
@@ -37,12 +37,14 @@ _FREE = ("looks", "env_processes")
 class PrivilegedTeacher(Method):
     """Train a PPO agent that a finished one teaches, such as one of --method masked-input."""
 
+    paths: ClassVar[tuple[str, ...]] = ("teacher_run",)
+
     teacher_run: PathText | None = None
     """folder of the teacher's run, in the same environment"""
     imitation: NotNegative[float] = 1.0
     """weight of the divergence from the teacher's policy"""
 
-    def check(self, settings: AgentSettings) -> None:
+    def check_training(self, settings: AgentSettings) -> None:
         from rl_attn.run.yaml import load_yaml
 
         if self.teacher_run is None:
@@ -60,8 +62,7 @@ class PrivilegedTeacher(Method):
                 "one that was trained without --recurrent"
             )
         for name in (*(field.name for field in fields(EnvSettings)), "frame_stack"):
-            ours = getattr(settings, name)
-            ours = list(ours) if isinstance(ours, tuple) else ours
+            ours = _kept(name, getattr(settings, name))
             theirs = taught.get(name, ours)
             if name not in _FREE and theirs != ours:
                 raise UserError(
@@ -92,3 +93,10 @@ class PrivilegedTeacher(Method):
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         loss = agent.head(batch.targets).kl(output.policy).mean()
         return self.imitation * loss, {"losses/imitation": loss}
+
+
+def _kept(name: str, value: Any) -> Any:
+    """A setting as a run's config.yaml has it: lists for tuples, paths of files absolute."""
+    if name in ("env", "wad") and Path(value).is_file():
+        return str(Path(value).resolve())
+    return list(value) if isinstance(value, tuple) else value

@@ -2,11 +2,13 @@
 
 import csv
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import rl_attn
 from rl_attn import evaluate, ppo
@@ -14,8 +16,11 @@ from rl_attn.errors import UserError
 from rl_attn.rl.loading import load
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import evaluation_seeds
+from rl_attn.rl.run import prepare
+from rl_attn.rl.settings import AgentSettings, args_type
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
+from rl_attn.run.cli import parse
 
 OUTSIDE = Path(__file__).parents[2] / "outside"
 
@@ -166,6 +171,37 @@ def test_what_training_refuses_to_show_is_refused_of_its_agent(tmp_path):
     with pytest.raises(UserError, match=words):
         agent.explain(frame, target="value")
     assert agent.explain(frame, target="action").label
+
+
+def test_a_student_needs_its_teacher_in_training_only(tiny_run, tmp_path):
+    student = shutil.copytree(tiny_run, tmp_path / "student")
+    config = yaml.safe_load((student / "config.yaml").read_text())
+    common = {field.name for field in fields(AgentSettings)}
+    config = {name: value for name, value in config.items() if name in common}
+    config |= {"method": "privileged-teacher", "imitation": 1.0, "teacher_run": "gone"}
+    (student / "config.yaml").write_text(yaml.safe_dump(config))
+    assert load(student, "latest", torch.device("cpu")).method is None
+    with pytest.raises(UserError, match="--teacher-run gone is not a folder of a run"):
+        ppo.main(["--resume", str(student)])
+
+
+def test_a_teacher_is_named_from_where_one_is_and_found_from_anywhere(
+    teacher, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(teacher.parent)
+    argv = [*SMALL, "--method", "privileged-teacher", "--teacher-run", teacher.name]
+    args, _ = prepare(parse(args_type(argv), argv, "test"), argv)
+    assert args.teacher_run == str(teacher)
+
+
+def test_the_teachers_game_may_be_named_by_another_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.cfg").touch(), Path("other.cfg").touch(), Path("taught").mkdir()
+    Path("taught/config.yaml").write_text(yaml.safe_dump({"env": str(tmp_path / "mine.cfg")}))
+    method = METHODS["privileged-teacher"](teacher_run="taught")
+    method.check_training(AgentSettings(env="mine.cfg"))
+    with pytest.raises(UserError, match="both must play the same"):
+        method.check_training(AgentSettings(env="other.cfg"))
 
 
 def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
