@@ -2,8 +2,8 @@
 
 A second set of lanes has the seeds of the first and is given its actions. A look changes the
 picture and not the game, so both play the same episodes; each frame here is the twin of one there.
-Should an episode end in one set alone (a game died, a look was none), that lane has parted for good
-and its frames no longer count.
+Should an episode end in one set alone (a game died), or a mask be another one (a look that changes
+the game is none), that lane has parted for good and its frames no longer count.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class TwinLanes:
             self.lanes.reset(*own.inbox(0))
             own.deliver(0)
             self.begun = True
+            self.parted |= _differ(own.masks[0], storage.masks[0])
         together = np.zeros((own.num_steps, own.num_lanes), np.float32)
         for t in range(own.num_steps):
             together[t] = ~self.parted
@@ -51,6 +52,7 @@ class TwinLanes:
             dones = step.terminated | step.truncated
             own.record(t, slice(None), step.rewards, dones, {}, {})
             self.parted |= dones != storage.dones[t]
+            self.parted |= _differ(own.masks[t + 1], storage.masks[t + 1])
         return Twins(own, together)
 
     def state_dict(self) -> dict[str, Any]:
@@ -75,6 +77,11 @@ class TwinLanes:
 
     def close(self) -> None:
         self.lanes.close()
+
+
+def _differ(masks: Tensor, others: Tensor) -> np.ndarray:
+    """(N,) bool, of masks (N, H, W)."""
+    return (masks != others).flatten(1).any(1).cpu().numpy()
 
 
 class Twins:

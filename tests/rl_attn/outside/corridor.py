@@ -56,6 +56,12 @@ class Corridor(gymnasium.Env):
         return {"frame": frame, "mask": mask}
 
 
+class Slides(Corridor):
+    """Whose one other look moves the square once."""
+
+    held_out = {"wall": (2, 3), "cheat": (2,)}  # noqa: RUF012
+
+
 class Plain(Corridor):
     """The same with nothing to vary."""
 
@@ -63,6 +69,7 @@ class Plain(Corridor):
 
 
 gymnasium.register("tests/Corridor-v0", entry_point=Corridor)
+gymnasium.register("tests/Slides-v0", entry_point=Slides)
 gymnasium.register("tests/Plain-v0", entry_point=Plain)
 
 
