@@ -1,12 +1,14 @@
 """The CAMAL loss on an actor-critic: what is logged, and what its options mean."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from rl_attn.agents import ActorCritic, RolloutStorage
-from rl_attn.attention import grad_cam, mask_weights, pool_mask, upsample
+from rl_attn.attention import grad_cam, mask_weights, pointing_game, pool_mask, upsample
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.entries import entry
@@ -137,3 +139,46 @@ def test_a_stretched_map_is_compared_as_if_its_cells_covered_the_frame(agent):
     placed, _ = method(agent).rollout(storage)
     torch.testing.assert_close(weights.inside, expected.inside)
     assert not torch.allclose(placed.inside, weights.inside)
+
+
+def attended(this, target):
+    """Share of the toy's maps that are largest on the true target."""
+    batch = this.batch()
+    maps, _ = attention_maps(this.agent, batch.stacks, target)
+    return pointing_game(maps.upsample((16, 16)), batch.masks[:, -1]).mean().item()
+
+
+@pytest.mark.parametrize("target", ["value", "action"])
+@pytest.mark.parametrize("letter", [False, True])
+def test_the_map_goes_to_the_targets(toy, target, letter):
+    how = {"dead_maps": "zero", "placement": "stretched"} if letter else {}
+    this = toy("camal", camal=1.0, **how)
+    settings = AgentSettings(frame_stack=2, attention_target=target)
+    this.method.context = replace(this.method.context, settings=settings)
+    with torch.no_grad():  # evidence for the score everywhere: to the letter, a dead map stays dead
+        for layer in (this.agent.critic, this.agent.actor):
+            layer.weight.abs_()
+    before = attended(this, target)
+    this.train(150)
+    assert before < 0.5 and attended(this, target) > 0.9
+
+
+@pytest.mark.parametrize("control", ["random", "shifted", "swapped"])
+def test_wrong_masks_take_the_map_elsewhere(toy, control):
+    this = toy("camal", camal=1.0, control=control)
+    this.train(100)
+    assert attended(this, "value") < 0.5
+
+
+def test_suppressing_alone_ends_in_no_attention_outside(toy):
+    this = toy("camal", camal=1.0, objective="suppress")
+    before = this.loss()[0].item()
+    this.train(100)
+    assert this.loss()[0].item() < 0.2 * before
+
+
+def test_entropy_makes_maps_of_few_cells_without_a_mask(toy):
+    this = toy("camal", camal=1.0, objective="entropy")
+    before = this.loss()[0].item()
+    this.train(100)
+    assert this.loss()[0].item() < before - 0.05 and attended(this, "value") < 0.9

@@ -13,6 +13,7 @@ from rl_attn.agents import Output
 from rl_attn.agents.heads import head_of
 from rl_attn.attention import iou
 from rl_attn.rl.batch import Batch
+from rl_attn.rl.consistency import consistency
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import Player
 
@@ -67,6 +68,34 @@ def test_dracs_loss_by_hand(toy):
     assert value_of(log, "consistency/policy") == pytest.approx(kl.item(), rel=1e-4)
     assert value_of(log, "consistency/value") == pytest.approx(squared.item(), rel=1e-4)
     assert loss.item() == pytest.approx(0.5 * (kl + squared).item(), rel=1e-4)
+
+
+def test_what_the_agent_makes_of_the_true_frame_is_the_target(toy):
+    agent = toy("drac").agent
+    (plain, plain_value), (seen, seen_value) = (
+        (torch.randn(32, 3, requires_grad=True), torch.randn(32, requires_grad=True))
+        for _ in range(2)
+    )
+    output = Output(agent.head(plain), plain_value, None)
+    view = Output(agent.head(seen), seen_value, None)
+    loss, _ = consistency(agent, output, view)
+    of = (plain, plain_value, seen, seen_value)
+    gradients = torch.autograd.grad(loss, of, allow_unused=True)
+    assert gradients[:2] == (None, None)
+    assert all(gradient.any() for gradient in gradients[2:])
+
+
+def test_drac_makes_the_policy_of_augmented_frames_change_less(toy):
+    this = toy("drac", drac=1.0, augmentation="overlay")
+    torch.nn.init.orthogonal_(this.agent.actor.weight, 30.0)  # a policy with opinions
+    before, entropy = value_of(this.loss()[1], "consistency/policy"), entropy_of(this)
+    this.train(200)
+    assert value_of(this.loss()[1], "consistency/policy") < 0.5 * before
+    assert entropy_of(this) < entropy + 0.1  # and not by giving up its opinions
+
+
+def entropy_of(this):
+    return this.agent(this.batch().stacks).policy.entropy().mean().item()
 
 
 def test_a_twin_that_has_parted_does_not_count(toy, unprepared):
