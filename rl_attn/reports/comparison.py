@@ -128,4 +128,5 @@ def scale_note(shown: Scores) -> str:
     one = "the best mean of any method here" if best is None else f"that of {best}"
     return (
         f" Scores are normalised on each task: 0 is the mean of {shown.metric.reference}, 1 {one}."
+        " Intervals take these two for known."
     )

@@ -171,7 +171,8 @@ def aggregate_table(found: pd.DataFrame, titles: dict[tuple[str, str], str]) -> 
     header = ["score", "method", "tasks x runs", "mean", "median", "IQM", "optimality gap"]
     note = (
         "Stratified bootstrap over tasks and runs: the interval in brackets is that of the "
-        "percentiles. Median: of the tasks' means. IQM: mean of the middle half of all runs. "
+        "percentiles. Median: of the tasks' means. IQM: mean of the middle half of all runs, of "
+        "fewer than four their mean. "
         "Optimality gap: by how much runs miss a score of 1; lower is better."
     )
     return Table("aggregates", "Aggregates over tasks", header, rows, found, note)

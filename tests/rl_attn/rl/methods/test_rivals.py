@@ -16,6 +16,7 @@ from rl_attn.rl.batch import Batch
 from rl_attn.rl.consistency import consistency
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import Player
+from rl_attn.rl.segmenter import weighted_cross_entropy
 
 
 def value_of(log, name):
@@ -342,6 +343,37 @@ def test_an_asymmetric_critic_sees_the_targets_alone(unprepared):
     judged.value.sum().backward()
     assert all(p.grad is None for p in this.agent.parameters())
     assert this.method.critic.critic.weight.grad.abs().sum() > 0
+
+
+def test_an_asymmetric_critic_learns_a_value_that_frames_hide(unprepared):
+    """The value is the target's column; a second bright square, which no mask has, is a decoy."""
+    this = unprepared("asymmetric-critic")
+    masks = this.batch().masks
+    decoys = masks.roll(5, 0)
+    stacks = (255 * (masks | decoys)).to(torch.uint8)
+    columns = torch.arange(16.0).expand(16, 16)
+    value = (masks[:, -1] * columns).sum((1, 2)) / 16 / 16
+    errors = {}
+    for name in ("masked", "frame"):
+        torch.manual_seed(0)
+        this.method.critic = type(this.agent)()
+        optimizer = torch.optim.Adam(this.method.critic.parameters(), lr=3e-3)
+        seen = masks if name == "masked" else torch.ones_like(masks)
+        for _ in range(60):
+            optimizer.zero_grad()
+            found = this.method.judged(this.agent(stacks), stacks, seen).value
+            error = F.mse_loss(found, value)
+            error.backward()
+            optimizer.step()
+        errors[name] = error.item()
+    assert errors["masked"] < 0.5 * errors["frame"]
+
+
+def test_the_gates_cross_entropy_by_hand():
+    """Logit 0 costs log 2, three times that on a target."""
+    masks = torch.tensor([[[[1, 0], [0, 0]]]], dtype=torch.uint8)
+    loss = weighted_cross_entropy(torch.zeros(1, 1, 2, 2), masks, 3.0)
+    assert loss.item() == pytest.approx((3 + 1 + 1 + 1) / 4 * math.log(2))
 
 
 def test_a_students_loss_by_hand(toy):
