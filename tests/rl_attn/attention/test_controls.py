@@ -71,6 +71,17 @@ def test_blobs_are_patches():
     assert borders(random_control(mask, rng(), blob=4)) < borders(random_control(mask, rng())) / 2
 
 
+@pytest.mark.parametrize("blob", [0, 3, 100])
+def test_patches_fall_at_the_border_as_often_as_its_area_says(blob):
+    mask, border = torch.zeros(1000, 30, 40), torch.ones(30, 40)
+    mask[:, :3, :4], border[3:-3, 3:-3] = 1, 0  # 1 % of the picture
+    control = random_control(mask, rng(), blob)
+    assert control.flatten(1).sum(1).eq(12).all()
+    shares = (control * border).sum(dim=(1, 2)) / 12
+    error = shares.std().item() / len(shares) ** 0.5
+    assert shares.mean().item() == pytest.approx(border.mean().item(), abs=3 * error)
+
+
 def test_shifts_keep_the_shape_and_move_far_enough():
     mask = masks()
     control = shifted_control(mask, rng(), at_least=0.25)
