@@ -12,6 +12,7 @@ from gymnasium.spaces import Discrete
 from rl_attn.agents import Output
 from rl_attn.agents.heads import head_of
 from rl_attn.attention import iou
+from rl_attn.errors import UserError
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import Player
@@ -112,9 +113,30 @@ def test_sgqns_saliency_is_where_the_value_comes_from(toy):
         this.agent.critic.weight.zero_()
         this.agent.critic.weight[0, 5] = 1.0  # of channel 0: cell (1, 1)
     salient = this.method.saliency(this.agent, this.batch().stacks)
-    newest = salient[:, 1]
+    older, newest = salient.unbind(1)
+    assert not older.any()
     assert newest.flatten(1).sum(1).eq(13).all()
     assert newest[:, 4:8, 4:8].sum() == newest.sum() and not newest[:, 4, 4:7].any()
+
+
+def test_of_a_gradient_in_few_pixels_these_alone_are_salient(toy):
+    this = toy("sgqn", salient=0.5)
+    with torch.no_grad():
+        this.agent.cell.weight.abs_()
+        this.agent.critic.weight.zero_()
+        this.agent.critic.weight[0, 5] = 1.0
+    salient = this.method.saliency(this.agent, this.batch().stacks)
+    assert salient[:, :, 4:8, 4:8].all() and salient.sum() == 32 * 2 * 16
+
+
+def test_sgqn_refuses_a_network_without_relu_before_a_game_starts(unprepared):
+    this = unprepared("sgqn")
+    maps = this.agent.maps
+    this.agent.maps = lambda frames: F.silu(this.agent.cell(frames.float()))
+    with pytest.raises(UserError, match="has none that runs: take --network nature"):
+        this.ready()
+    this.agent.maps = maps
+    assert this.ready().method.head.out_channels == 2
 
 
 def test_sgqns_loss_by_hand(toy):
