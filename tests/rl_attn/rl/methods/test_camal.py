@@ -1,12 +1,15 @@
 """The CAMAL loss on an actor-critic: what is logged, and what its options mean."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from rl_attn.agents import ActorCritic, RolloutStorage
 from rl_attn.attention import grad_cam, mask_weights, pool_mask, upsample
+from rl_attn.rl.agent_attention import attention_maps
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.distributed import ALONE
 from rl_attn.rl.entries import entry
@@ -137,3 +140,89 @@ def test_a_stretched_map_is_compared_as_if_its_cells_covered_the_frame(agent):
     placed, _ = method(agent).rollout(storage)
     torch.testing.assert_close(weights.inside, expected.inside)
     assert not torch.allclose(placed.inside, weights.inside)
+
+
+# ---------------------------------------------------------------------- what they do to a toy
+
+LETTER = {"dead_maps": "zero", "placement": "stretched"}
+
+
+@pytest.fixture
+def seeing(toy):
+    """A toy whose value comes of positive evidence, so that no map is dead."""
+
+    def ready(**options):
+        this = toy("camal", **options)
+        torch.nn.init.uniform_(this.agent.critic.weight, 0, 0.1)
+        return this
+
+    return ready
+
+
+def on_target(this, target="value"):
+    """Share of frames whose map is highest in the target's cell."""
+    batch = this.batch()
+    maps = attention_maps(this.agent, batch.stacks, target, batch.actions)[0].map.flatten(1)
+    cells = F.avg_pool2d(batch.masks[:, -1:].float(), 4).flatten(1).argmax(1)
+    return ((maps.argmax(1) == cells) & (maps.amax(1) > 0)).float().mean().item()
+
+
+@pytest.mark.parametrize("options", [{}, LETTER], ids=["default", "to the letter"])
+def test_the_map_goes_to_the_target(options, seeing):
+    this = seeing(**options)
+    before = on_target(this)
+    this.train()
+    assert before < 0.3 and on_target(this) > 0.9
+
+
+@pytest.mark.parametrize("control", ["random", "shifted", "swapped"])
+def test_with_wrong_masks_the_map_does_not_go_to_the_target(control, seeing):
+    this = seeing(control=control)
+    before = this.loss()[0].item()
+    this.train()
+    assert this.loss()[0].item() < before - 0.05 and on_target(this) < 0.15
+
+
+def test_suppression_and_entropy_are_learned_and_do_not_find_the_target(seeing):
+    for objective, steps in (("suppress", 60), ("entropy", 10)):
+        this = seeing(objective=objective)
+        before = this.loss()[0].item()
+        this.train(steps)
+        assert this.loss()[0].item() < 0.3 * before, objective
+        assert on_target(this) < 0.15, objective
+
+
+def test_to_the_letter_nothing_is_learned_from_dead_maps(toy):
+    gradients = {}
+    for dead in ("zero", "signed"):
+        this = toy("camal", **LETTER | {"dead_maps": dead})
+        this.agent.critic.weight.data.abs_().neg_()
+        loss, log = this.loss()
+        assert entry(log["attention/dead_maps"]).value == 1
+        loss.backward()
+        gradients[dead] = this.agent.cell.weight.grad.abs().sum().item()
+    assert gradients["zero"] == 0 < gradients["signed"]
+
+
+def test_the_taken_actions_map_by_hand(toy):
+    """Of positive logits: each map is its action's mean weights times the features."""
+    this = toy("camal", target="action", compare="mask-down", camal=0.5)
+    torch.nn.init.uniform_(this.agent.actor.weight, 0, 1)
+    batch = replace(this.batch(), actions=torch.arange(32) % 3)
+    output = this.agent(batch.shown)
+    loss, _ = this.method.loss(this.agent, output, batch)
+    weights = this.agent.actor.weight.view(3, 8, 16).mean(2)[batch.actions]  # (B, K)
+    maps = torch.einsum("bk,bkc->bc", weights, output.features.flatten(2))
+    maps = maps / maps.amax(1, keepdim=True)
+    cells = F.avg_pool2d(batch.masks[:, -1].float(), 4).flatten(1)  # one of 16 is 1
+    gaps = (maps * (1 - cells)).sum(1) / 15 - (maps * cells).sum(1)
+    assert loss.item() == pytest.approx(0.5 * gaps.mean().item(), rel=1e-4)
+
+
+def test_the_taken_actions_map_goes_to_the_target_and_the_critic_stays(toy):
+    this = toy("camal", target="action")
+    torch.nn.init.uniform_(this.agent.actor.weight, 0, 0.1)
+    before, critic = on_target(this, "action"), this.agent.critic.weight.clone()
+    this.train()
+    assert before < 0.3 and on_target(this, "action") > 0.9
+    assert torch.equal(this.agent.critic.weight, critic)

@@ -94,6 +94,49 @@ def test_drac_makes_augmented_frames_change_less(toy):
     assert this.loss()[0].item() / after**2 < 0.5 * before / spread**2  # and not by being constant
 
 
+def policies(this):
+    """KL of the policies of two views, and that of two samples."""
+    policy = this.agent(this.batch().stacks).policy
+    other = policy.kl(policy[[*range(1, 32), 0]]).mean().item()
+    return value_of(this.loss()[1], "consistency/policy"), other
+
+
+def test_drac_makes_the_policy_change_less_without_any_help_of_the_value(toy):
+    this = toy("drac", drac=1.0, augmentation="overlay")
+    torch.nn.init.zeros_(this.agent.critic.weight)
+    torch.nn.init.normal_(this.agent.actor.weight, std=3.0)
+    (before, other), value = policies(this), this.agent.critic.weight.clone()
+    this.train()
+    after, still = policies(this)
+    assert after < 0.5 * before and still > other  # and not by acting alike everywhere
+    assert torch.equal(this.agent.critic.weight, value)
+
+
+def test_drac_twin_makes_twins_alike_and_learns_nothing_from_what_has_parted(unprepared):
+    this = unprepared("drac-twin", drac=1.0)
+    stacks, masks = this.batch().stacks, this.batch().masks
+    noise = torch.randint_like(stacks, 150)
+    twins = torch.where(masks > 0, stacks, noise)  # the same targets before another wall
+    kept = torch.arange(32) % 2
+    this.method.rollout = lambda storage: ((twins, kept), {})
+    this.ready()
+    torch.nn.init.normal_(this.agent.actor.weight, std=3.0)
+
+    def changes():
+        log = this.loss()[1]
+        spread = this.agent(stacks).value.std().item() ** 2
+        policy, other = policies(this)
+        return policy / other, value_of(log, "consistency/value") / spread
+
+    before = changes()
+    this.train()
+    assert all(a < 0.2 * b for a, b in zip(changes(), before, strict=True))
+    twins[kept == 0] = 0
+    moved = this.loss()[0].item()
+    twins[kept == 0] = 255
+    assert this.loss()[0].item() == moved
+
+
 def test_drac_outside_leaves_the_targets_as_they_are(toy):
     this = toy("drac", where="outside")
     views = []
