@@ -26,17 +26,18 @@ def random_control(mask: Tensor, generator: torch.Generator, blob: int = 0) -> T
 
     Args:
         blob: radius in pixels over which the noise is averaged: 0 scatters single pixels, which
-            a coarse map cannot tell from a uniform mask; a target's radius gives patches.
+            a coarse map cannot tell from a uniform mask; a target's radius gives patches, which go
+            on at the opposite border. A third of the picture at most.
 
     >>> mask = torch.tensor([[[1.0, 1.0, 0.0, 0.0]]])
     >>> random_control(mask, torch.Generator().manual_seed(0)).sum()  # as many pixels
     tensor(2.)
     """
-    number, height, width = mask.shape
-    size = (number, height + 2 * blob, width + 2 * blob)  # no place has fewer neighbours
-    noise = torch.rand(size, generator=generator, device=generator.device)
-    if blob:
-        noise = F.avg_pool2d(noise[:, None], 2 * blob + 1, 1)[:, 0]
+    noise = torch.rand(mask.shape, generator=generator, device=generator.device)
+    blob = min(blob, min(mask.shape[1:]) // 3)
+    if blob:  # without a border, where means of fewer pixels would be the extreme ones
+        around = F.pad(noise[:, None], [blob] * 4, mode="circular")
+        noise = F.avg_pool2d(around, 2 * blob + 1, 1)[:, 0]
     places = noise.flatten(1).argsort(1).to(mask.device)  # (B, H*W)
     values = mask.flatten(1).sort(1)[0]
     return torch.empty_like(values).scatter_(1, places, values).view_as(mask)

@@ -103,7 +103,7 @@ def _profile_plate(study: Study, shown: Scores, profiles: pd.DataFrame, size: st
         name=f"profile_{shown.metric.slug}",
         title=f"{shown.metric.label}: performance profile",
         caption=f"Share of runs whose {shown.title} is above a threshold, with pointwise 95 % "
-        f"bands ({size}). {shown.metric.better.capitalize()} is better.",
+        f"bands ({size}). {shown.metric.better.capitalize()} is better.{scale_note(shown)}",
         alt=f"Performance profiles of {shown.title}; the numbers are in the CSV below",
         draw=partial(figures.profile_curves, profiles, shown.title, study.methods),
         data=profiles,

@@ -9,7 +9,7 @@ from rl_attn.reports import analysis, content, figures
 from rl_attn.reports.analysis import Resampling
 from rl_attn.reports.curves import learning_curves
 from rl_attn.reports.parts import Plate
-from rl_attn.reports.scores import Scores, normalised, scores
+from rl_attn.reports.scores import ANCHORS_HELD, Scores, normalised, scores
 from rl_attn.reports.study import Metric, Study
 
 #: Fewer runs a task than this, and percentile intervals are known to be too narrow.
@@ -127,6 +127,6 @@ def scale_note(shown: Scores) -> str:
     best = shown.metric.best
     one = "the best mean of any method here" if best is None else f"that of {best}"
     return (
-        f" Scores are normalised on each task: 0 is the mean of {shown.metric.reference}, 1 {one}."
-        " Intervals take these two for known."
+        f" Scores are normalised on each task: 0 is the mean of {shown.metric.reference}, 1 {one}. "
+        f"{ANCHORS_HELD}"
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from rl_attn.reports.analysis import ALL_TASKS
 from rl_attn.reports.figures import AGGREGATES
-from rl_attn.reports.scores import Scores
+from rl_attn.reports.scores import ANCHORS_HELD, Scores
 from rl_attn.reports.study import Study
 from rl_attn.reports.tables import Entry, Table, interval, plain, plus_minus
 
@@ -26,7 +26,7 @@ def task_table(scores: Scores, means: pd.DataFrame, run_name: str) -> Table:
         ),
         data=means,
         note=f"Mean over {run_name}s and its 95 % interval, 1.96 standard errors"
-        f" ({_counts(means, run_name)}).",
+        f" ({_counts(means, run_name)})." + (f" {ANCHORS_HELD}" if scores.scale != "raw" else ""),
     )
 
 
@@ -171,10 +171,13 @@ def aggregate_table(found: pd.DataFrame, titles: dict[tuple[str, str], str]) -> 
     header = ["score", "method", "tasks x runs", "mean", "median", "IQM", "optimality gap"]
     note = (
         "Stratified bootstrap over tasks and runs: the interval in brackets is that of the "
-        "percentiles. Median: of the tasks' means. IQM: mean of the middle half of all runs, of "
-        "fewer than four their mean. "
+        "percentiles. Median: of the tasks' means. IQM: mean of the middle half of all runs. "
         "Optimality gap: by how much runs miss a score of 1; lower is better."
     )
+    if (found["tasks"] * found["runs"]).min() < 4:
+        note += " Of fewer than 4 runs in all the IQM is their mean: a quarter of them is no run."
+    if "normalised" in set(found["scale"]):
+        note += f" {ANCHORS_HELD}"
     return Table("aggregates", "Aggregates over tasks", header, rows, found, note)
 
 

@@ -8,6 +8,12 @@ import numpy as np
 
 from rl_attn.reports.study import Metric, Study
 
+#: What resampling normalised scores leaves out; see `normalised`.
+ANCHORS_HELD = (
+    "Intervals of normalised scores hold the two means that count as 0 and 1 fixed: how uncertain "
+    "these are is not in them."
+)
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -109,7 +115,8 @@ def normalised(raw: Scores) -> tuple[Scores | None, list[str]]:
     """(x - reference) / (best - reference) on each task, and what could not be, in words.
 
     `best` is the mean of the metric's `best` method, or the best mean of any method on that task,
-    so 1 is the best seen, not the best there is. Tasks without a reference, and those where no
+    so 1 is the best seen, not the best there is. Both means come from runs, and intervals of the
+    result take them for known (ANCHORS_HELD). Tasks without a reference, and those where no
     such mean is better than the reference, have no such scale and are left out. None: no task
     has one.
     """

@@ -2,8 +2,8 @@
 
 A second set of lanes has the seeds of the first and is given its actions. A look changes the
 picture and not the game, so both play the same episodes; each frame here is the twin of one there.
-Should an episode end in one set alone (a game died), or a mask be another one (a look that changes
-the game is none), that lane has parted for good and its frames no longer count.
+Should masks, rewards as they are learned from, or ends differ (a game died, a look changed the
+game), that lane has parted for good and its frames no longer count.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TwinLanes:
         self.lanes = environment.start(number, seed=settings.seed)
         shape, stack = environment.frame_shape, settings.frame_stack
         self.storage = RolloutStorage(settings.num_steps, number, shape, stack, device)
-        self.parted = np.zeros(number, bool)
+        self.parted, self.reward_clip = np.zeros(number, bool), settings.reward_clip
         self.begun = False
 
     def follow(self, storage: RolloutStorage, head: Head) -> Twins:
@@ -42,17 +42,20 @@ class TwinLanes:
             self.lanes.reset(*own.inbox(0))
             own.deliver(0)
             self.begun = True
-            self.parted |= _differ(own.masks[0], storage.masks[0])
         together = np.zeros((own.num_steps, own.num_lanes), np.float32)
+        limit = self.reward_clip or np.inf
         for t in range(own.num_steps):
+            # Behind an end both masks are of the next episode's first frame.
+            other = (own.masks[t] != storage.masks[t]).flatten(1).any(1)
+            self.parted |= other.cpu().numpy()
             together[t] = ~self.parted
             actions = head.for_environment(storage.actions[t])
             step = self.lanes.step(actions, *own.inbox(t + 1))
             own.deliver(t + 1)
             dones = step.terminated | step.truncated
-            own.record(t, slice(None), step.rewards, dones, {}, {})
-            self.parted |= dones != storage.dones[t]
-            self.parted |= _differ(own.masks[t + 1], storage.masks[t + 1])
+            rewards = np.clip(step.rewards, -limit, limit)
+            own.record(t, slice(None), rewards, dones, {}, {})
+            self.parted |= (dones != storage.dones[t]) | (own.rewards[t] != storage.rewards[t])
         return Twins(own, together)
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,11 +80,6 @@ class TwinLanes:
 
     def close(self) -> None:
         self.lanes.close()
-
-
-def _differ(masks: Tensor, others: Tensor) -> np.ndarray:
-    """(N,) bool, of masks (N, H, W)."""
-    return (masks != others).flatten(1).any(1).cpu().numpy()
 
 
 class Twins:

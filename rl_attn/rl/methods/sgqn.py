@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Interval
 
+from rl_attn.errors import UserError
 from rl_attn.rl.augmented import Augmented
 from rl_attn.rl.methods import METHODS
 from rl_attn.run.settings import NotNegative
@@ -42,7 +43,16 @@ class Sgqn(Augmented):
     """share of each frame's pixels that count as salient"""
 
     def prepare(self) -> None:
-        self.head = self.context.agent.map_head(self.context.settings.frame_stack)
+        from rl_attn.attention.guided import guided_relus
+
+        with guided_relus() as guided:
+            self.head = self.context.agent.map_head(self.context.settings.frame_stack)
+        if not guided.count:
+            raise UserError(
+                f"--method sgqn is of networks with ReLU, and --network "
+                f"{self.context.settings.network} has none that runs: take --network nature, or "
+                "another method"
+            )
 
     def module(self) -> nn.Module:
         return self.head
@@ -50,6 +60,7 @@ class Sgqn(Augmented):
     def saliency(self, agent: Network, stacks: Tensor, output: Output | None = None) -> Tensor:
         """M(s): 1 where V's guided gradient is among the largest of its frame, (B, S, H, W).
 
+        It is 0 where there is no gradient: all of a frame that V does not depend on.
         What a recurrent agent remembered is that of its `output`, held fixed.
         """
         import torch
@@ -66,7 +77,7 @@ class Sgqn(Augmented):
         size = frames.abs().amax(2).flatten(2)  # (B, S, H*W)
         kept = max(1, round(self.salient * size.shape[2]))
         least = size.topk(kept, dim=2).values[..., -1:]
-        salient = (size >= least) & (size > 0)  # no gradient, no saliency
+        salient = (size >= least) & (size > 0)
         return salient.to(torch.uint8).unflatten(2, tuple(stacks.shape[2:]))
 
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:

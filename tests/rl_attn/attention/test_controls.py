@@ -54,14 +54,6 @@ def test_areas_are_kept_exactly(name, kind):
     assert torch.equal(control.flatten(1).sort(1)[0], mask.flatten(1).sort(1)[0])
 
 
-def test_random_patches_do_not_gather_at_the_border():
-    mask = torch.zeros(1000, 20, 30)
-    mask[:, 5:9, 5:8] = 1  # a fiftieth of the picture
-    placed = random_control(mask, rng(), blob=2)
-    inner = placed[:, 3:-3, 3:-3].sum() / placed.sum()
-    assert inner.item() == pytest.approx(14 * 24 / 600, abs=0.04)
-
-
 def test_random_pixels_fall_everywhere_alike():
     mask = torch.zeros(4000, 3, 4)
     mask[:, 0, :3] = 1
@@ -77,6 +69,17 @@ def test_blobs_are_patches():
         return (m.diff(dim=1).abs().sum() + m.diff(dim=2).abs().sum()).item()
 
     assert borders(random_control(mask, rng(), blob=4)) < borders(random_control(mask, rng())) / 2
+
+
+@pytest.mark.parametrize("blob", [0, 3, 100])
+def test_patches_fall_at_the_border_as_often_as_its_area_says(blob):
+    mask, border = torch.zeros(1000, 30, 40), torch.ones(30, 40)
+    mask[:, :3, :4], border[3:-3, 3:-3] = 1, 0  # 1 % of the picture
+    control = random_control(mask, rng(), blob)
+    assert control.flatten(1).sum(1).eq(12).all()
+    shares = (control * border).sum(dim=(1, 2)) / 12
+    error = shares.std().item() / len(shares) ** 0.5
+    assert shares.mean().item() == pytest.approx(border.mean().item(), abs=3 * error)
 
 
 def test_shifts_keep_the_shape_and_move_far_enough():

@@ -56,12 +56,6 @@ class Corridor(gymnasium.Env):
         return {"frame": frame, "mask": mask}
 
 
-class Slides(Corridor):
-    """Whose one other look moves the square once."""
-
-    held_out = {"wall": (2, 3), "cheat": (2,)}  # noqa: RUF012
-
-
 class Plain(Corridor):
     """The same with nothing to vary."""
 
@@ -69,7 +63,6 @@ class Plain(Corridor):
 
 
 gymnasium.register("tests/Corridor-v0", entry_point=Corridor)
-gymnasium.register("tests/Slides-v0", entry_point=Slides)
 gymnasium.register("tests/Plain-v0", entry_point=Plain)
 
 

@@ -67,6 +67,10 @@ def test_normalised_and_raw_stand_beside_each_other(reported):
     )
     assert raw["A", "Vanilla"] == 12 and scaled["A", "Vanilla"] == 0.5
     assert raw["B", "Vanilla"] == 110 and scaled["B", "Vanilla"] == 1
+    held = "hold the two means that count as 0 and 1 fixed"
+    for name in ("tasks_episode_return_normalised", "aggregates"):
+        assert held in (tables / f"{name}.md").read_text()
+    assert held not in (tables / "tasks_episode_return.md").read_text()
     scales = {(row["metric"], row["scale"]) for row in rows(tables / "aggregates.csv")}
     assert scales == {("iou", "raw"), ("episode_return", "raw"), ("episode_return", "normalised")}
 
@@ -140,6 +144,17 @@ def test_one_method_and_one_seed(study_of):
     (mean,) = [r for r in rows(tables / "aggregates.csv") if r["aggregate"] == "mean"][:1]
     assert mean["value"] == "0.5" and mean["low"] == ""
     assert not list((folder / "report" / "figures").glob("comparison*"))
+
+
+@pytest.mark.parametrize("runs", [3, 4])
+def test_it_says_where_the_iqm_trims_nothing(runs, study_of):
+    values = {("A", method): [{"iou": float(i**2)} for i in range(runs)] for method in "xy"}
+    folder = study_of(values)
+    run(folder, "--no-figures")
+    tables = folder / "report" / "tables"
+    found = {row["aggregate"]: row["value"] for row in rows(tables / "aggregates.csv")}
+    said = "the IQM is their mean" in (tables / "aggregates.md").read_text()
+    assert said == (found["iqm"] == found["mean"]) == (runs < 4)
 
 
 def test_folds_give_standard_deviations_and_wilcoxon(study_of):

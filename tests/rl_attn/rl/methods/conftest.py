@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -47,10 +48,10 @@ def filled(steps: int = 8, lanes: int = 4, channels: int = 1) -> RolloutStorage:
 class Toy:
     """The agent, the method, and a rollout that it learns from."""
 
-    def __init__(self, name: str, **options: object):
+    def __init__(self, name: str, target: Literal["value", "action"] = "value", **options: object):
         torch.manual_seed(0)
         self.agent, self.storage = Small(), filled()
-        settings = AgentSettings(frame_stack=STACK)
+        settings = AgentSettings(frame_stack=STACK, attention_target=target)
         self.random = torch.Generator().manual_seed(0)
         self.targets = None
         self.method = METHODS[name](**options)

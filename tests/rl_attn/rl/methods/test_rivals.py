@@ -12,8 +12,8 @@ from gymnasium.spaces import Discrete
 from rl_attn.agents import Output
 from rl_attn.agents.heads import head_of
 from rl_attn.attention import iou
+from rl_attn.errors import UserError
 from rl_attn.rl.batch import Batch
-from rl_attn.rl.consistency import consistency
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import Player
 from rl_attn.rl.segmenter import weighted_cross_entropy
@@ -71,34 +71,6 @@ def test_dracs_loss_by_hand(toy):
     assert loss.item() == pytest.approx(0.5 * (kl + squared).item(), rel=1e-4)
 
 
-def test_what_the_agent_makes_of_the_true_frame_is_the_target(toy):
-    agent = toy("drac").agent
-    (plain, plain_value), (seen, seen_value) = (
-        (torch.randn(32, 3, requires_grad=True), torch.randn(32, requires_grad=True))
-        for _ in range(2)
-    )
-    output = Output(agent.head(plain), plain_value, None)
-    view = Output(agent.head(seen), seen_value, None)
-    loss, _ = consistency(agent, output, view)
-    of = (plain, plain_value, seen, seen_value)
-    gradients = torch.autograd.grad(loss, of, allow_unused=True)
-    assert gradients[:2] == (None, None)
-    assert all(gradient.any() for gradient in gradients[2:])
-
-
-def test_drac_makes_the_policy_of_augmented_frames_change_less(toy):
-    this = toy("drac", drac=1.0, augmentation="overlay")
-    torch.nn.init.orthogonal_(this.agent.actor.weight, 30.0)  # a policy with opinions
-    before, entropy = value_of(this.loss()[1], "consistency/policy"), entropy_of(this)
-    this.train(200)
-    assert value_of(this.loss()[1], "consistency/policy") < 0.5 * before
-    assert entropy_of(this) < entropy + 0.1  # and not by giving up its opinions
-
-
-def entropy_of(this):
-    return this.agent(this.batch().stacks).policy.entropy().mean().item()
-
-
 def test_a_twin_that_has_parted_does_not_count(toy, unprepared):
     this = unprepared("drac-twin", drac=2.0)
     batch = this.batch()
@@ -123,6 +95,49 @@ def test_drac_makes_augmented_frames_change_less(toy):
     assert this.loss()[0].item() / after**2 < 0.5 * before / spread**2  # and not by being constant
 
 
+def policies(this):
+    """KL of the policies of two views, and that of two samples."""
+    policy = this.agent(this.batch().stacks).policy
+    other = policy.kl(policy[[*range(1, 32), 0]]).mean().item()
+    return value_of(this.loss()[1], "consistency/policy"), other
+
+
+def test_drac_makes_the_policy_change_less_without_any_help_of_the_value(toy):
+    this = toy("drac", drac=1.0, augmentation="overlay")
+    torch.nn.init.zeros_(this.agent.critic.weight)
+    torch.nn.init.normal_(this.agent.actor.weight, std=3.0)
+    (before, other), value = policies(this), this.agent.critic.weight.clone()
+    this.train()
+    after, still = policies(this)
+    assert after < 0.5 * before and still > other  # and not by acting alike everywhere
+    assert torch.equal(this.agent.critic.weight, value)
+
+
+def test_drac_twin_makes_twins_alike_and_learns_nothing_from_what_has_parted(unprepared):
+    this = unprepared("drac-twin", drac=1.0)
+    stacks, masks = this.batch().stacks, this.batch().masks
+    noise = torch.randint_like(stacks, 150)
+    twins = torch.where(masks > 0, stacks, noise)  # the same targets before another wall
+    kept = torch.arange(32) % 2
+    this.method.rollout = lambda storage: ((twins, kept), {})
+    this.ready()
+    torch.nn.init.normal_(this.agent.actor.weight, std=3.0)
+
+    def changes():
+        log = this.loss()[1]
+        spread = this.agent(stacks).value.std().item() ** 2
+        policy, other = policies(this)
+        return policy / other, value_of(log, "consistency/value") / spread
+
+    before = changes()
+    this.train()
+    assert all(a < 0.2 * b for a, b in zip(changes(), before, strict=True))
+    twins[kept == 0] = 0
+    moved = this.loss()[0].item()
+    twins[kept == 0] = 255
+    assert this.loss()[0].item() == moved
+
+
 def test_drac_outside_leaves_the_targets_as_they_are(toy):
     this = toy("drac", where="outside")
     views = []
@@ -142,10 +157,30 @@ def test_sgqns_saliency_is_where_the_value_comes_from(toy):
         this.agent.critic.weight.zero_()
         this.agent.critic.weight[0, 5] = 1.0  # of channel 0: cell (1, 1)
     salient = this.method.saliency(this.agent, this.batch().stacks)
-    newest = salient[:, 1]
+    older, newest = salient.unbind(1)
+    assert not older.any()
     assert newest.flatten(1).sum(1).eq(13).all()
     assert newest[:, 4:8, 4:8].sum() == newest.sum() and not newest[:, 4, 4:7].any()
-    assert not salient[:, 0].any()  # V does not hang on the older frame
+
+
+def test_of_a_gradient_in_few_pixels_these_alone_are_salient(toy):
+    this = toy("sgqn", salient=0.5)
+    with torch.no_grad():
+        this.agent.cell.weight.abs_()
+        this.agent.critic.weight.zero_()
+        this.agent.critic.weight[0, 5] = 1.0
+    salient = this.method.saliency(this.agent, this.batch().stacks)
+    assert salient[:, :, 4:8, 4:8].all() and salient.sum() == 32 * 2 * 16
+
+
+def test_sgqn_refuses_a_network_without_relu_before_a_game_starts(unprepared):
+    this = unprepared("sgqn")
+    maps = this.agent.maps
+    this.agent.maps = lambda frames: F.silu(this.agent.cell(frames.float()))
+    with pytest.raises(UserError, match="has none that runs: take --network nature"):
+        this.ready()
+    this.agent.maps = maps
+    assert this.ready().method.head.out_channels == 2
 
 
 def test_sgqns_loss_by_hand(toy):
