@@ -64,6 +64,10 @@ class Joined(Method):
                     f"--method {settings.method}: {name} does not go with {other}: {reason}"
                 )
 
+    def check_training(self, settings: AgentSettings) -> None:
+        for part in self.parts.values():
+            part.check_training(settings)
+
     def prepare(self) -> None:
         for part in self.parts.values():
             object.__setattr__(part, "context", self.context)  # a ClassVar

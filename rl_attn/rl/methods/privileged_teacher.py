@@ -12,6 +12,7 @@ with the mask; the student needs none.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
+    from rl_attn.rl.play import Player
     from rl_attn.rl.settings import AgentSettings
 
 #: What may be another way in the teacher's run: it learned under looks of its own.
@@ -43,13 +45,16 @@ class PrivilegedTeacher(Method):
     """weight of the divergence from the teacher's policy"""
 
     def check(self, settings: AgentSettings) -> None:
-        from rl_attn.run.yaml import load_yaml
-
         if self.teacher_run is None:
             raise UserError(
                 f"--method {settings.method} needs --teacher-run FOLDER, a run of an agent that "
                 "sees more, such as one of --method masked-input"
             )
+
+    def check_training(self, settings: AgentSettings) -> None:
+        from rl_attn.run.yaml import load_yaml
+
+        assert self.teacher_run is not None  # see `check`
         config = Path(self.teacher_run) / "config.yaml"
         if not config.is_file():
             raise UserError(f"--teacher-run {self.teacher_run} is not a folder of a run")
@@ -68,13 +73,18 @@ class PrivilegedTeacher(Method):
                     f"--teacher-run {self.teacher_run} was trained with {name} {theirs}, this is "
                     f"{ours}: both must play the same"
                 )
+        from rl_attn.run.checkpoint import latest_checkpoint  # imports torch
 
-    def prepare(self) -> None:
-        """UserError if the teacher cannot be loaded."""
+        if latest_checkpoint(config.parent) is None:
+            raise UserError(f"--teacher-run {self.teacher_run} has no checkpoint yet")
+
+    @cached_property
+    def teacher(self) -> Player:
+        """Loaded for the first rollout: an agent that plays needs none. UserError if it cannot."""
         from rl_attn.rl.loading import load
 
         assert self.teacher_run is not None  # see `check`
-        self.teacher = load(Path(self.teacher_run), "latest", self.context.device)
+        return load(Path(self.teacher_run), "latest", self.context.device)
 
     def rollout(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
         """The parameters of the teacher's policy for every sample, (T*N, P)."""

@@ -98,6 +98,28 @@ def test_a_resumed_run_is_the_same_bit_for_bit(name, teacher, tmp_path):
     assert played.length > 0 and 0 <= played.iou_ceiling <= 1
 
 
+@pytest.mark.parametrize("method", ["privileged-teacher", "learned-gate+privileged-teacher"])
+def test_a_student_needs_its_teacher_in_training_alone(method, teacher, monkeypatch, tmp_path):
+    """The second one is shown frames by its method, so an evaluation prepares it."""
+    shutil.copytree(teacher, tmp_path / "teacher")
+    monkeypatch.chdir(tmp_path)
+    flags = [*SMALL, "--method", method, "--teacher-run", "teacher", "--run-dir", "run"]
+    assert ppo.main(flags) == 0
+    elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    checkpoints(run)[-1].unlink()
+    assert ppo.main(["--resume", str(run)]) == 0
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    (played,) = load(run, "latest", torch.device("cpu")).play(1, evaluation_seeds(1))
+    assert played.length > 0
+    agent = rl_attn.load(run, "cpu")
+    frame = np.zeros((*agent.network.frame_size, agent.channels), np.uint8)
+    assert agent.explain(frame, target="action").label
+    with pytest.raises(UserError, match="teacher is not a folder of a run"):
+        ppo.main(["--resume", str(run)])
+
+
 def test_twins_are_the_same_game_and_resume_bit_for_bit(tmp_path):
     """Episodes of Basic end in both looks at once; a light changes every frame."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -169,10 +191,15 @@ def test_what_training_refuses_to_show_is_refused_of_its_agent(tmp_path):
 
 
 def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
-    run = tmp_path / "run"
+    run, early = tmp_path / "run", tmp_path / "early"
+    shutil.copytree(teacher, early, ignore=shutil.ignore_patterns("step_*"))
     for flags, reason in (
         (["--method", "privileged-teacher"], "needs --teacher-run FOLDER"),
         (["--method", "privileged-teacher", "--teacher-run", "nowhere"], "not a folder of a run"),
+        (
+            ["--method", "privileged-teacher", "--teacher-run", str(early)],
+            "early has no checkpoint yet",
+        ),
         (
             [
                 *("--method", "privileged-teacher", "--frame-stack", "2"),
