@@ -300,7 +300,7 @@ def check_together(args: AgentSettings, training: bool = True) -> None:
     method = method_of(args)
     method.check(args)
     if training:
-        method.check_training(args)
+        method.check_training(absolute(args))
     if args.cuda_graphs and not method.capturable:
         raise UserError(
             f"--cuda-graphs: the loss of --method {args.method} may depend on more than tensors, "

@@ -95,7 +95,7 @@ class Method(_InRun):
 
     def check_training(self, settings: AgentSettings) -> None:
         """The same of what only training needs, such as files: called when a run starts or goes on,
-        and not when its agent plays."""
+        with full paths, and not when its agent plays."""
 
     def refuses(self, other: Method, before: bool) -> str:
         """Why it cannot be joined with this other method; "": it can.
