@@ -137,8 +137,10 @@ class Targets:
 
 def join(name: str, kinds: dict[str, type[Method]]) -> type[Joined]:
     """The method of that name, made of these; a UserError if they do not go together."""
+    needs_masks = any(kind.needs_masks for kind in kinds.values())
+    own = {"kinds": kinds, "needs_masks": needs_masks}
     try:
-        made = make_dataclass(name, [], bases=(Joined, *kinds.values()), namespace={"kinds": kinds})
+        made = make_dataclass(name, [], bases=(Joined, *kinds.values()), namespace=own)
     except TypeError:  # one of them is a kind of another
         raise UserError(
             f"--method {name}: one of these includes the other, name that alone"

@@ -68,6 +68,8 @@ class Method(_InRun):
     uses_value: ClassVar[bool] = False
     #: Whether `shown` comes after that of all methods that it is joined with.
     last: ClassVar[bool] = False
+    #: Whether `observe` shows what it reads off the masks when its agent plays, too.
+    needs_masks: ClassVar[bool] = False
 
     @property
     def attends(self) -> bool:

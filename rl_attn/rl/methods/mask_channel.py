@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rl_attn.rl.methods import METHODS, Method
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @dataclass
 class MaskChannel(Method):
     """Train a PPO agent on frames with their mask as one more channel."""
+
+    needs_masks: ClassVar[bool] = True
 
     def channels(self, channels: int, stack: int) -> int:
         return stack * (channels + 1)

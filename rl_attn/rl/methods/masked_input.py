@@ -7,7 +7,7 @@ FTD feed agents such frames with masks that they predict.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rl_attn.rl.methods import METHODS, Method
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @dataclass
 class MaskedInput(Method):
     """Train a PPO agent on frame times mask: what perfect attention could be worth."""
+
+    needs_masks: ClassVar[bool] = True
 
     def observe(self, stacks: Tensor, masks: Tensor, phase: Phase) -> Tensor:
         from rl_attn.rl.augment import masked
