@@ -1,8 +1,8 @@
 """What trained agents attend to, on the same frames: frame | mask | attention of each method.
 
 The one part of a report that needs the networks and the games, so it is imported only for it. The
-frames are those that the first method's agent meets; every method's agent sees the same ones, a
-recurrent one as if an episode began there.
+frames are those that the first method's agent meets; every method's agent is shown the same ones as
+its own method shows them, a recurrent one as if an episode began there.
 """
 
 import contextlib
@@ -36,19 +36,19 @@ class TargetFrames:
     """A `look` for `play` that keeps stacks and masks with a target in sight, then ends play."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[Tensor, Tensor]] = []  # (S*C, H, W) and (H, W), uint8
+        self.kept: list[tuple[Tensor, Tensor]] = []  # (S*C, H, W) and (S, H, W), uint8
         self.steps = 0
 
     def __call__(self, moment: Moment) -> None:
-        mask = moment.masks[0]
-        if (mask > 0).float().mean() >= _SHARE:
-            self.kept.append((moment.stacks[0].clone(), mask.clone()))
+        masks = moment.mask_stacks[0]
+        if (masks[-1] > 0).float().mean() >= _SHARE:
+            self.kept.append((moment.stacks[0].clone(), masks.clone()))
         self.steps += 1
         if len(self.kept) >= _CANDIDATES or self.steps >= _STEPS:
             raise _Enough
 
     def spread(self, count: int) -> tuple[Tensor, Tensor]:
-        """Stacks (n, S*C, H, W) and masks (n, H, W) of at most `count` frames, evenly spread."""
+        """Stacks (n, S*C, H, W) and masks (n, S, H, W) of at most `count`, evenly spread."""
         inner = np.linspace(0, len(self.kept) - 1, min(count, len(self.kept)) + 2)[1:-1]
         chosen = [self.kept[int(i)] for i in inner]
         return torch.stack([s for s, _ in chosen]), torch.stack([m for _, m in chosen])
@@ -94,8 +94,14 @@ def _players(study: Study, task: str) -> dict[str, Player]:
 
 
 def _frames_of(player: Player) -> tuple[int, tuple[int, ...]]:
-    """Channels and size of what it sees."""
-    return player.agent.in_channels, tuple(player.agent.frame_size)
+    """How many frames it sees, and their shape (H, W, C)."""
+    return player.settings.frame_stack, tuple(player.environment.frame_shape)
+
+
+@torch.no_grad()
+def _shown(player: Player, stacks: Tensor, masks: Tensor) -> Tensor:
+    """What its method shows it of stacks (n, S*C, H, W) and their masks (n, S, H, W)."""
+    return player.method.observe(stacks, masks, "evaluate") if player.method else stacks
 
 
 def _rows(
@@ -108,7 +114,8 @@ def _rows(
     if not seen.kept:
         study.problems.append(f"no attention of {task}: no target came in sight")
         return []
-    stacks, masks = seen.spread(frames)
+    stacks, mask_stacks = seen.spread(frames)
+    masks = mask_stacks[:, -1]  # of the newest frames
     maps = {}
     for method, player in players.items():
         if _frames_of(player) != _frames_of(first):
@@ -117,7 +124,7 @@ def _rows(
         settings = player.settings
         attention, _ = attention_maps(
             player.agent,
-            stacks,
+            _shown(player, stacks, mask_stacks),
             settings.attention_target,
             attention=settings.attention,
             memory=player.agent.blank(len(stacks)),

@@ -2,16 +2,17 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from rl_attn import ppo
 from rl_attn.reports import agents
 from rl_attn.reports.agents import TargetFrames, attention_plates
 from rl_attn.reports.collect import collect
-from rl_attn.rl.play import Moment
 
 
 @pytest.fixture
@@ -47,9 +48,44 @@ def test_every_method_is_shown_on_the_same_frames(study, monkeypatch):
     assert "x, y, z" in plate.alt
 
 
+def test_every_agent_is_shown_the_frames_by_its_own_method(tmp_path, tiny, tiny_run, monkeypatch):
+    """The first one sees no frame as it is, the last one's stacks have masks between the frames."""
+    names = ["masked-input", "camal", "mask-channel"]
+    declared = {"command": "rl_attn.ppo", "grid": {"env": ["D"], "method": names}, "seeds": [1]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(declared))
+    for name in names:
+        cell = tmp_path / "cells" / f"D-{name}-s1"
+        if name == "camal":
+            shutil.copytree(tiny_run, cell)
+        else:
+            flags = [*tiny, "--total-timesteps", "32", "--method", name, "--run-dir", str(cell)]
+            assert ppo.main(flags) == 0
+        (cell / "evaluation.json").write_text(json.dumps({"summary": {}}))
+    given, drawn, original = [], [], agents.attention_maps
+
+    def maps(agent, stacks, *how, **more):
+        given.append(stacks)
+        return original(agent, stacks, *how, **more)
+
+    monkeypatch.setattr(agents, "attention_maps", maps)
+    monkeypatch.setattr(agents, "attention_grid", lambda rows, *_, bar: drawn.extend(rows))
+    study = collect(tmp_path)
+    attention_plates(study, frames=2)[0].draw()
+    assert not any("no attention" in problem for problem in study.problems)
+    masked, plain, channel = given
+    frames, masks = channel.unflatten(1, (4, 2)).unbind(2)  # (n, S, H, W) each
+    assert torch.equal(plain, frames) and set(masks.unique().tolist()) == {0, 255}
+    assert torch.equal(masked, frames * (masks > 0)) and not torch.equal(masked, frames)
+    for (_, pictures), stack in zip(drawn, plain, strict=True):
+        assert (pictures[0][0][::4, ::4, 0] == stack[-1].numpy()).all()
+        assert all(caption.startswith("IoU") for _, caption in pictures[2:])
+
+
 def moment(mask):
-    return Moment(
-        torch.zeros(1, 4, 20, 20, dtype=torch.uint8), None, mask[None], None, None, [0], [None]
+    """Of one lane: an empty stack, whose newest frame has this mask."""
+    return SimpleNamespace(
+        stacks=torch.zeros(1, 4, 20, 20, dtype=torch.uint8),
+        mask_stacks=torch.stack([torch.zeros_like(mask)] * 3 + [mask])[None],
     )
 
 
@@ -62,7 +98,7 @@ def test_frames_without_a_target_are_passed_over_and_play_ends():
             looks(moment(target if step % 2 else torch.zeros_like(target)))
     assert len(looks.kept) == 64 and looks.steps == 128
     stacks, masks = looks.spread(3)
-    assert stacks.shape == (3, 4, 20, 20) and masks.shape == (3, 20, 20)
+    assert stacks.shape == (3, 4, 20, 20) and masks.shape == (3, 4, 20, 20)
     assert looks.spread(100)[0].shape[0] == 64
 
 
