@@ -59,15 +59,22 @@ class Agent:
         self.actions, self.settings = tuple(actions), settings
         self.device = next(network.parameters()).device
 
-    def preprocess(self, image: Source) -> Tensor:
-        """(1, S*C, H, W) uint8: the picture at the frames' size, S times."""
-        return self.read(image)[0].repeat(self.stack, 1, 1)[None].to(self.device)
+    def preprocess(self, image: Source, mask: Path | str | None = None) -> Tensor:
+        """(1, S*C, H, W): the picture at the frames' size, S times, as its method shows it."""
+        return self._shown(*self.read(image, mask))
 
     def read(self, image: Source, mask: Path | str | None = None) -> tuple[Tensor, Tensor | None]:
         """The picture at the frames' size (C, H, W) uint8, and the mask (H, W) of 0 and 1.
 
-        UserError: a file that is no image, a mask of another size.
+        UserError: a file that is no image, a mask of another size, none where the agent sees it.
         """
+        if mask is None and self.method is not None and self.method.needs_masks:
+            name = self.settings.method if self.settings else type(self.method).__name__
+            which = image if isinstance(image, str | Path) else "the picture"
+            raise UserError(
+                f"{which} has no mask, and an agent of --method {name} sees the targets by it: "
+                "give mask=FILE, or to rl-attn explain x_mask.png beside x.png, or --masks FOLDER"
+            )
         picture, marked = opened(image, ImageOptions(alpha="white")), None
         pixels = np.asarray(picture.convert("RGB" if self.channels == 3 else "L"))
         height, width = self.network.frame_size
@@ -93,7 +100,7 @@ class Agent:
         Args:
             maps: by their names in MAPS; empty: the one that was trained.
             label: of agents None alone: the likeliest action is explained.
-            mask: a file, white where the targets are.
+            mask: a file, white where the targets are; needed where the agent sees it.
             target: "value" or "action"; None: as in training.
         """
         if label is not None:
@@ -102,7 +109,7 @@ class Agent:
             check_target(self.settings, target)
         frame, marked = self.read(image, mask)
         target = target or self.target
-        stacks = self._shown(self.preprocess(image), marked)
+        stacks = self._shown(frame, marked)
         memory, attentions, output = self.network.blank(1), {}, None
         for name in self.maps(maps):
             attentions[name], output = attention_maps(
@@ -130,12 +137,11 @@ class Agent:
         names = self.actions or [f"action {i}" for i in range(len(shares))]
         return names[int(mode)], dict(zip(names, shares, strict=True))
 
-    def _shown(self, stacks: Tensor, mask: Tensor | None) -> Tensor:
+    def _shown(self, frame: Tensor, mask: Tensor | None) -> Tensor:
+        """`Method.observe` of a frame (C, H, W) and its mask (H, W), S times."""
+        stacks = frame.repeat(self.stack, 1, 1)[None].to(self.device)
         if self.method is None:
             return stacks
-        if mask is None and self.method.needs_masks:
-            name = "" if self.settings is None else f" of --method {self.settings.method}"
-            raise UserError(f"an agent{name} sees its targets' mask: give the picture's mask too")
         size = stacks.shape[2:]
         one = torch.zeros(size) if mask is None else mask
         masks = one.round().to(stacks).expand(1, self.stack, *size)

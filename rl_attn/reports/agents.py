@@ -1,8 +1,8 @@
 """What trained agents attend to, on the same frames: frame | mask | attention of each method.
 
 The one part of a report that needs the networks and the games, so it is imported only for it. The
-frames are those that the first method's agent meets; every method's agent sees the same ones, a
-recurrent one as if an episode began there.
+frames are those that the first method's agent meets; every method's agent is shown the same ones as
+its own method shows them, a recurrent one as if an episode began there.
 """
 
 import contextlib
@@ -40,15 +40,15 @@ class TargetFrames:
         self.steps = 0
 
     def __call__(self, moment: Moment) -> None:
-        mask = moment.masks[0]
-        if (mask > 0).float().mean() >= _SHARE:
-            self.kept.append((moment.stacks[0].clone(), moment.mask_stacks[0].clone()))
+        masks = moment.mask_stacks[0]
+        if (masks[-1] > 0).float().mean() >= _SHARE:
+            self.kept.append((moment.stacks[0].clone(), masks.clone()))
         self.steps += 1
         if len(self.kept) >= _CANDIDATES or self.steps >= _STEPS:
             raise _Enough
 
     def spread(self, count: int) -> tuple[Tensor, Tensor]:
-        """Stacks (n, S*C, H, W) and masks (n, S, H, W) of at most `count` frames, evenly spread."""
+        """Stacks (n, S*C, H, W) and masks (n, S, H, W) of at most `count`, evenly spread."""
         inner = np.linspace(0, len(self.kept) - 1, min(count, len(self.kept)) + 2)[1:-1]
         chosen = [self.kept[int(i)] for i in inner]
         return torch.stack([s for s, _ in chosen]), torch.stack([m for _, m in chosen])
@@ -94,7 +94,7 @@ def _players(study: Study, task: str) -> dict[str, Player]:
 
 
 def _frames_of(player: Player) -> tuple[int, tuple[int, ...]]:
-    """How many frames it is given at once, and their shape."""
+    """How many frames it sees, and their shape (H, W, C)."""
     return player.settings.frame_stack, tuple(player.environment.frame_shape)
 
 
@@ -109,7 +109,8 @@ def _rows(
         study.problems.append(f"no attention of {task}: no target came in sight")
         return []
     stacks, mask_stacks = seen.spread(frames)
-    masks, maps = mask_stacks[:, -1], {}
+    masks = mask_stacks[:, -1]  # of the newest frames
+    maps = {}
     for method, player in players.items():
         if _frames_of(player) != _frames_of(first):
             study.problems.append(f"no attention of {method}: its frames are of another shape")

@@ -30,10 +30,6 @@ class Joined(Method):
 
     kinds: ClassVar[dict[str, type[Method]]] = {}
 
-    @property
-    def needs_masks(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return any(part.needs_masks for part in self.parts.values())
-
     @cached_property
     def parts(self) -> dict[str, Method]:
         return {
@@ -145,11 +141,10 @@ class Targets:
 
 def join(name: str, kinds: dict[str, type[Method]]) -> type[Joined]:
     """The method of that name, made of these; a UserError if they do not go together."""
-    paths = tuple(path for kind in kinds.values() for path in kind.paths)
+    needs_masks = any(kind.needs_masks for kind in kinds.values())
+    own = {"kinds": kinds, "needs_masks": needs_masks}
     try:
-        made = make_dataclass(
-            name, [], bases=(Joined, *kinds.values()), namespace={"kinds": kinds, "paths": paths}
-        )
+        made = make_dataclass(name, [], bases=(Joined, *kinds.values()), namespace=own)
     except TypeError:  # one of them is a kind of another
         raise UserError(
             f"--method {name}: one of these includes the other, name that alone"

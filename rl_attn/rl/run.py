@@ -6,7 +6,7 @@ The algorithm is in `trainer.py`, the settings are in `settings.py`.
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from rl_attn.errors import UserError
 from rl_attn.rl.agent_attention import attention_sample
 from rl_attn.rl.distributed import ALONE, Ranks, check_lanes, own_device
 from rl_attn.rl.play import Moment, Player, evaluation_seeds, summarize
-from rl_attn.rl.settings import AgentSettings, load_settings, method_of, validate
+from rl_attn.rl.settings import AgentSettings, absolute, load_settings, validate
 from rl_attn.rl.trainer import AgentState, State, Trainer
 from rl_attn.run.checkpoint import (
     best_checkpoint,
@@ -35,7 +35,6 @@ from rl_attn.run.ending import say, typed
 from rl_attn.run.folder import create
 from rl_attn.run.log import RunLog, check_tables
 from rl_attn.run.loop import Pieces, carry_out
-from rl_attn.run.plugins import settled
 from rl_attn.run.progress import Progress
 from rl_attn.run.signals import StopRequest, stop_requests
 from rl_attn.run.track import check_tracking, tracked
@@ -179,10 +178,7 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     """The run's settings, checked, and its folder."""
     if args.resume is None:
         validate(args)
-        args = replace(args, imports=settled(args.imports), wad=_absolute(args.wad))
-        paths = ["env"] if args.env.endswith(".cfg") else []
-        for name in (*paths, *method_of(args).paths):
-            args = replace(args, **{name: _absolute(getattr(args, name))})
+        args = absolute(args)
         name = f"{label_of(args)}-s{args.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
         env = Path(args.env).stem if args.env.endswith(".cfg") else args.env
         return args, Path(args.run_dir or Path("runs") / env / name)
@@ -190,14 +186,7 @@ def prepare(args: AgentSettings, argv: list[str]) -> tuple[AgentSettings, Path]:
     if others:
         raise UserError(f"--resume takes everything from the run: leave out {' '.join(others)}")
     path = Path(args.resume)
-    args = load_settings(path)
-    method_of(args).check_training(args)
-    return args, path
-
-
-def _absolute(path: str) -> str:
-    """So that the run can be resumed and measured from any folder; "" stays."""
-    return str(Path(path).resolve()) if path else ""
+    return load_settings(path, training=True), path
 
 
 def check_graphs(args: AgentSettings, device: torch.device, ranks: Ranks) -> None:

@@ -9,6 +9,7 @@ Nothing here imports torch or a game: a mistake is answered at once.
 """
 
 import dataclasses
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from rl_attn.run.settings import (
     Share,
     Threads,
     check,
+    is_path,
 )
 
 MethodName = Annotated[str, OneOf("rl_attn.rl.methods:METHODS")]
@@ -225,13 +227,27 @@ def _made(values: dict[str, Any]) -> AgentSettings:
     return with_method(values["method"])(**values)
 
 
-def load_settings(run: Path) -> AgentSettings:
-    """Those that a run was started with; UserError if it is none, or if they cannot work."""
+def load_settings(run: Path, training: bool = False) -> AgentSettings:
+    """Those that a run was started with; UserError if it is none, or if they cannot work.
+
+    training: to go on with it; what only training needs must then be there.
+    """
     from rl_attn.run.folder import load_args
 
     settings = load_args(run, args_type)
-    check_all(settings)
+    validate(settings, training)
     return settings
+
+
+def absolute(args: AgentSettings) -> AgentSettings:
+    """The same with full paths, so that the run can be resumed and measured from any folder."""
+    kind = METHODS[args.method]
+    hints = typing.get_type_hints(kind, include_extras=True)
+    names = [field.name for field in dataclasses.fields(kind) if is_path(hints[field.name])]
+    names += ["wad", "env"] if args.env.endswith(".cfg") else ["wad"]
+    paths = {name: getattr(args, name) for name in names}
+    full = {name: str(Path(path).resolve()) for name, path in paths.items() if path}
+    return dataclasses.replace(args, imports=plugins.settled(args.imports), **full)
 
 
 def method_of(args: AgentSettings) -> Method:
@@ -246,20 +262,17 @@ def check_target(args: AgentSettings, target: str) -> None:
     method_of(args).check(dataclasses.replace(args, attention_target=target))
 
 
-def validate(args: AgentSettings) -> None:
-    """Refuse what cannot be trained, before any game starts: what is quickly seen first."""
-    check_all(args)
-    method_of(args).check_training(args)
+def validate(args: AgentSettings, training: bool = True) -> None:
+    """Refuse what cannot work, before any game starts: what is quickly seen first.
 
-
-def check_all(args: AgentSettings) -> None:
-    """Refuse settings that cannot work, whether an agent is trained or played with them."""
+    training: also what only training needs; False of a run whose agent is to play.
+    """
     check(args)
-    check_together(args)
+    check_together(args, training)
     _validate_agent(args)
 
 
-def check_together(args: AgentSettings) -> None:
+def check_together(args: AgentSettings, training: bool = True) -> None:
     """Refuse unknown names, and values that are right by themselves and do not go together."""
     if args.batch_size % args.num_minibatches:
         raise UserError(
@@ -286,6 +299,8 @@ def check_together(args: AgentSettings) -> None:
         )
     method = method_of(args)
     method.check(args)
+    if training:
+        method.check_training(absolute(args))
     if args.cuda_graphs and not method.capturable:
         raise UserError(
             f"--cuda-graphs: the loss of --method {args.method} may depend on more than tensors, "

@@ -109,6 +109,18 @@ def alternatives(kind: Any) -> list[Any]:
     return [] if kind is type(None) else [kind]
 
 
+def is_path(kind: Any) -> bool:
+    """Whether a field's annotation is that of a file or a folder: PathText, with or without None.
+
+    >>> is_path(PathText | None), is_path(str)
+    (True, False)
+    """
+    if typing.get_origin(kind) is Annotated:
+        return any(isinstance(mark, FilePath) for mark in kind.__metadata__)
+    unions = (typing.Union, types.UnionType)
+    return typing.get_origin(kind) in unions and any(map(is_path, typing.get_args(kind)))
+
+
 def short(value: Any) -> str:
     """A value for a message, long ones cut."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)) or "''"

@@ -1,7 +1,8 @@
 """An agent that answers for a frame: the action it prefers, and where it looks."""
 
 import csv
-from dataclasses import replace
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -9,10 +10,9 @@ import torch
 from PIL import Image
 
 import rl_attn
-from rl_attn import explain
+from rl_attn import explain, ppo
 from rl_attn.errors import UserError
 from rl_attn.rl.agent_attention import attention_maps
-from rl_attn.rl.methods import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,25 @@ def test_what_an_agent_is_not_asked(tiny_run, frame, tmp_path):
             agent.explain(**how)
 
 
-@pytest.mark.parametrize("method", ["masked-input", "mask-channel"])
-def test_an_agent_that_acts_on_masks_is_not_asked_without_one(method, tiny_run, frame, tmp_path):
-    agent = rl_attn.load(tiny_run, "cpu")
-    agent.method, agent.settings = METHODS[method](), replace(agent.settings, method=method)
-    with pytest.raises(UserError, match=f"--method {method} sees its targets' mask"):
-        agent.explain(frame)
+@pytest.mark.parametrize("method", ["masked-input", "rad+mask-channel"])
+def test_an_agent_that_sees_masks_is_not_asked_without_one(method, tiny, frame, tmp_path):
+    run, alone = tmp_path / "run", tmp_path / "alone.png"
+    shutil.copy(frame, alone)
+    flags = [*tiny, "--total-timesteps", "32", "--method", method]
+    assert ppo.main([*flags, "--run-dir", str(run)]) == 0
+    agent, mask = rl_attn.load(run, "cpu"), frame.with_stem("f_mask")
+    words = rf"alone.png has no mask.* --method {re.escape(method)} .*mask=FILE.*--masks FOLDER"
+    with pytest.raises(UserError, match=words):
+        agent.explain(alone)
+    with pytest.raises(UserError, match=words):  # before the first one is written
+        explain.main([str(run), str(frame), str(alone), "--device", "cpu"])
+    assert not (run / "explanations").exists()
+    found = agent.explain(frame, mask=mask)
+    maps, _ = attention_maps(agent.network, agent.preprocess(frame, mask), "value")
+    np.testing.assert_allclose(found.maps["grad-cam"], maps.upsample((60, 80))[0], atol=1e-6)
+    black = frame.with_stem("black_mask")
+    Image.fromarray(np.zeros((120, 160), np.uint8)).save(black)
+    assert agent.explain(frame, mask=black).scores != found.scores
 
 
 def test_the_command_takes_a_model_of_sb3(frame, tmp_path):

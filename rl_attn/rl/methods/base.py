@@ -66,12 +66,10 @@ class Method(_InRun):
 
     #: Whether `loss` learns from the value of the agent's own head, which `judged` may replace.
     uses_value: ClassVar[bool] = False
-    #: Whether the agent needs the mask to act, in an evaluation too.
-    needs_masks: ClassVar[bool] = False
-    #: Flags that name files or folders: a run keeps them absolute.
-    paths: ClassVar[tuple[str, ...]] = ()
     #: Whether `shown` comes after that of all methods that it is joined with.
     last: ClassVar[bool] = False
+    #: Whether the agent needs the mask to act, in an evaluation too.
+    needs_masks: ClassVar[bool] = False
 
     @property
     def attends(self) -> bool:
@@ -103,8 +101,8 @@ class Method(_InRun):
         """Refuse (UserError) settings that cannot work; called before anything is loaded."""
 
     def check_training(self, settings: AgentSettings) -> None:
-        """Refuse (UserError) what training lacks, such as a teacher's run; called before a run
-        starts or goes on, and not to evaluate one."""
+        """Refuse (UserError) what training lacks, such as a teacher's run; called with full paths
+        when a run starts or goes on, and not when its agent plays."""
 
     def refuses(self, other: Method, before: bool) -> str:
         """Why it cannot be joined with this other method; "": it can.

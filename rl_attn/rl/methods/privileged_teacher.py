@@ -12,8 +12,9 @@ with the mask; the student needs none.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from rl_attn.env_settings import EnvSettings
 from rl_attn.errors import UserError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rl_attn.agents import Network, Output, RolloutStorage
     from rl_attn.rl.batch import Batch
     from rl_attn.rl.entries import Log
+    from rl_attn.rl.play import Player
     from rl_attn.rl.settings import AgentSettings
 
 #: What may be another way in the teacher's run: it learned under looks of its own.
@@ -37,21 +39,22 @@ _FREE = ("looks", "env_processes")
 class PrivilegedTeacher(Method):
     """Train a PPO agent that a finished one teaches, such as one of --method masked-input."""
 
-    paths: ClassVar[tuple[str, ...]] = ("teacher_run",)
-
     teacher_run: PathText | None = None
     """folder of the teacher's run, in the same environment"""
     imitation: NotNegative[float] = 1.0
     """weight of the divergence from the teacher's policy"""
 
-    def check_training(self, settings: AgentSettings) -> None:
-        from rl_attn.run.yaml import load_yaml
-
+    def check(self, settings: AgentSettings) -> None:
         if self.teacher_run is None:
             raise UserError(
                 f"--method {settings.method} needs --teacher-run FOLDER, a run of an agent that "
                 "sees more, such as one of --method masked-input"
             )
+
+    def check_training(self, settings: AgentSettings) -> None:
+        from rl_attn.run.yaml import load_yaml
+
+        assert self.teacher_run is not None  # see `check`
         config = Path(self.teacher_run) / "config.yaml"
         if not config.is_file():
             raise UserError(f"--teacher-run {self.teacher_run} is not a folder of a run")
@@ -62,20 +65,26 @@ class PrivilegedTeacher(Method):
                 "one that was trained without --recurrent"
             )
         for name in (*(field.name for field in fields(EnvSettings)), "frame_stack"):
-            ours = _kept(name, getattr(settings, name))
+            ours = getattr(settings, name)
+            ours = list(ours) if isinstance(ours, tuple) else ours
             theirs = taught.get(name, ours)
             if name not in _FREE and theirs != ours:
                 raise UserError(
                     f"--teacher-run {self.teacher_run} was trained with {name} {theirs}, this is "
                     f"{ours}: both must play the same"
                 )
+        from rl_attn.run.checkpoint import latest_checkpoint  # imports torch
 
-    def prepare(self) -> None:
-        """UserError if the teacher cannot be loaded."""
+        if latest_checkpoint(config.parent) is None:
+            raise UserError(f"--teacher-run {self.teacher_run} has no checkpoint yet")
+
+    @cached_property
+    def teacher(self) -> Player:
+        """Loaded for the first rollout: an agent that plays needs none. UserError if it cannot."""
         from rl_attn.rl.loading import load
 
         assert self.teacher_run is not None  # see `check`
-        self.teacher = load(Path(self.teacher_run), "latest", self.context.device)
+        return load(Path(self.teacher_run), "latest", self.context.device)
 
     def rollout(self, storage: RolloutStorage) -> tuple[Tensor, dict[str, float]]:
         """The parameters of the teacher's policy for every sample, (T*N, P)."""
@@ -93,10 +102,3 @@ class PrivilegedTeacher(Method):
     def loss(self, agent: Network, output: Output, batch: Batch) -> tuple[Tensor, Log]:
         loss = agent.head(batch.targets).kl(output.policy).mean()
         return self.imitation * loss, {"losses/imitation": loss}
-
-
-def _kept(name: str, value: Any) -> Any:
-    """A setting as a run's config.yaml has it: lists for tuples, paths of files absolute."""
-    if name in ("env", "wad") and Path(value).is_file():
-        return str(Path(value).resolve())
-    return list(value) if isinstance(value, tuple) else value

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from rl_attn.envs.doom.scenario_file import FOLDER
 from rl_attn.errors import UserError
 from rl_attn.rl.run import prepare, save, training_state
-from rl_attn.rl.settings import AgentSettings
+from rl_attn.rl.settings import AgentSettings, check_together, with_method
 from rl_attn.rl.trainer import AgentState
 from rl_attn.run.checkpoint import best_checkpoint, load_checkpoint
+from rl_attn.run.folder import create
 
 
 def test_files_of_an_environment_are_found_from_any_folder(tmp_path, monkeypatch):
@@ -23,6 +25,22 @@ def test_files_of_an_environment_are_found_from_any_folder(tmp_path, monkeypatch
     settled, folder = prepare(args, [])
     assert (settled.env, settled.wad) == (str(tmp_path / "basic.cfg"), str(tmp_path / "basic.wad"))
     assert folder.parts[:2] == ("runs", "basic")
+
+
+def test_a_teacher_of_the_same_file_is_taken_however_its_path_is_said(tmp_path, monkeypatch):
+    for name in ("basic.cfg", "basic.wad"):
+        shutil.copy(FOLDER / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    files = {"env": "basic.cfg", "wad": "basic.wad", "targets": ("Cacodemon",)}
+    taught, _ = prepare(AgentSettings(**files), [])
+    (create(Path("teacher"), taught) / "checkpoints" / "step_000000001.pt").touch()
+    student = with_method("privileged-teacher")
+    check_together(student(**files, teacher_run="teacher"))
+    settled, _ = prepare(student(**files, teacher_run="teacher"), [])
+    assert settled.teacher_run == str(tmp_path / "teacher") and settled.env == taught.env
+    shutil.copy("basic.cfg", "other.cfg")
+    with pytest.raises(UserError, match=r"with env \S+basic.cfg, this is \S+other.cfg"):
+        check_together(student(**files | {"env": "other.cfg"}, teacher_run="teacher"))
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 import csv
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 import rl_attn
 from rl_attn import evaluate, ppo
@@ -16,11 +14,8 @@ from rl_attn.errors import UserError
 from rl_attn.rl.loading import load
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import evaluation_seeds
-from rl_attn.rl.run import prepare
-from rl_attn.rl.settings import AgentSettings, args_type
 from rl_attn.rl.trainer import State
 from rl_attn.run.checkpoint import checkpoints, latest_checkpoint, load_checkpoint
-from rl_attn.run.cli import parse
 
 OUTSIDE = Path(__file__).parents[2] / "outside"
 
@@ -103,6 +98,28 @@ def test_a_resumed_run_is_the_same_bit_for_bit(name, teacher, tmp_path):
     assert played.length > 0 and 0 <= played.iou_ceiling <= 1
 
 
+@pytest.mark.parametrize("method", ["privileged-teacher", "learned-gate+privileged-teacher"])
+def test_a_student_needs_its_teacher_in_training_alone(method, teacher, monkeypatch, tmp_path):
+    """The second one is shown frames by its method, so an evaluation prepares it."""
+    shutil.copytree(teacher, tmp_path / "teacher")
+    monkeypatch.chdir(tmp_path)
+    flags = [*SMALL, "--method", method, "--teacher-run", "teacher", "--run-dir", "run"]
+    assert ppo.main(flags) == 0
+    elsewhere, run = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    checkpoints(run)[-1].unlink()
+    assert ppo.main(["--resume", str(run)]) == 0
+    (tmp_path / "teacher").rename(tmp_path / "moved")
+    (played,) = load(run, "latest", torch.device("cpu")).play(1, evaluation_seeds(1))
+    assert played.length > 0
+    agent = rl_attn.load(run, "cpu")
+    frame = np.zeros((*agent.network.frame_size, agent.channels), np.uint8)
+    assert agent.explain(frame, target="action").label
+    with pytest.raises(UserError, match="teacher is not a folder of a run"):
+        ppo.main(["--resume", str(run)])
+
+
 def test_twins_are_the_same_game_and_resume_bit_for_bit(tmp_path):
     """Episodes of Basic end in both looks at once; a light changes every frame."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -173,42 +190,16 @@ def test_what_training_refuses_to_show_is_refused_of_its_agent(tmp_path):
     assert agent.explain(frame, target="action").label
 
 
-def test_a_student_needs_its_teacher_in_training_only(tiny_run, tmp_path):
-    student = shutil.copytree(tiny_run, tmp_path / "student")
-    config = yaml.safe_load((student / "config.yaml").read_text())
-    common = {field.name for field in fields(AgentSettings)}
-    config = {name: value for name, value in config.items() if name in common}
-    config |= {"method": "privileged-teacher", "imitation": 1.0, "teacher_run": "gone"}
-    (student / "config.yaml").write_text(yaml.safe_dump(config))
-    assert load(student, "latest", torch.device("cpu")).method is None
-    with pytest.raises(UserError, match="--teacher-run gone is not a folder of a run"):
-        ppo.main(["--resume", str(student)])
-
-
-def test_a_teacher_is_named_from_where_one_is_and_found_from_anywhere(
-    teacher, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(teacher.parent)
-    argv = [*SMALL, "--method", "privileged-teacher", "--teacher-run", teacher.name]
-    args, _ = prepare(parse(args_type(argv), argv, "test"), argv)
-    assert args.teacher_run == str(teacher)
-
-
-def test_the_teachers_game_may_be_named_by_another_path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("mine.cfg").touch(), Path("other.cfg").touch(), Path("taught").mkdir()
-    Path("taught/config.yaml").write_text(yaml.safe_dump({"env": str(tmp_path / "mine.cfg")}))
-    method = METHODS["privileged-teacher"](teacher_run="taught")
-    method.check_training(AgentSettings(env="mine.cfg"))
-    with pytest.raises(UserError, match="both must play the same"):
-        method.check_training(AgentSettings(env="other.cfg"))
-
-
 def test_what_cannot_work_is_refused_before_a_run_exists(teacher, tmp_path):
-    run = tmp_path / "run"
+    run, early = tmp_path / "run", tmp_path / "early"
+    shutil.copytree(teacher, early, ignore=shutil.ignore_patterns("step_*"))
     for flags, reason in (
         (["--method", "privileged-teacher"], "needs --teacher-run FOLDER"),
         (["--method", "privileged-teacher", "--teacher-run", "nowhere"], "not a folder of a run"),
+        (
+            ["--method", "privileged-teacher", "--teacher-run", str(early)],
+            "early has no checkpoint yet",
+        ),
         (
             [
                 *("--method", "privileged-teacher", "--frame-stack", "2"),

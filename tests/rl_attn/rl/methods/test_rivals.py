@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -9,14 +10,15 @@ import torch
 import torch.nn.functional as F
 from gymnasium.spaces import Discrete
 
-from rl_attn.agents import Output
+from rl_attn.agents import Output, gae
 from rl_attn.agents.heads import head_of
 from rl_attn.attention import iou
 from rl_attn.errors import UserError
 from rl_attn.rl.batch import Batch
 from rl_attn.rl.methods import METHODS
 from rl_attn.rl.play import Player
-from rl_attn.rl.segmenter import weighted_cross_entropy
+from rl_attn.rl.settings import with_method
+from rl_attn.rl.trainer import Trainer
 
 
 def value_of(log, name):
@@ -380,35 +382,63 @@ def test_an_asymmetric_critic_sees_the_targets_alone(unprepared):
     assert this.method.critic.critic.weight.grad.abs().sum() > 0
 
 
-def test_an_asymmetric_critic_learns_a_value_that_frames_hide(unprepared):
-    """The value is the target's column; a second bright square, which no mask has, is a decoy."""
+def test_training_learns_from_an_asymmetric_critics_values_and_bootstraps_with_them():
+    """Values of the rollout, of the step after it, and of frames that the time limit cut off."""
+    settings = with_method("asymmetric-critic")(
+        env="spotlight:Spotlight-v0", env_processes=False, num_envs=2, num_steps=32,
+        num_minibatches=2, update_epochs=1, width_scale=0.25,
+    )  # fmt: skip
+    with Trainer(settings, torch.device("cpu"), "fp32") as trainer:
+        trainer.start()
+        trainer.rollout()
+        agent, critic, storage = trainer.agent, trainer.method.critic, trainer.storage
+
+        def value(stacks, masks):
+            with torch.no_grad():
+                return critic(stacks * masks).value
+
+        rows = storage.all_rows()
+        values = value(storage.stacks(rows), storage.mask_stacks(rows)).view(32, 2)
+        rewards, dones = torch.from_numpy(storage.rewards).clone(), torch.from_numpy(storage.dones)
+        final = value(storage.final_stacks(), storage.final_masks())
+        assert len(final) == 2  # either lane's limit is 25 steps
+        rewards[storage.final_places()] += 0.99 * final
+        after = value(storage.observation(32), storage.observed_masks(32))
+        expected = gae(rewards, values, dones, after, 0.99, 0.95)
+        advantages, returns = trainer.learner.advantages(storage)
+        torch.testing.assert_close(storage.values, values, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(advantages, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(returns, expected + values, atol=1e-4, rtol=1e-4)
+        before = [network.critic.weight.clone() for network in (agent, critic)]
+        trainer.update()
+        assert torch.equal(agent.critic.weight, before[0])  # which nothing is learned from
+        assert not torch.equal(critic.critic.weight, before[1])
+
+
+def test_an_asymmetric_critic_fits_better_than_one_that_sees_the_frame(unprepared):
+    """The return is how far right the newest target is; measured where all else is another."""
     this = unprepared("asymmetric-critic")
-    masks = this.batch().masks
-    decoys = masks.roll(5, 0)
-    stacks = (255 * (masks | decoys)).to(torch.uint8)
-    columns = torch.arange(16.0).expand(16, 16)
-    value = (masks[:, -1] * columns).sum((1, 2)) / 16 / 16
-    errors = {}
-    for name in ("masked", "frame"):
-        torch.manual_seed(0)
-        this.method.critic = type(this.agent)()
-        optimizer = torch.optim.Adam(this.method.critic.parameters(), lr=3e-3)
-        seen = masks if name == "masked" else torch.ones_like(masks)
-        for _ in range(60):
+    batch = this.batch()
+    stacks, masks = batch.stacks, batch.masks
+    returns = masks[:, -1].any(dim=1).float().argmax(dim=1) / 16
+    noise = torch.randint(0, 100, stacks.shape, dtype=torch.uint8, generator=this.random)
+    others = torch.where(masks > 0, stacks, noise)
+
+    def error(critic, seen, value):
+        optimizer = torch.optim.Adam(critic.parameters(), lr=3e-3)
+        for _ in range(200):
             optimizer.zero_grad()
-            found = this.method.judged(this.agent(stacks), stacks, seen).value
-            error = F.mse_loss(found, value)
-            error.backward()
+            F.mse_loss(value(seen), returns).backward()
             optimizer.step()
-        errors[name] = error.item()
-    assert errors["masked"] < 0.5 * errors["frame"]
+        return F.mse_loss(value(others), returns).item()
 
-
-def test_the_gates_cross_entropy_by_hand():
-    """Logit 0 costs log 2, three times that on a target."""
-    masks = torch.tensor([[[[1, 0], [0, 0]]]], dtype=torch.uint8)
-    loss = weighted_cross_entropy(torch.zeros(1, 1, 2, 2), masks, 3.0)
-    assert loss.item() == pytest.approx((3 + 1 + 1 + 1) / 4 * math.log(2))
+    this.method.critic = deepcopy(this.agent)
+    output = this.agent(stacks)
+    asymmetric = error(
+        this.method.critic, stacks, lambda seen: this.method.judged(output, seen, masks).value
+    )
+    own = error(this.agent, stacks, lambda seen: this.agent(seen).value)
+    assert asymmetric < 0.1 * own and own < returns.var()
 
 
 def test_a_students_loss_by_hand(toy):
