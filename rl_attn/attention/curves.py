@@ -119,11 +119,13 @@ def pixel_ranks(attention: Tensor, ties: Tensor | None = None) -> Tensor:
         attention: (B, H, W).
         ties: (B, H, W), of equally attended pixels the largest comes first; default: as read.
     """
-    order = attention.flatten(1).argsort(dim=1, descending=True, stable=True)
+    scores, first = attention.flatten(1), None
     if ties is not None:
         first = ties.flatten(1).argsort(dim=1, descending=True)
-        scores = attention.flatten(1).gather(1, first)
-        order = first.gather(1, scores.argsort(dim=1, descending=True, stable=True))
+        scores = scores.gather(1, first)
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    if first is not None:
+        order = first.gather(1, order)
     ranks = torch.empty_like(order)
     ranks.scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
     return ranks.view_as(attention)

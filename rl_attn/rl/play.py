@@ -226,8 +226,9 @@ def act(
     agent: Network, method: Method | None, stacks: Tensor, masks: Tensor, memory: Memory | None
 ) -> Output:
     """The agent's forward on stacks, through all that its method makes of them."""
-    output = agent(shown_of(method, stacks, masks), memory=memory)
-    return output if method is None else method.judged(output, stacks, masks)
+    if method is None:
+        return agent(stacks, memory=memory)
+    return method.act(agent, stacks, masks, "evaluate", memory=memory)
 
 
 def advance(agent: Network, lanes: Steps, storage: RolloutStorage, actions: Tensor) -> Step:

@@ -140,9 +140,11 @@ class Method(_InRun):
         """
         return output
 
-    def act(self, agent: Network, stacks: Tensor, masks: Tensor, **how: Any) -> Output:
+    def act(
+        self, agent: Network, stacks: Tensor, masks: Tensor, phase: Phase = "act", **how: Any
+    ) -> Output:
         """No hook: the agent's forward as it plays, made of those above."""
-        return self.judged(agent(self.observe(stacks, masks, "act"), **how), stacks, masks)
+        return self.judged(agent(self.observe(stacks, masks, phase), **how), stacks, masks)
 
     def rollout(self, storage: RolloutStorage) -> tuple[Any, dict[str, float]]:
         """Targets made once a rollout, and what to log of it.
